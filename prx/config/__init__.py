@@ -1,0 +1,1 @@
+"""The configuration: its schema, its layers, and how it is found."""

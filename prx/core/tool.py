@@ -1,0 +1,96 @@
+"""What can be called: a tool, whoever brings it, and what a call yields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What a caller sees of a tool before calling it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON Schema (2020-12) of the arguments object."""
+    source: str
+    """Who brings it: `plugin:<name>`, `mcp:<server>` or `builtin`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Who calls, and on behalf of what; travels with the call into logs and host functions."""
+
+    request_id: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one call cost. Every call yields one, failed calls too."""
+
+    fuel_used: int | None
+    """Units of fuel, or None where the plugin is not metered by fuel."""
+    wall_ms: float
+    """From the caller's request to its answer, waiting for a free instance included."""
+    guest_ms: float
+    """Inside the guest, host functions excluded."""
+    peak_memory_bytes: int
+    """Linear memory at the end of the call; linear memory never shrinks, so this is the peak."""
+    host_calls: int
+    http_requests: int
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFailure:
+    """Why a call that ran did not succeed; `code` is stable, `message` is for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool that ran gave back; a trap or a limit is a result with an `error`, not an exception."""
+
+    output: Any = None
+    """Text for PRX tools, a JSON value for plain components."""
+    error: ToolFailure | None = None
+    receipt: Receipt | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the tool did what it was asked."""
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class CallTotals:
+    """Receipts summed over a plugin's calls since the daemon started."""
+
+    calls: int = 0
+    failures: int = 0
+    fuel_used: int = 0
+    guest_ms: float = 0.0
+    host_calls: int = 0
+    http_requests: int = 0
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+
+
+class Tool(Protocol):
+    """One callable thing in the router."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """Its name, description, arguments and source; does not change while it is offered."""
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Run it. The router has checked `arguments` against the spec's schema.
+
+        Raises:
+            BadRequestError: the arguments pass the schema but not the tool's own types.
+            ConflictError: its plugin was disabled or quarantined meanwhile.
+            UnavailableError: too many calls wait for it already.
+        """

@@ -1,0 +1,1 @@
+"""What every part stands on: supervisor, tool router, store, status, logging."""

@@ -1,0 +1,111 @@
+"""The tool router: every callable name in one place, whoever brings it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jsonschema_rs
+
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError
+from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec
+
+_MAX_REPORTED_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    tool: Tool
+    validator: jsonschema_rs.Validator
+
+
+class ToolRouter:
+    """Tools by name. Offering is a block: all names or none, withdrawn when the block ends."""
+
+    def __init__(self) -> None:
+        """Start with no tools."""
+        self._offers: dict[str, _Offer] = {}
+        self._withheld: dict[str, str] = {}
+
+    def specs(self) -> list[ToolSpec]:
+        """Return what can be called now, by name."""
+        return [self._offers[name].tool.spec for name in sorted(self._offers)]
+
+    @contextmanager
+    def offering(self, tools: Iterable[Tool]) -> Iterator[None]:
+        """Offer `tools` for the length of the block, all or none.
+
+        Raises:
+            ConflictError: one of the names is taken, or a tool's schema is not a JSON Schema.
+        """
+        offers = {tool.spec.name: _Offer(tool, _compiled(tool.spec)) for tool in tools}
+        for name in offers:
+            if (taken := self._offers.get(name)) is not None:
+                holder = taken.tool.spec.source
+                raise ConflictError(
+                    f'tool "{name}" is already offered by {holder}', details={"tool": name, "holder": holder}
+                )
+        self._offers.update(offers)
+        try:
+            yield
+        finally:
+            for name, offer in offers.items():
+                if self._offers.get(name) is offer:
+                    del self._offers[name]
+
+    @contextmanager
+    def withholding(self, names: Iterable[str], reason: str) -> Iterator[None]:
+        """Answer calls to `names` with 409 and `reason` for the length of the block, where nobody offers them."""
+        withheld = dict.fromkeys(names, reason)
+        self._withheld.update(withheld)
+        try:
+            yield
+        finally:
+            for name in withheld:
+                self._withheld.pop(name, None)
+
+    async def call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Check `arguments` and run the tool.
+
+        Raises:
+            NotFoundError: no such tool.
+            BadRequestError: the arguments do not fit; `details.errors` lists each field and why.
+            ConflictError: the tool is withheld: its plugin is disabled or quarantined.
+            UnavailableError: too many calls wait for it already.
+        """
+        offer = self._offers.get(name)
+        if offer is None:
+            self._raise_missing(name)
+        if not offer.validator.is_valid(arguments):
+            raise _argument_errors(name, offer.validator, arguments)
+        return await offer.tool.call(arguments, context)
+
+    def _raise_missing(self, name: str) -> NoReturn:
+        if (reason := self._withheld.get(name)) is not None:
+            raise ConflictError(reason)
+        raise NotFoundError(f'Tool "{name}" not found; GET /api/v1/tools lists what there is')
+
+
+def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
+    try:
+        return jsonschema_rs.Draft202012Validator(dict(spec.parameters), retriever=_refuse_reference)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise ConflictError(
+            f'tool "{spec.name}": its parameters are not a JSON Schema: {error}', details={"tool": spec.name}
+        ) from error
+
+
+def _refuse_reference(uri: str) -> NoReturn:
+    # A schema comes from a guest: following its references would fetch whatever address it names.
+    raise ValueError(f"reference to {uri}: only references inside the schema are followed")
+
+
+def _argument_errors(
+    name: str, validator: jsonschema_rs.Validator, arguments: Mapping[str, Any]
+) -> BadRequestError:
+    errors = [
+        {"field": ".".join(["arguments", *map(str, error.instance_path)]), "message": error.message}
+        for error, _ in zip(validator.iter_errors(arguments), range(_MAX_REPORTED_ERRORS), strict=False)
+    ]
+    first = errors[0]
+    return BadRequestError(f'Tool "{name}": {first["field"]}: {first["message"]}', details={"errors": errors})
