@@ -1,0 +1,55 @@
+"""The store's schema, one numbered step after the other. A step that was released is never edited."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from prx.core.errors import PrxError
+
+MIGRATIONS: Sequence[Sequence[str]] = (
+    (
+        """
+        CREATE TABLE plugin_kv (
+            plugin TEXT NOT NULL,
+            key TEXT NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (plugin, key)
+        ) WITHOUT ROWID
+        """,
+        "CREATE TABLE plugin_state (name TEXT PRIMARY KEY, disabled INTEGER NOT NULL DEFAULT 0)",
+        "CREATE TABLE tool_holders (tool TEXT PRIMARY KEY, plugin TEXT NOT NULL)",
+        """
+        CREATE TABLE memory_entries (
+            id TEXT PRIMARY KEY,
+            text TEXT NOT NULL,
+            category TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        )
+        """,
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date, all steps or none. `connection` is in autocommit mode.
+
+    Raises:
+        PrxError: the file was written by a newer PRX.
+        sqlite3.Error: SQLite could not; nothing is changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise PrxError(
+                f"the store {path} has schema version {version}, and this PRX knows versions up to "
+                f"{len(MIGRATIONS)}: start the newer PRX that wrote it, or use another daemon.data_dir"
+            )
+        for step in MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
