@@ -1,0 +1,123 @@
+"""The tables about what the daemon connects to: MCP servers, channels, webhooks."""
+
+from collections.abc import Collection
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, SecretStr, model_validator
+
+from prx.config.types import AbsolutePath, Secret, Table, from_environment, hot, is_secret_key
+
+SenderPolicy = Literal["allowlist", "open", "disabled"]
+
+
+class OAuthConfig(Table):
+    """How to log in to an MCP server that asks for OAuth."""
+
+    client_id: str | None = hot("Client registered by hand; unset registers one.", None)
+    client_secret: Secret | None = hot("Secret of that client.", None)
+    scopes: tuple[str, ...] = hot("Scopes to ask for; empty asks for what the server names.", ())
+
+
+class McpServerConfig(Table):
+    """One MCP server."""
+
+    transport: Literal["stdio", "http", "sse"] | None = hot(
+        "How to reach it; unset means stdio with a `command`, http with a `url`.", None
+    )
+    enabled: bool = hot("Whether to connect at all.", default=True)
+    command: str | None = hot("Program to start, for stdio.", None)
+    args: tuple[str, ...] = hot("Its arguments.", ())
+    env: dict[str, Secret] = hot("Its environment, beside the few variables that every program gets.", {})
+    cwd: AbsolutePath | None = hot("Its working directory.", None)
+    url: str | None = hot("Address, for http and sse.", None, repr=False)
+    headers: dict[str, Secret] = hot("Headers sent with each request.", {})
+    oauth: OAuthConfig = OAuthConfig()
+    startup_timeout_ms: int = hot("Milliseconds that connecting may take.", 10000, ge=1, le=600_000)
+    request_timeout_ms: int = hot("Milliseconds that one request may take.", 30000, ge=1, le=3_600_000)
+    tool_name_prefix: str = hot(
+        "First part of its tools' names, before the server's; empty gives the bare names.",
+        "mcp",
+        max_length=32,
+    )
+    allow_tools: tuple[str, ...] | None = hot("Tools to offer; unset offers all.", None)
+    deny_tools: tuple[str, ...] = hot("Tools not to offer, also where `allow_tools` names them.", ())
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> Self:
+        if self.transport == "stdio" and self.command is None:
+            raise ValueError('transport "stdio" needs a command')
+        if self.transport in ("http", "sse") and self.url is None:
+            raise ValueError(f'transport "{self.transport}" needs a url')
+        if self.transport is None and (self.command is None) == (self.url is None):
+            raise ValueError("set either command (stdio) or url (http)")
+        return self
+
+
+class McpConfig(Table):
+    """The MCP servers whose tools are offered."""
+
+    servers: dict[str, McpServerConfig] = hot("One table for each server, by its name.", {})
+
+
+class ChannelConfig(Table):
+    """One messaging channel; the platform's own keys stand beside the common ones."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str | None = hot("Which platform; unset takes the table's name.", None)
+    enabled: bool = hot("Whether to connect at all.", default=True)
+    allowed_users: tuple[str, ...] = hot(
+        'Who may talk to it, by stable id; empty is nobody, ["*"] everybody.', ()
+    )
+    mention_only: bool = hot("In groups, answer only when mentioned or replied to.", default=False)
+    dm_policy: SenderPolicy = hot(
+        "Direct messages: from `allowed_users`, from everybody, or from nobody.", "allowlist"
+    )
+    group_policy: SenderPolicy = hot(
+        "Groups: from `allowed_users`, from everybody, or from nobody.", "allowlist"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hide_platform_secrets(cls, value: Any) -> Any:
+        return _with_secrets_hidden(value, declared=cls.model_fields)
+
+
+class HookEndpointConfig(Table):
+    """One webhook that the configuration registers."""
+
+    url: str = hot("Address that events are posted to.", repr=False)
+    events: tuple[str, ...] = hot('Events that are sent; "*" is all.', ("*",), min_length=1)
+    secret: Secret | None = hot("Key that signs the deliveries; unset makes one.", None)
+    enabled: bool = hot("Whether events are sent.", default=True)
+
+
+class HooksConfig(Table):
+    """Outgoing webhooks."""
+
+    allow_private_targets: bool = hot(
+        "Allow addresses on private, loopback and link-local networks.", default=False
+    )
+    timeout_secs: int = hot("Seconds that one delivery may take.", 10, ge=1, le=300)
+    max_retries: int = hot("Retries after which an endpoint is switched off.", 8, ge=0, le=100)
+    endpoints: tuple[HookEndpointConfig, ...] = hot("Webhooks registered here rather than over the API.", ())
+
+
+def _with_secrets_hidden(value: Any, declared: Collection[str] = ()) -> Any:
+    """Return `value` with each secret in it wrapped, `declared` keys left to their own types."""
+    if isinstance(value, dict):
+        return {key: item if key in declared else _hidden(key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_secrets_hidden(item) for item in value]
+    return value
+
+
+def _hidden(key: str, value: Any) -> Any:
+    if not is_secret_key(key):
+        return _with_secrets_hidden(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{key}: expected a string")  # noqa: TRY004  # pydantic reports ValueErrors only
+    try:
+        return SecretStr(from_environment(value))
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error

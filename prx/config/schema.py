@@ -1,0 +1,223 @@
+"""Every table and key of the configuration, with its default, range and meaning.
+
+Each key is declared hot or restart-only.
+"""
+
+from typing import Literal, Self
+
+from platformdirs import user_data_dir
+from pydantic import Field, model_validator
+
+from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
+from prx.config.types import AbsolutePath, LogLevel, Secret, Table, hot, is_loopback, restart
+
+Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
+
+
+class RateLimitsConfig(Table):
+    """Requests per second that one token may make, by group of routes; 0 switches a limit off."""
+
+    sessions_write: int = hot("Creating, messaging and ending sessions.", 10, ge=0)
+    sessions_read: int = hot("Reading sessions and their messages.", 50, ge=0)
+    config_write: int = hot("Changing the configuration over the API.", 5, ge=0)
+    other: int = hot("Everything else but `/status/health`, which is never limited.", 30, ge=0)
+
+
+class CorsConfig(Table):
+    """Which web pages may call the API from a browser."""
+
+    allowed_origins: tuple[str, ...] = restart(
+        'Origins such as "https://console.example.com"; empty switches CORS off.', ()
+    )
+
+
+class GatewayConfig(Table):
+    """The HTTP port."""
+
+    host: str = restart(
+        "Address to listen on. Any but a loopback address needs TLS or `allow_public_bind`.",
+        "127.0.0.1",
+        min_length=1,
+    )
+    port: int = restart(
+        "Port to listen on; 0 lets the system choose one, which the log tells.", 3120, ge=0, le=65535
+    )
+    allowed_hosts: tuple[str, ...] = hot(
+        "Names accepted in the Host header beside the bound address and localhost.", ()
+    )
+    allow_public_bind: bool = restart(
+        "Allow listening on an address that others can reach, without TLS.", default=False
+    )
+    trust_forwarded_headers: bool = hot(
+        "Take the client's address from the rightmost hop of X-Forwarded-For, which a proxy must set.",
+        default=False,
+    )
+    request_timeout_secs: int = hot(
+        "Seconds after which a request is given up with 503.", 300, ge=1, le=86400
+    )
+    max_body_kb: int = restart(
+        "Largest request body in KiB; more is answered with 413.", 1024, ge=1, le=1048576
+    )
+    metrics_public: bool = hot("Serve `/metrics` without a token.", default=False)
+    tls_cert: AbsolutePath | None = restart(
+        "Certificate chain in PEM; together with `tls_key` it switches TLS on.", None
+    )
+    tls_key: AbsolutePath | None = restart("Private key of `tls_cert` in PEM.", None, repr=False)
+    rate_limits: RateLimitsConfig = RateLimitsConfig()
+    cors: CorsConfig = CorsConfig()
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: set both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _public_bind_is_meant(self) -> Self:
+        if not (is_loopback(self.host) or self.tls_cert or self.allow_public_bind):
+            raise ValueError(
+                f'host "{self.host}" can be reached from outside: set tls_cert and tls_key, '
+                "or allow_public_bind = true, or listen on 127.0.0.1"
+            )
+        return self
+
+
+class DaemonConfig(Table):
+    """The process."""
+
+    data_dir: AbsolutePath = restart(
+        "Directory for everything the daemon keeps; by default the platform's data directory.",
+        default_factory=lambda: user_data_dir("prx"),
+    )
+    log_level: LogLevel = hot("Least level that is logged: trace, debug, info, warn or error.", "info")
+    log_format: Literal["auto", "pretty", "json"] = restart(
+        "How log lines look on stderr; auto is pretty on a terminal, else json.", "auto"
+    )
+    drain_secs: int = hot(
+        "Seconds that calls in flight get to finish when the daemon stops.", 30, ge=0, le=3600
+    )
+
+
+class AgentConfig(Table):
+    """The agent loop and its sessions."""
+
+    max_turns: int = hot("Turns after which a session takes no more messages.", 50, ge=1, le=10000)
+    max_tool_calls_per_turn: int = hot("Tool calls after which a turn has to answer.", 10, ge=1, le=1000)
+    session_idle_secs: int = hot("Seconds without activity after which a session is idle.", 900, ge=1)
+    session_timeout_secs: int = hot(
+        "Seconds without activity after which a session is terminated.", 3600, ge=1
+    )
+    system_prompt: str = hot("What the model is told before every conversation.", "")
+    max_concurrent_turns: int = hot(
+        "Turns that run at the same time over all sessions; more wait.", 8, ge=1, le=1000
+    )
+
+
+class ProviderConfig(Table):
+    """The language model."""
+
+    name: str = hot(
+        '"anthropic", "openai", "ollama", the name of a plugin, or "builtin", which needs no key.',
+        "builtin",
+        min_length=1,
+    )
+    model: str = hot("Model to ask for, by the provider's own name.", "builtin", min_length=1)
+    base_url: str | None = hot(
+        "Address of an OpenAI-compatible server, where it is not the provider's own.", None, repr=False
+    )
+    api_key: Secret | None = hot(
+        "Key of the provider; unset takes the provider's usual environment variable.", None
+    )
+    temperature: float | None = hot(
+        "Randomness of the answers; unset leaves it to the provider.", None, ge=0, le=2
+    )
+    fallback: tuple[str, ...] = hot(
+        'Providers to try in order when this one fails, as "name" or "name/model".', ()
+    )
+
+
+class MemoryConfig(Table):
+    """What the agent remembers."""
+
+    backend: Literal["sqlite"] = restart("Where memories are kept.", "sqlite")
+    top_k: int = hot("Memories brought into a turn at most.", 10, ge=1, le=1000)
+    min_relevance_score: float = hot(
+        "Least relevance of a memory that is brought into a turn.", 0.0, ge=0, le=1
+    )
+    retention_days: int | None = hot(
+        "Days after which a memory is forgotten; unset keeps them for ever.", None, ge=1
+    )
+
+
+class PluginLimits(Table):
+    """What one call of a plugin may use: the defaults for `[resources]` in its `plugin.toml`."""
+
+    max_fuel: int | None = hot("Instructions per call; unset leaves it to the time limit alone.", None, ge=1)
+    max_memory_mb: int = hot("Linear memory of one instance in MiB.", 64, ge=1, le=4096)
+    max_execution_time_ms: int = hot(
+        "Wall time of one call in milliseconds, host functions included.", 5000, ge=1, le=3_600_000
+    )
+    max_http_requests: int = hot("Outgoing requests of one call.", 10, ge=0, le=10000)
+    max_kv_storage_kb: int = hot("Keys and values that the plugin may keep, in KiB.", 1024, ge=0, le=1048576)
+    max_concurrency: int = hot(
+        "Calls that run at the same time; more wait in a bounded queue.", 4, ge=1, le=64
+    )
+    instance: Literal["fresh", "warm"] = hot(
+        "A fresh instance per call, or a warm one that keeps its state between calls.", "fresh"
+    )
+    max_output_kb: int = hot("Largest output of one call in KiB.", 1024, ge=1, le=16384)
+
+
+class PluginSettings(Table):
+    """What the operator decides about one plugin, over its manifest."""
+
+    tool_prefix: str = hot(
+        "Put before the names of its tools, to resolve a clash with another's.",
+        "",
+        max_length=32,
+        pattern=r"^[a-z0-9_]*$",
+    )
+    config: dict[str, str] = hot(
+        "What the plugin reads as its configuration, over `[config]` of its manifest.", {}
+    )
+    # Only the keys that are set count: see `model_fields_set`.
+    limits: PluginLimits = PluginLimits()
+
+
+class PluginsConfig(Table):
+    """The plugin host."""
+
+    directory: AbsolutePath = restart(
+        "Directory that holds the plugins; without a configuration file it lies in `daemon.data_dir`.",
+        "plugins",
+    )
+    watch: bool = restart("Notice changed files without a restart.", default=True)
+    auto_grant: tuple[Permission, ...] = hot(
+        "Permissions that a plugin is given without asking the operator.", ("kv", "events")
+    )
+    keep_generations: int = hot("Generations of a plugin that are kept for a step back.", 3, ge=1, le=100)
+    require_signature: bool = hot("Load only packages signed by one of `trusted_keys`.", default=False)
+    trusted_keys: tuple[str, ...] = hot("Public keys that packages may be signed with.", ())
+    limits: PluginLimits = PluginLimits()
+    settings: dict[str, PluginSettings] = hot("One table for each plugin that needs one, by its name.", {})
+
+
+class SkillsConfig(Table):
+    """Instructions that messages can bring into a turn."""
+
+    directory: AbsolutePath = restart("Directory that holds one directory for each skill.", "skills")
+
+
+class Config(Table):
+    """The whole configuration, validated; a value that is compared and passed around, never changed."""
+
+    gateway: GatewayConfig = GatewayConfig()
+    daemon: DaemonConfig = Field(default_factory=DaemonConfig)
+    agent: AgentConfig = AgentConfig()
+    provider: ProviderConfig = ProviderConfig()
+    memory: MemoryConfig = MemoryConfig()
+    plugins: PluginsConfig = Field(default_factory=PluginsConfig)
+    mcp: McpConfig = McpConfig()
+    channels_config: dict[str, ChannelConfig] = hot("One table for each channel, by its name.", {})
+    hooks: HooksConfig = HooksConfig()
+    skills: SkillsConfig = Field(default_factory=SkillsConfig)

@@ -1,0 +1,83 @@
+"""The types that the configuration's tables are made of."""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic_core import PydanticUndefined
+
+LogLevel = Literal["trace", "debug", "info", "warn", "error"]
+
+_ENVIRONMENT_PREFIX = "env:"
+_SECRET_NAMES = frozenset(
+    {
+        "api_key",
+        "token",
+        "secret",
+        "password",
+        "private_key",
+        "access_key",
+        "credential",
+        "connection_string",
+    }
+)
+_SECRET_ENDINGS = ("_api_key", "_token", "_secret", "_password", "_key")
+
+
+class Table(BaseModel):
+    """A table whose keys are all declared: an unknown one is an error, and no value changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+def hot(description: str, default: Any = PydanticUndefined, **constraints: Any) -> Any:
+    """Declare a key whose new value takes effect while the daemon runs."""
+    return Field(default, description=description, json_schema_extra={"reload": "hot"}, **constraints)
+
+
+def restart(description: str, default: Any = PydanticUndefined, **constraints: Any) -> Any:
+    """Declare a key whose new value takes effect when the daemon starts again."""
+    return Field(default, description=description, json_schema_extra={"reload": "restart"}, **constraints)
+
+
+def is_secret_key(name: str) -> bool:
+    """Tell whether a key of this name holds a secret, to be masked wherever it is shown."""
+    return name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS)
+
+
+def from_environment(value: Any) -> Any:
+    """Replace `env:NAME` by what the environment holds.
+
+    Raises:
+        ValueError: it holds no such variable.
+    """
+    if not isinstance(value, str) or not value.startswith(_ENVIRONMENT_PREFIX):
+        return value
+    name = value.removeprefix(_ENVIRONMENT_PREFIX)
+    if name not in os.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return os.environ[name]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches `host`. A name other than localhost counts as public."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    base: Path = (info.context or {}).get("base") or Path.cwd()
+    return base / path.expanduser()
+
+
+Secret = Annotated[SecretStr, BeforeValidator(from_environment)]
+"""A value that no repr and no dump shows; `env:NAME` reads the environment."""
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+"""A path; a relative one is taken from the `base` of the validation context, `~` is the user's home."""
