@@ -1,0 +1,54 @@
+"""Builds everything that is served on the port: the REST sub-app at /api/v1 inside the outer application."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+
+from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, ROUTER, STATUS, ApiDeps
+from prx.api.edge import Edge
+from prx.api.resident import ResidentMemory
+from prx.api.routes import Route
+from prx.api.views import plugins, status, tools
+
+PREFIX: Final = "/api/v1"
+EDGE: Final = web.AppKey("EDGE", Edge)
+_KIB: Final = 1024
+
+
+def build_app(deps: ApiDeps) -> web.Application:
+    """Return the application for the whole port; serve it with `prx.api.server.ApiRunner`.
+
+    Raises:
+        ValueError: a route declares no scope.
+    """
+    edge = Edge(deps)
+    # The outer application's limit counts: it is the one that makes the requests.
+    app = web.Application(
+        middlewares=[edge.middleware], client_max_size=deps.config().gateway.max_body_kb * _KIB
+    )
+    app[EDGE] = edge
+    app.on_response_prepare.append(edge.dress)
+    app.add_subapp(PREFIX, build_api(deps, edge))
+    edge.check_covers(app)
+    return app
+
+
+def build_api(deps: ApiDeps, edge: Edge) -> web.Application:
+    """Return the REST sub-app, its routes guarded by `edge`."""
+    api = web.Application()
+    api[CONFIG] = deps.config
+    api[FIGURES] = deps.figures
+    api[PLUGINS] = deps.plugins
+    api[RESIDENT] = ResidentMemory(deps.clock)
+    api[ROUTER] = deps.router
+    api[STATUS] = deps.status
+    for routes in (plugins.routes, status.routes, tools.routes):
+        mount(api, edge, routes)
+    return api
+
+
+def mount(app: web.Application, edge: Edge, routes: Iterable[Route]) -> None:
+    """Add declared `routes` to `app`, guarded by `edge`."""
+    for route in routes:
+        edge.guard(app.router.add_route(route.method, route.path, route.handler), route.scope)

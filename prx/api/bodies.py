@@ -1,0 +1,52 @@
+"""JSON in, JSON out: request bodies checked by a model, answers as bytes."""
+
+import json
+import re
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+
+from prx.api.errors import UnsupportedMediaTypeError, of_validation
+from prx.core.errors import BadRequestError
+
+_Body = TypeVar("_Body", bound=BaseModel)
+# Anything that might lie beyond the range of a double, at the price of a few numbers that do not.
+_MAYBE_INFINITE: Final = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
+
+
+async def read_body(request: web.Request, model: type[_Body]) -> _Body:
+    """Return the request's JSON object as `model`.
+
+    Of a key given twice the last value counts; nesting ends at the parser's 200 levels.
+
+    Raises:
+        UnsupportedMediaTypeError: it is not declared as JSON in UTF-8.
+        BadRequestError: it is not JSON, or does not fit; `details.errors` lists each field and why.
+        web.HTTPRequestEntityTooLarge: it is larger than the application accepts.
+    """
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+        raise UnsupportedMediaTypeError("Send the body as JSON in UTF-8, with Content-Type: application/json")
+    try:
+        return model.model_validate(_parse(await request.read()))
+    except ValidationError as error:
+        raise of_validation(error) from error
+    except web.RequestPayloadError as error:
+        raise BadRequestError("The request's body does not match its headers") from error
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        value = from_json(body, allow_inf_nan=False)
+        if _MAYBE_INFINITE.search(body):
+            json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise BadRequestError(f"The request's body is not JSON: {error}") from error
+    return value
+
+
+def reply(body: Any, *, status: int = 200) -> web.Response:
+    """Answer with `body` as JSON; NaN and infinity, which JSON cannot say, are null."""
+    content = to_json(body, inf_nan_mode="null")
+    return web.Response(body=content, status=status, content_type="application/json")

@@ -1,0 +1,52 @@
+"""What the API is built from, and under which keys its views find it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from prx.api.resident import ResidentMemory
+from prx.api.tokens import TokenStore
+from prx.config.schema import Config
+from prx.plugins.catalogue import Catalogue
+from prx.runtime.status import StatusBoard
+from prx.runtime.tools import ToolRouter
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Numbers of `GET /status` that other parts of the daemon keep."""
+
+    active_sessions: int = 0
+    channels_connected: int = 0
+    memory_entries: int = 0
+    config_version: int = 1
+    restart_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDeps:
+    """Everything that the API stands on.
+
+    `config` and `figures` are asked at each request: they must not block.
+    """
+
+    tokens: TokenStore
+    router: ToolRouter
+    plugins: Catalogue
+    status: StatusBoard
+    config: Callable[[], Config]
+    figures: Callable[[], Figures]
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that never go back; what the rate limits are measured by."""
+
+
+CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
+FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
+PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
+RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
+ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
+STATUS: Final = web.AppKey("STATUS", StatusBoard)
+REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

@@ -1,0 +1,231 @@
+"""The edge of the port: one middleware through which every request and every answer goes.
+
+In order: id, rate limit, Host, readiness, token, scope, time limit. Around all of it the error envelope.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from prx.api.cors import CorsPolicy
+from prx.api.deps import REQUEST_ID, ApiDeps
+from prx.api.errors import InternalError, RateExceededError, is_internal, of_http, response_of
+from prx.api.hosts import HostPolicy, client_address
+from prx.api.ratelimit import RateLimiter
+from prx.api.routes import ANY_TOKEN, UNMATCHED, Guard, Handler
+from prx.api.tokens_file import Token
+from prx.config.schema import Config
+from prx.core.errors import ForbiddenError, PrxError, UnauthorizedError, UnavailableError
+from prx.core.ids import new_id
+from prx.runtime.logging import get_logger
+
+_HEADERS: Final = web.RequestKey("HEADERS", dict[str, str])
+_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_FIXED_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "prx",
+}
+_MAX_TOKEN_BUCKETS: Final = 4096
+_MAX_ADDRESS_BUCKETS: Final = 16384
+
+_log = get_logger("api::edge")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What the edge needs of one configuration, worked out once for each."""
+
+    config: Config
+    hosts: HostPolicy
+    cors: CorsPolicy
+    limits: Mapping[str, int]
+    trust_forwarded: bool
+    timeout_secs: float
+
+    @classmethod
+    def of(cls, config: Config) -> "_Settings":
+        gateway = config.gateway
+        return cls(
+            config=config,
+            hosts=HostPolicy(gateway.host, gateway.allowed_hosts),
+            cors=CorsPolicy(gateway.cors.allowed_origins),
+            limits=gateway.rate_limits.model_dump(),
+            trust_forwarded=gateway.trust_forwarded_headers,
+            timeout_secs=gateway.request_timeout_secs,
+        )
+
+
+class Edge:
+    """Admits or refuses every request, and dresses every answer."""
+
+    def __init__(self, deps: ApiDeps) -> None:
+        """Start with no guarded routes."""
+        self._tokens = deps.tokens
+        self._status = deps.status
+        self._config = deps.config
+        self._settings = _Settings.of(deps.config())
+        self._guards: dict[web.AbstractRoute, Guard] = {}
+        self._by_token = RateLimiter(_MAX_TOKEN_BUCKETS, deps.clock)
+        self._by_address = RateLimiter(_MAX_ADDRESS_BUCKETS, deps.clock)
+
+    def guard(self, route: web.AbstractRoute, scope: str) -> None:
+        """Let only tokens with `scope` through to `route`."""
+        self._guards[route] = Guard.of(scope)
+
+    def check_covers(self, app: web.Application) -> None:
+        """Refuse an application with a route that anybody could call.
+
+        Raises:
+            ValueError: a route of `app` or of its sub-apps declares no scope.
+        """
+        for route in app.router.routes():
+            if route not in self._guards:
+                raise ValueError(f"route {route!r} declares no scope; declare it with prx.api.routes.Routes")
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve one request; every failure becomes the envelope."""
+        headers = _opened(request)
+        request[_HEADERS] = headers
+        try:
+            guard = self._guards.get(request.match_info.route, UNMATCHED)
+            settings = self._admit(request, guard, headers)
+            if (answer := settings.cors.preflight(request)) is not None:
+                return answer
+            return await _in_time(handler, request, settings.timeout_secs)
+        except web.HTTPException as error:
+            return self._refusal(request, of_http(error, request))
+        except Exception as error:  # noqa: BLE001 - the request handler's edge: no failure leaves unwrapped
+            return self._refusal(request, error)
+
+    async def dress(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Put the headers of every answer on `response`; the application's `on_response_prepare`."""
+        headers = request.get(_HEADERS)
+        if headers is not None:
+            response.headers.update(headers)
+
+    def refuse(self, request: web.BaseRequest, error: Exception) -> web.Response:
+        """Answer what never reaches the middleware, such as bytes that are not HTTP.
+
+        Raises:
+            ConnectionError: an answer has begun already.
+        """
+        headers = _opened(request)
+        try:
+            self._count(request, None, UNMATCHED, headers)
+        except RateExceededError as exceeded:
+            error = exceeded
+        response = self._refusal(request, error)
+        response.headers.update(headers)
+        return response
+
+    def _admit(self, request: web.Request, guard: Guard, headers: dict[str, str]) -> _Settings:
+        settings = self._current()
+        headers.update(settings.cors.headers_for(request))
+        secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
+        token = None if secret is None or guard.probe else self._tokens.authenticate(secret)
+        self._count(request, token, guard, headers)
+        if guard.probe:
+            return settings
+        if not settings.hosts.allows(request.headers.get(hdrs.HOST)):
+            raise ForbiddenError(
+                "The Host header names neither the address the daemon listens on nor localhost; "
+                "[gateway] allowed_hosts adds names"
+            )
+        if not self._status.ready:
+            raise UnavailableError("The daemon is starting or stopping; try again shortly")
+        if guard.scope is not None:
+            _authorize(token, secret, guard.scope)
+        return settings
+
+    def _current(self) -> _Settings:
+        config = self._config()
+        if config is not self._settings.config:
+            self._settings = _Settings.of(config)
+        return self._settings
+
+    def _count(
+        self, request: web.BaseRequest, token: Token | None, guard: Guard, headers: dict[str, str]
+    ) -> None:
+        limit = self._settings.limits[guard.group]
+        if limit == 0:
+            return
+        if token is not None:
+            limiter, who = self._by_token, token.id
+        else:
+            limiter, who = self._by_address, self._address(request)
+        key = (guard.group, who)
+        quota = limiter.peek(key, limit) if guard.probe else limiter.hit(key, limit)
+        headers["X-RateLimit-Limit"] = str(limit)
+        headers["X-RateLimit-Remaining"] = str(quota.remaining)
+        headers["X-RateLimit-Reset"] = str(ceil(time.time() + quota.reset_in_secs))
+        if not quota.allowed:
+            raise RateExceededError(limit, guard.group, ceil(quota.next_in_secs))
+
+    def _address(self, request: web.BaseRequest) -> str:
+        trusted = self._settings.trust_forwarded
+        hops = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
+        return client_address(request.remote, hops[-1] if hops else None)
+
+    def _refusal(self, request: web.BaseRequest, error: Exception) -> web.Response:
+        request_id = request[REQUEST_ID]
+        refusal = error if isinstance(error, PrxError) else InternalError(request_id)
+        if is_internal(refusal):
+            _log.error(
+                "request failed",
+                request_id=request_id,
+                method=request.method,
+                path=request.path,
+                exc_info=error,
+            )
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun already; only closing tells the client") from error
+        response = response_of(refusal)
+        if not self._status.ready:
+            response.force_close()
+        return response
+
+
+def _opened(request: web.BaseRequest) -> dict[str, str]:
+    given = request.headers.get("X-Request-Id")
+    sane = given is not None and _SANE_REQUEST_ID.fullmatch(given)
+    request[REQUEST_ID] = request_id = given if given and sane else new_id("req")
+    return {"X-Request-Id": request_id, **_FIXED_HEADERS}
+
+
+def _bearer(authorization: str | None) -> str | None:
+    if authorization is None:
+        return None
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _authorize(token: Token | None, secret: str | None, scope: str) -> None:
+    if secret is None:
+        raise UnauthorizedError(
+            "No bearer token; send Authorization: Bearer <token>. `prx auth token` prints a new one"
+        )
+    if token is None:
+        raise UnauthorizedError("The token is unknown, revoked or expired; `prx auth token` prints a new one")
+    if scope != ANY_TOKEN and scope not in token.granted:
+        raise ForbiddenError(f'Token "{token.name}" lacks the scope {scope}', details={"scope": scope})
+
+
+async def _in_time(handler: Handler, request: web.Request, secs: float) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(secs) as deadline:
+            return await handler(request)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise UnavailableError(
+            f"The request took longer than {secs} s and was given up; "
+            "[gateway] request_timeout_secs sets the limit"
+        ) from None

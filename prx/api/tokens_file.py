@@ -1,0 +1,168 @@
+"""`tokens.json` in the data directory: read whole, replaced whole, written by one process at a time."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, ValidationError
+
+from prx.api.scopes import Role, granted
+from prx.core.errors import PrxError, UnavailableError
+from prx.core.ids import iso_utc
+
+_LOCK_WAIT_SECS: Final = 5.0
+_LOCK_POLL_SECS: Final = 0.02
+_MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+
+_Moment = Annotated[AwareDatetime, PlainSerializer(iso_utc, when_used="json")]
+Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Token:
+    """One bearer token as it is stored: its hash, never the token itself."""
+
+    id: str
+    name: str
+    role: Role
+    hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the token, in hexadecimal digits."""
+    created: _Moment
+    scopes: list[str] | None = None
+    """What narrows the role, or None for all of it."""
+    expires: _Moment | None = None
+    last_used: _Moment | None = None
+
+    @cached_property
+    def granted(self) -> frozenset[str]:
+        """Every single scope that this token has; `*` and the role are resolved."""
+        return granted(self.role, self.scopes)
+
+
+@dataclass(frozen=True)
+class _Document:
+    version: Literal[1] = 1
+    tokens: list[Token] = field(default_factory=list)
+
+
+_DOCUMENT: Final = TypeAdapter(_Document)
+
+
+class TokensFileError(PrxError):
+    """The tokens file cannot be read or written."""
+
+
+class TokensFile:
+    """Reading takes no lock, since the file is only ever replaced; `editing` locks out other writers."""
+
+    def __init__(self, path: Path) -> None:
+        """Stand for the file at `path`, which need not exist yet."""
+        self.path = path
+
+    def signature(self) -> Signature | None:
+        """Return what changes whenever the file does; None while there is none.
+
+        Raises:
+            OSError: the file cannot be looked at.
+        """
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - on the path of every request; Path.stat costs double
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    def read(self) -> list[Token]:
+        """Return the tokens; a file that does not exist has none.
+
+        Raises:
+            TokensFileError: it cannot be read, or is not what PRX writes.
+        """
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(_MAX_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise TokensFileError(f"{self.path}: cannot be read: {error.strerror}") from error
+        if len(content) > _MAX_FILE_BYTES:
+            raise self._damaged(f"it is larger than {_MAX_FILE_BYTES} bytes")
+        try:
+            return _DOCUMENT.validate_json(content).tokens
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise self._damaged(f"{where}: {first['msg']}") from error
+
+    @contextmanager
+    def editing(self) -> Iterator[list[Token]]:
+        """Yield the tokens for change, and replace the file when the block ends without an error.
+
+        Blocks up to 5 s while another process writes.
+
+        Raises:
+            TokensFileError: the file cannot be read or written.
+            UnavailableError: another process kept the lock.
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            self._acquire(lock)
+            tokens = self.read()
+            before = list(tokens)
+            yield tokens
+            if tokens != before:
+                self._replace(tokens)
+        finally:
+            os.close(lock)
+
+    def _acquire(self, lock: int) -> None:
+        deadline = time.monotonic() + _LOCK_WAIT_SECS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise UnavailableError(
+                        f"{self.path} stayed locked by another process for {_LOCK_WAIT_SECS:.0f} s; try again"
+                    ) from None
+                time.sleep(_LOCK_POLL_SECS)
+            else:
+                return
+
+    def _replace(self, tokens: list[Token]) -> None:
+        temporary = self.path.with_suffix(".tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        content = _DOCUMENT.dump_json(_Document(tokens=tokens), indent=2)
+        if len(content) > _MAX_FILE_BYTES:
+            raise TokensFileError(f"{self.path} is full; revoke tokens that nobody uses")
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _damaged(self, why: str) -> TokensFileError:
+        return TokensFileError(
+            f"{self.path}: not a tokens file: {why}. Restore it from a backup, or delete it, "
+            "which revokes every token, and make new ones with `prx auth token`"
+        )
+
+    def _unwritable(self, error: OSError) -> TokensFileError:
+        return TokensFileError(f"{self.path}: cannot be written: {error.strerror}")

@@ -1,0 +1,60 @@
+"""Plugins: what is installed, and taking it out of and back into service."""
+
+from typing import Any
+
+from aiohttp import web
+
+from prx.api.bodies import reply
+from prx.api.deps import PLUGINS
+from prx.api.routes import Routes
+from prx.plugins.catalogue import Plugin
+
+routes = Routes()
+
+
+@routes.get("/plugins", scope="plugins:read")
+async def list_plugins(request: web.Request) -> web.Response:
+    """Every installed plugin, by name."""
+    return reply({"plugins": [_summary(plugin) for plugin in request.app[PLUGINS].list()]})
+
+
+@routes.get("/plugins/{name}", scope="plugins:read")
+async def get_plugin(request: web.Request) -> web.Response:
+    """One plugin in full."""
+    plugin = request.app[PLUGINS].get(request.match_info["name"])
+    return reply(_summary(plugin) | plugin.detail())
+
+
+@routes.post("/plugins/{name}/reload", scope="plugins:write")
+async def reload_plugin(request: web.Request) -> web.Response:
+    """Build a new generation beside the old one and swap them, or keep the old one."""
+    plugin = await request.app[PLUGINS].reload(request.match_info["name"])
+    return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version})
+
+
+@routes.post("/plugins/{name}/disable", scope="plugins:write")
+async def disable_plugin(request: web.Request) -> web.Response:
+    """Withdraw a plugin without unloading it; idempotent, survives a restart."""
+    plugin = await request.app[PLUGINS].disable(request.match_info["name"])
+    return reply({"name": plugin.name, "status": plugin.status})
+
+
+@routes.post("/plugins/{name}/enable", scope="plugins:write")
+async def enable_plugin(request: web.Request) -> web.Response:
+    """Undo a disable; idempotent. The answer has `error` when the plugin does not load."""
+    plugin = await request.app[PLUGINS].enable(request.match_info["name"])
+    return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version} | _error(plugin))
+
+
+def _summary(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "version": plugin.version,
+        "status": plugin.status,
+        "capabilities": plugin.capabilities,
+        "memory_usage_bytes": plugin.memory_usage_bytes(),
+    } | _error(plugin)
+
+
+def _error(plugin: Plugin) -> dict[str, Any]:
+    return {} if plugin.error is None else {"error": plugin.error}

@@ -1,0 +1,57 @@
+"""Status: how the daemon is, for people, programs and load balancers."""
+
+from typing import Any
+
+from aiohttp import web
+
+from prx import __version__
+from prx.api.bodies import reply
+from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, STATUS
+from prx.api.routes import PUBLIC, Routes
+from prx.core.ids import iso_utc
+from prx.core.unit import Problem
+
+routes = Routes()
+
+
+@routes.get("/status", scope="status:read")
+async def get_status(request: web.Request) -> web.Response:
+    """The daemon at a glance, with everything that is wrong and what to do about it."""
+    board, config, figures = request.app[STATUS], request.app[CONFIG](), request.app[FIGURES]()
+    plugins = request.app[PLUGINS].list()
+    problems = [_described(problem) for problem in board.problems()]
+    return reply(
+        {
+            "status": "degraded" if problems else "healthy",
+            "version": __version__,
+            "uptime_secs": board.uptime_secs,
+            "active_sessions": figures.active_sessions,
+            "channels": {"connected": figures.channels_connected, "total": len(config.channels_config)},
+            "plugins": {
+                "loaded": sum(plugin.status == "loaded" for plugin in plugins),
+                "total": len(plugins),
+            },
+            "memory": {"backend": config.memory.backend, "entries": figures.memory_entries},
+            "provider": {"name": config.provider.name, "model": config.provider.model},
+            "problems": problems,
+            "loop_lag_ms": round(board.loop_lag_ms, 3),
+            "memory_rss_bytes": request.app[RESIDENT].bytes_now(),
+            "config": {"version": figures.config_version, "restart_required": figures.restart_required},
+        }
+    )
+
+
+@routes.get("/status/health", scope=PUBLIC)
+async def get_health(request: web.Request) -> web.Response:
+    """Whether requests are served: 503 while the daemon starts and while it drains."""
+    ready = request.app[STATUS].ready
+    return reply({"healthy": ready}, status=200 if ready else 503)
+
+
+def _described(problem: Problem) -> dict[str, Any]:
+    return {
+        "unit": problem.unit,
+        "reason": problem.reason,
+        "since": iso_utc(problem.since),
+        "action": problem.action,
+    }

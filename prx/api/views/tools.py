@@ -1,0 +1,56 @@
+"""Tools: everything callable, and a direct call."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from prx.api.bodies import read_body, reply
+from prx.api.deps import REQUEST_ID, ROUTER
+from prx.api.routes import Routes
+from prx.core.tool import CallContext, ToolResult, ToolSpec
+
+routes = Routes()
+
+
+class ToolCall(BaseModel):
+    """The body of a direct call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    arguments: dict[str, Any] = {}
+    """What the tool is called with; its JSON Schema is in `GET /tools`."""
+
+
+@routes.get("/tools", scope="tools:read")
+async def list_tools(request: web.Request) -> web.Response:
+    """Every tool that can be called now, by name."""
+    return reply({"tools": [_described(spec) for spec in request.app[ROUTER].specs()]})
+
+
+@routes.post("/tools/{name}/call", scope="tools:write")
+async def call_tool(request: web.Request) -> web.Response:
+    """Run a tool; one that ran and failed is a 200 with `success` false."""
+    body = await read_body(request, ToolCall)
+    context = CallContext(request_id=request[REQUEST_ID])
+    result = await request.app[ROUTER].call(request.match_info["name"], body.arguments, context)
+    return reply(_outcome(result))
+
+
+def _described(spec: ToolSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "parameters": spec.parameters,
+        "source": spec.source,
+    }
+
+
+def _outcome(result: ToolResult) -> dict[str, Any]:
+    return {
+        "success": result.success,
+        "output": result.output,
+        "error": None if result.error is None else asdict(result.error),
+        "receipt": None if result.receipt is None else asdict(result.receipt),
+    }
