@@ -1,0 +1,15 @@
+;; Never returns from `run`.
+;; Outcome: timeout
+(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (data (i32.const 8) "\10\00\00\00\04\00\00\00pong")
+    (func (export "ping") (result i32) i32.const 8)
+    (func (export "run") (result i32)
+      (loop $again br $again)
+      unreachable))
+  (core instance $guest (instantiate $guest))
+  (func (export "ping") (result string)
+    (canon lift (core func $guest "ping") (memory (core memory $guest "memory"))))
+  (func (export "run") (result string)
+    (canon lift (core func $guest "run") (memory (core memory $guest "memory")))))

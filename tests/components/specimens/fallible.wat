@@ -1,0 +1,32 @@
+;; Fails on request: `divide` by zero and `check` of 0 give an error, everything else a value.
+;; Outcome: runs
+(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (data (i32.const 64) "fine")
+    (data (i32.const 80) "zero is not allowed")
+    (func $store-text (param $tag i32) (param $text i32) (param $length i32) (result i32)
+      (i32.store8 (i32.const 8) (local.get $tag))
+      (i32.store (i32.const 12) (local.get $text))
+      (i32.store (i32.const 16) (local.get $length))
+      i32.const 8)
+    (func (export "check") (param $number i32) (result i32)
+      (if (result i32) (local.get $number)
+        (then (call $store-text (i32.const 0) (i32.const 64) (i32.const 4)))
+        (else (call $store-text (i32.const 1) (i32.const 80) (i32.const 19)))))
+    (func (export "divide") (param $dividend i32) (param $divisor i32) (result i32)
+      (if (i32.eqz (local.get $divisor))
+        (then (return (call $store-text (i32.const 1) (i32.const 80) (i32.const 19)))))
+      (i32.store8 (i32.const 8) (i32.const 0))
+      (i32.store (i32.const 12) (i32.div_u (local.get $dividend) (local.get $divisor)))
+      i32.const 8)
+    ;; No payload on either side, so it is a plain number: 0 ok, 1 error.
+    (func (export "verify") (param $number i32) (result i32) (i32.eqz (local.get $number))))
+  (core instance $guest (instantiate $guest))
+  (func (export "check") (param "number" u32) (result (result string (error string)))
+    (canon lift (core func $guest "check") (memory (core memory $guest "memory"))))
+  (func (export "divide") (param "dividend" u32) (param "divisor" u32)
+    (result (result u32 (error string)))
+    (canon lift (core func $guest "divide") (memory (core memory $guest "memory"))))
+  (func (export "verify") (param "number" u32) (result (result))
+    (canon lift (core func $guest "verify"))))

@@ -1,0 +1,3 @@
+;; A valid component that exports nothing at all.
+;; Outcome: runs
+(component)
