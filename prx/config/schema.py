@@ -9,7 +9,8 @@ from platformdirs import user_data_dir
 from pydantic import Field, model_validator
 
 from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
-from prx.config.types import AbsolutePath, LogLevel, Secret, Table, hot, is_loopback, restart
+from prx.config.types import AbsolutePath, Secret, Table, hot, is_loopback, restart
+from prx.core.levels import LogLevel
 
 Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
 

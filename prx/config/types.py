@@ -3,12 +3,10 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticUndefined
-
-LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 
 _ENVIRONMENT_PREFIX = "env:"
 _SECRET_NAMES = frozenset(
