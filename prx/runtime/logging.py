@@ -138,8 +138,8 @@ class LogOutput:
         logging.captureWarnings(capture=False)
         logging.getLogger().removeHandler(self._bridge)
         logging.getLogger().setLevel(logging.WARNING)
-        _pipeline.reset()
         self._writer.close(timeout_secs)
+        _pipeline.reset()
 
 
 def _emit(level: str, module: str, message: str, context: dict[str, Any]) -> None:
