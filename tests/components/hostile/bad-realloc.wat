@@ -1,4 +1,4 @@
-;; Hands the host an address outside its memory when the host wants to pass it `text`.
+;; Hands the host an address outside its memory when the host wants to pass `run` its `text`.
 ;; Outcome: trap
 (component
   (core module $guest
