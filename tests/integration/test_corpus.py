@@ -110,7 +110,8 @@ _VALUES = [
     ("shape", None), ("shape", "blob"), ("option", None), ("option", 5), ("option-of-string", "s"),
     ("nested-option", Variant("none")), ("nested-option", Variant("some")),
     ("nested-option", Variant("some", 3)), ("result", 1), ("result", "e"), ("result-inside", ("e",)),
-    ("result-without-value", None), ("result-without-value", "e"), ("bare-result", Variant("ok")), ("bare-result", Variant("err")),
+    ("result-without-value", None), ("result-without-value", "e"), ("bare-result", Variant("ok")),
+    ("bare-result", Variant("err")),
 ]  # fmt: skip  # one line per value would hide which types are missing
 
 
