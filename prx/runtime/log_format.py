@@ -34,7 +34,7 @@ def readable_lines(*, colours: bool) -> Render:
     """Return what renders an event for people; control characters are escaped, a traceback stands below."""
     dim, plain = ("\x1b[2m", "\x1b[0m") if colours else ("", "")
 
-    def level(_key: str, value: object) -> str:
+    def level(key: str, value: object) -> str:  # noqa: ARG001  # structlog names its arguments
         colour = _LEVEL_COLOURS.get(str(value), "") if colours else ""
         return f"{colour}{value:5}{plain}"
 
