@@ -112,11 +112,7 @@ class Edge:
             response.headers.update(headers)
 
     def refuse(self, request: web.BaseRequest, error: Exception) -> web.Response:
-        """Answer what never reaches the middleware, such as bytes that are not HTTP.
-
-        Raises:
-            ConnectionError: an answer has begun already.
-        """
+        """Answer what never reaches the middleware, such as bytes that are not HTTP."""
         headers = _opened(request)
         try:
             self._count(request, None, UNMATCHED, headers)
@@ -186,7 +182,7 @@ class Edge:
                 exc_info=error,
             )
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer had begun already; only closing tells the client") from error
+            raise ConnectionError("the answer has begun already; only closing is left") from error
         response = response_of(refusal)
         if not self._status.ready:
             response.force_close()

@@ -129,7 +129,7 @@ class TokenStore:
             await asyncio.to_thread(self._write_last_used, used)
         except PrxError as error:
             self._used = used | self._used
-            _log.warn("cannot record when tokens were last used; trying again later", error=error.message)
+            _log.warning("cannot record when tokens were last used; trying again later", error=error.message)
 
     def _write_last_used(self, used: dict[str, float]) -> None:
         with self._file.editing() as tokens:
@@ -139,19 +139,20 @@ class TokenStore:
                     tokens[position] = replace(token, last_used=moment)
 
     def _refresh(self) -> None:
-        # The cause need not lie in the file (too many open files), so its signature alone does not tell.
-        if self._complaint is not None and time.monotonic() < self._retry_at:
-            return
         try:
             signature = self._file.signature()
-            if signature == self._signature and self._complaint is None:
+            if signature == self._signature and not self._may_retry():
                 return
-            self._tokens = {bytes.fromhex(token.hash)[:_INDEX_BYTES]: token for token in self._file.read()}
             self._signature = signature
+            self._tokens = {bytes.fromhex(token.hash)[:_INDEX_BYTES]: token for token in self._file.read()}
             self._complaint = None
         except (OSError, TokensFileError) as error:
             self._tokens = {}
             self._complain(str(error))
+
+    def _may_retry(self) -> bool:
+        # What kept the file from being read need not lie in the file: too many open files, say.
+        return self._complaint is not None and time.monotonic() >= self._retry_at
 
     def _complain(self, reason: str) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECS
