@@ -1,5 +1,3 @@
 """PRX: a daemon that hosts WebAssembly plugins for AI agents."""
 
-from importlib.metadata import version
-
-__version__ = version("prx")
+__version__ = "0.1.0"

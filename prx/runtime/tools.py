@@ -90,8 +90,9 @@ def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
     try:
         return jsonschema_rs.Draft202012Validator(dict(spec.parameters), retriever=_refuse_reference)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise ConflictError(
-            f'tool "{spec.name}": its parameters are not a JSON Schema: {error}', details={"tool": spec.name}
+            f'tool "{spec.name}": its parameters are not a JSON Schema: {reason}', details={"tool": spec.name}
         ) from error
 
 

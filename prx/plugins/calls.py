@@ -1,0 +1,76 @@
+"""One guest call: its budget, what it has used, and how it ended."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prx.core.tool import CallContext
+
+if TYPE_CHECKING:
+    from prx.plugins.host.output import GuestOutput
+    from prx.plugins.instance import Instance
+
+
+class GuestError(Exception):
+    """A call that ran and failed; `code` is one of the stable codes of `docs/plugins.md`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Keep the code for programs and the message for people."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may use, after manifest, configuration and defaults are merged."""
+
+    max_fuel: int | None = None
+    max_memory_bytes: int = 64 * 1024 * 1024
+    max_execution_secs: float = 5.0
+    max_output_bytes: int = 1024 * 1024
+    max_http_requests: int = 10
+    max_kv_bytes: int = 1024 * 1024
+    max_concurrency: int = 4
+    max_waiting: int = 64
+    warm: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """The state of one call, owned by the thread that runs it; host functions find it through `current`."""
+
+    plugin: str
+    config: Mapping[str, str]
+    permissions: frozenset[str]
+    limits: Limits
+    context: CallContext
+    output: "GuestOutput"
+    deadline: float = 0.0
+    """On the monotonic clock."""
+    instance: "Instance | None" = None
+    host_calls: int = 0
+    http_requests: int = 0
+    host_secs: float = 0.0
+    guest_secs: float = 0.0
+    """In the exported function, host functions included."""
+    peak_memory_bytes: int = 0
+    fuel_used: int | None = None
+    failure: GuestError | None = None
+    """What a host function wants the call to end with; the engine only sees a constant error."""
+    stderr: bytes = b""
+    """The tail of what the guest wrote there."""
+
+    def remaining_secs(self) -> float:
+        """Return what is left of the wall time, at least 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+class _Current(threading.local):
+    call: Call
+
+
+current = _Current()
+"""The call that runs on this thread. Set before the guest is entered: host functions are only reached from there."""

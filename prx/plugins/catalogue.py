@@ -1,0 +1,279 @@
+"""The plugins directory, kept equal to what is loaded: a unit that scans, loads, swaps and unloads."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from prx.config.schema import PluginsConfig
+from prx.core.errors import ConflictError, NotFoundError
+from prx.core.ids import now_utc
+from prx.core.unit import Problem
+from prx.plugins.abi.ffi import check_layout
+from prx.plugins.cache import Cache
+from prx.plugins.compiler import Compiler
+from prx.plugins.errors import LoadError
+from prx.plugins.holders import Holders, taken
+from prx.plugins.host.interfaces import host_functions
+from prx.plugins.host.kv import KeyValue
+from prx.plugins.loader import Loaded, Loader
+from prx.plugins.plugin import Plugin
+from prx.plugins.sources import Names, Source, is_unfinished
+from prx.plugins.watcher import changes
+from prx.runtime.store import Store
+from prx.runtime.tools import ToolRouter
+
+__all__ = ["Catalogue", "Plugin"]
+
+log = structlog.get_logger("plugins::catalogue")
+
+_UNFINISHED_SECS = 1.0
+_END_CALLS_SECS = 2.0
+
+
+class Catalogue:
+    """Every plugin by name. Nothing that a file in the directory is or does stops it or a sibling."""
+
+    name = "plugins.catalogue"
+
+    def __init__(
+        self, config: Callable[[], PluginsConfig], data_dir: Path, router: ToolRouter, store: Store
+    ) -> None:
+        """Touch nothing yet; `config` is asked whenever a plugin is loaded."""
+        self._config = config
+        self._data_dir = data_dir
+        self._router = router
+        self._store = store
+        self._holders = Holders(store)
+        self._plugins: dict[str, Plugin] = {}
+        self._names = Names()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._look_again = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._loader: Loader | None = None
+        self._scan_problem: Problem | None = None
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """See `Unit.run`. Serves once what is in the cache is loaded; the rest compiles meanwhile."""
+        check_layout()
+        cache = await asyncio.to_thread(Cache, self._data_dir / "cache")
+        loader = Loader(Compiler(cache), host_functions(KeyValue(self._store)), asyncio.get_running_loop())
+        self._loader = loader
+        try:
+            await self._holders.load()
+            disabled = await self._store.run(_disabled_names)
+            await self._reconcile(disabled, patient=False)
+            await self._settle()
+            started()
+            directory = self._config().directory
+            async for _ in changes(directory, self._look_again):
+                await self._reconcile(await self._store.run(_disabled_names))
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._close(loader)))
+
+    def list(self) -> list[Plugin]:
+        """Return every plugin, by name."""
+        return [self._plugins[name] for name in sorted(self._plugins)]
+
+    def get(self, name: str) -> Plugin:
+        """Return the plugin `name`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        plugin = self._plugins.get(name)
+        if plugin is None:
+            raise NotFoundError(f'Plugin "{name}" not found; GET /api/v1/plugins lists what there is')
+        return plugin
+
+    async def reload(self, name: str) -> Plugin:
+        """Load the plugin's files again beside what runs, and swap.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: it is disabled, or does not load: what ran before still runs.
+        """
+        plugin = self.get(name)
+        if plugin.disabled:
+            raise ConflictError(f'plugin "{name}" is disabled; enable it first')
+        if not await self._load(plugin):
+            raise ConflictError(plugin.error or f'plugin "{name}" did not load')
+        return plugin
+
+    async def disable(self, name: str) -> Plugin:
+        """Withdraw the plugin's tools; it stays disabled over a restart.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        plugin = self.get(name)
+        async with plugin.changing:
+            await self._store.run(lambda db: _remember(db, name, disabled=True))
+            plugin.disable()
+        log.info("plugin disabled", plugin=name)
+        return plugin
+
+    async def enable(self, name: str) -> Plugin:
+        """Undo `disable`.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: one of its tools' names was taken meanwhile.
+        """
+        plugin = self.get(name)
+        async with plugin.changing:
+            plugin.enable()
+            await self._store.run(lambda db: _remember(db, name, disabled=False))
+        if plugin.loaded is None and not plugin.loading:
+            await self._load(plugin)
+        log.info("plugin enabled", plugin=name)
+        return plugin
+
+    def problems(self) -> Sequence[Problem]:
+        """Return why the daemon is degraded because of plugins."""
+        found = [problem for plugin in self.list() for problem in plugin.problems()]
+        return [self._scan_problem, *found] if self._scan_problem is not None else found
+
+    async def _reconcile(self, disabled: set[str], *, patient: bool = True) -> None:
+        """Make the list equal to the directory: new and changed sources load, missing ones unload."""
+        directory = self._config().directory
+        try:
+            found = await asyncio.to_thread(self._names.by_name, directory)
+        except OSError as error:
+            self._note_unreadable(directory, error)
+            return
+        self._scan_problem = None
+        for name in self._plugins.keys() - found.keys():
+            self._start(self._unload(self._plugins.pop(name)))
+        for name, same_name in found.items():
+            self._apply(name, same_name, disabled=name in disabled, patient=patient)
+
+    def _apply(self, name: str, same_name: Sequence[Source], *, disabled: bool, patient: bool) -> None:
+        source, doubled = same_name[0], len(same_name) > 1
+        plugin = self._plugins.get(name)
+        if plugin is None:
+            plugin = self._plugins[name] = Plugin(name, source, self._router, disabled=disabled)
+        elif plugin.source == source and plugin.doubled == doubled:
+            return
+        plugin.source, plugin.doubled = source, doubled
+        if doubled:
+            paths = " and ".join(str(source.path) for source in same_name)
+            plugin.failed(f'two plugins are named "{name}": {paths}; remove or rename one')
+            self._start(self._unload(plugin))
+        else:
+            plugin.loading = True
+            self._start(self._load_found(plugin, source, patient=patient))
+
+    async def _load_found(self, plugin: Plugin, source: Source, *, patient: bool) -> None:
+        if patient and await asyncio.to_thread(is_unfinished, source):
+            # Each further write is a newer source with its own task; what stays cut short is told as it is.
+            await asyncio.sleep(_UNFINISHED_SECS)
+        if plugin.source is source:
+            await self._load(plugin)
+
+    async def _load(self, plugin: Plugin) -> bool:
+        """Build a generation and swap it in; false when what ran before, if anything, still runs."""
+        assert self._loader is not None  # noqa: S101  # set for as long as the unit runs
+        source = plugin.source
+        plugin.loading = True
+        loaded = None
+        try:
+            loaded = await self._loader.load(source, self._config(), plugin.compiles)
+            async with plugin.changing:
+                if self._plugins.get(plugin.name) is not plugin or plugin.source != source or plugin.doubled:
+                    self._start(self._retire(loaded))
+                    return True
+                tools = [tool.spec.name for tool in loaded.tools]
+                self._holders.check(plugin.name, tools, self._plugins.keys())
+                previous = plugin.replace(loaded)
+                await self._holders.record(plugin.name, tools)
+        except (LoadError, ConflictError) as error:
+            self._note_failure(plugin, error, loaded)
+            return False
+        finally:
+            plugin.loading = plugin.compiling = False
+            self._progress.set()
+        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
+        if previous is not None:
+            self._start(self._retire(previous))
+        return True
+
+    def _note_failure(self, plugin: Plugin, error: LoadError | ConflictError, loaded: Loaded | None) -> None:
+        details = error.details or {}
+        reason = error.message
+        if "holder" in details:
+            reason = taken(details["tool"], details["holder"], plugin.name)
+        plugin.failed(reason)
+        log.warning(
+            "plugin did not load", plugin=plugin.name, reason=reason, still_serving=plugin.loaded is not None
+        )
+        if loaded is not None:
+            self._start(self._retire(loaded))
+
+    async def _unload(self, plugin: Plugin) -> None:
+        async with plugin.changing:
+            loaded = plugin.remove()
+        if loaded is not None:
+            log.info("plugin unloaded", plugin=plugin.name)
+            await self._retire(loaded)
+
+    async def _retire(self, loaded: Loaded) -> None:
+        """Let the calls of a generation that was replaced finish, each within its own limit."""
+        limits = loaded.settings.limits
+        longest = limits.max_execution_secs * (1 + limits.max_waiting / limits.max_concurrency)
+        if not await loaded.generation.aclose(longest + 1):
+            log.warning("a call outlived its plugin", plugin=loaded.contents.name)
+
+    async def _settle(self) -> None:
+        """Wait until every plugin is loaded, has failed or compiles."""
+        while any(plugin.loading and not plugin.compiling for plugin in self._plugins.values()):
+            self._progress.clear()
+            await self._progress.wait()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._progress.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a plugin's background work failed", exc_info=error)
+
+    def _note_unreadable(self, directory: Path, error: OSError) -> None:
+        if self._scan_problem is None:
+            log.warning("the plugins directory cannot be read", path=str(directory), reason=error.strerror)
+            reason = f"{directory} cannot be read: {error.strerror}"
+            action = "create the directory, or set plugins.directory to where the plugins are"
+            self._scan_problem = Problem(self.name, reason, now_utc(), action)
+
+    async def _close(self, loader: Loader) -> None:
+        """End every call and thread, within seconds."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        generations = [
+            loaded.generation for plugin in self._plugins.values() if (loaded := plugin.remove()) is not None
+        ]
+        self._plugins.clear()
+        if loader.ticker.active:
+            await asyncio.to_thread(loader.ticker.end_calls)
+        await asyncio.gather(*(generation.aclose(_END_CALLS_SECS) for generation in generations))
+        await asyncio.to_thread(loader.close)
+        self._loader = None
+
+
+def _disabled_names(db: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in db.execute("SELECT name FROM plugin_state WHERE disabled").fetchall()}
+
+
+def _remember(db: sqlite3.Connection, name: str, *, disabled: bool) -> None:
+    db.execute(
+        "INSERT INTO plugin_state (name, disabled) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled",
+        (name, disabled),
+    )

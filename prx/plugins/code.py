@@ -1,0 +1,50 @@
+"""Compiled code, ready to be instantiated: what is the same for every instance of one plugin generation."""
+
+from typing import Any
+
+from wasmtime import Engine
+from wasmtime import component as wasm
+
+from prx.plugins.abi import ffi
+from prx.plugins.host.stdio import StdioReader
+from prx.plugins.inspect import Function
+from prx.plugins.probe import EXPORT as PROBE_EXPORT
+
+
+class Code:
+    """A component with its engine and linker, and the indexes of its exported functions."""
+
+    def __init__(
+        self,
+        component: wasm.Component,
+        engine: Engine,
+        linker: wasm.Linker,
+        *,
+        uses_wasi: bool,
+        stdio: StdioReader,
+    ) -> None:
+        """Keep everything that instances point at alive for as long as they may live."""
+        self._keep: tuple[Any, ...] = (component, engine, linker)
+        self._component = component
+        self._indexes: dict[Function, wasm.ExportIndex] = {}
+        self.component = ffi.address(component.ptr())
+        self.engine = ffi.address(engine.ptr())
+        self.linker = ffi.address(linker.ptr())
+        self.uses_wasi = uses_wasi
+        self.stdio = stdio
+        probe = component.get_export_index(PROBE_EXPORT)
+        self._probe = probe
+        self.probe_index = ffi.address(probe.ptr()) if probe is not None else 0
+
+    def index_of(self, function: Function) -> int:
+        """Return the address of the export index of `function`."""
+        index = self._indexes.get(function)
+        if index is None:
+            parent = None
+            if function.interface is not None:
+                parent = self._component.get_export_index(function.interface)
+            index = self._component.get_export_index(function.name, parent)
+            if index is None:
+                raise LookupError(f"{function} is not exported")
+            self._indexes[function] = index
+        return ffi.address(index.ptr())

@@ -1,0 +1,105 @@
+"""The two wasmtime engines, one with fuel and one without, and the clock that ends calls.
+
+Epoch interruption bounds wall time everywhere; counting fuel costs another quarter of a guest's speed, so only
+plugins that set `max_fuel` run on the engine that counts it.
+"""
+
+import math
+import threading
+import time
+from threading import get_ident
+from typing import ClassVar
+
+from wasmtime import Config, Engine
+
+TICK_SECS = 0.01
+_IDLE_SECS = 1.0
+_MAX_CATCH_UP_TICKS = 1_000_000
+
+
+def engine_config(*, fuel: bool) -> Config:
+    """Return the configuration of one engine; the compiler must use the very same."""
+    config = Config()
+    config.epoch_interruption = True
+    config.consume_fuel = fuel
+    # Half the smallest stack that a thread here may have; deeper recursion is `stack_overflow`, not a crash.
+    config.max_wasm_stack = 512 * 1024
+    return config
+
+
+def engine_fingerprint(*, fuel: bool) -> str:
+    """Name what `engine_config` sets: compiled code is only valid for the configuration it was compiled for."""
+    return f"epoch,stack=512k,fuel={fuel}"
+
+
+class Ticker:
+    """A thread that advances the engines' epochs while calls run, and rests while none do."""
+
+    _name: ClassVar[str] = "prx-epoch"
+
+    def __init__(self, *engines: Engine) -> None:
+        """Start the thread; it rests at once."""
+        self._engines = engines
+        self._busy: set[int] = set()
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def begin(self) -> None:
+        """Keep time for a guest call on this thread until `end`; every call pays for this, so no lock."""
+        self._busy.add(get_ident())
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def end(self) -> None:
+        """Stop keeping time for this thread."""
+        self._busy.discard(get_ident())
+
+    @property
+    def active(self) -> int:
+        """How many guest calls run now."""
+        return len(self._busy)
+
+    def end_calls(self) -> None:
+        """Move time past the deadline of every running call."""
+        for engine in self._engines:
+            for _ in range(_MAX_CATCH_UP_TICKS):
+                engine.increment_epoch()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._wake.wait()
+            self._tick_until_idle()
+
+    def _tick_until_idle(self) -> None:
+        # By the clock, not by counting sleeps: under load this thread may get the interpreter late.
+        last = last_busy = time.monotonic()
+        while not self._closed:
+            time.sleep(TICK_SECS)
+            now = time.monotonic()
+            due = int((now - last) / TICK_SECS)
+            last += due * TICK_SECS
+            for engine in self._engines:
+                for _ in range(due):
+                    engine.increment_epoch()
+            if self._busy:
+                last_busy = now
+            elif now - last_busy > _IDLE_SECS:
+                self._wake.clear()
+                if (
+                    not self._busy
+                ):  # a call that began before the flag went down would wait for a tick for ever
+                    return
+                self._wake.set()
+
+
+def ticks(secs: float) -> int:
+    """Return how many ticks from now a deadline in `secs` lies, never too early."""
+    return max(1, math.ceil(secs / TICK_SECS) + 1)

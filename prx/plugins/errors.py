@@ -1,0 +1,9 @@
+"""Why a plugin does not load: one helpful sentence, shown on the plugin and nowhere worse."""
+
+from prx.core.errors import PrxError
+
+
+class LoadError(PrxError):
+    """A file in the plugins directory is not a plugin that this daemon can run; the message says why."""
+
+    code = "load_error"

@@ -1,0 +1,72 @@
+"""How a guest's end is told: from the engine's words to one stable code and one helpful sentence."""
+
+from prx.plugins.calls import Call, GuestError, Limits
+
+_MIB = 1024 * 1024
+
+_TRAPS = {
+    "call stack exhausted": ("stack_overflow", "the guest's call stack is exhausted: it recurses too deeply"),
+    "exceeds memory limits": ("out_of_memory", ""),
+    "resource limit exceeded": ("out_of_memory", ""),
+    "fuel allocated for hostcalls": (
+        "output_too_large",
+        "the guest hands over more at once than the host takes (docs/plugins.md#limits)",
+    ),
+    "all fuel consumed": ("out_of_fuel", ""),
+    "wasm trap: interrupt": ("timeout", ""),
+}
+
+# What the allocators of common guests write before they give up.
+_OUT_OF_MEMORY_MARKS = (b"memory allocation of", b"MemoryError", b"out of memory")
+_NEARLY = 0.9
+
+
+def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits) -> GuestError:
+    """Classify the failure of `call`; what a host function stashed comes before anything the engine says."""
+    if call.failure is not None:
+        return call.failure
+    message, exit_status = engine_error
+    if exit_status is not None:
+        return GuestError("trap", _with_stderr(f"the guest exited with status {exit_status}", call))
+    cause = _cause(message)
+    for mark, (code, text) in _TRAPS.items():
+        if mark in cause:
+            return GuestError(code, text or _limit_text(code, limits))
+    if _ran_out_of_memory(call, limits):
+        return GuestError("out_of_memory", _limit_text("out_of_memory", limits))
+    reason = cause.removeprefix("wasm trap: ")
+    return GuestError("trap", _with_stderr(f"the guest trapped: {reason}", call))
+
+
+def _cause(message: str) -> str:
+    # wasmtime prints the chain outermost first; the last "Caused by" line is the reason itself.
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    last = lines[-1] if lines else message
+    number, _, rest = last.partition(": ")
+    return rest if number.isdecimal() else last
+
+
+def _ran_out_of_memory(call: Call, limits: Limits) -> bool:
+    # A refused growth only answers -1 in the guest, and most guests then stop in `unreachable`. What tells the
+    # two apart is the memory that it held in the end, or the words of its allocator.
+    if any(mark in call.stderr for mark in _OUT_OF_MEMORY_MARKS):
+        return True
+    return call.peak_memory_bytes >= _NEARLY * limits.max_memory_bytes
+
+
+def _limit_text(code: str, limits: Limits) -> str:
+    match code:
+        case "timeout":
+            return (
+                f"the call ran longer than its limit of {limits.max_execution_secs * 1000:.0f} ms "
+                "(max_execution_time_ms)"
+            )
+        case "out_of_fuel":
+            return f"the call used up its {limits.max_fuel} units of fuel (max_fuel)"
+        case _:
+            return f"the guest needs more than its {limits.max_memory_bytes // _MIB} MiB of memory (max_memory_mb)"
+
+
+def _with_stderr(text: str, call: Call) -> str:
+    tail = call.stderr.decode("utf-8", "replace").strip()
+    return f"{text}; its last words on stderr: {tail}" if tail else text

@@ -1,0 +1,203 @@
+"""One loaded version of a plugin: its code, its tools, the threads it runs on and what it has used."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult, ToolSpec
+from prx.plugins.abi.lower import Borrowed
+from prx.plugins.calls import Call, GuestError, Limits
+from prx.plugins.code import Code
+from prx.plugins.engine import Ticker
+from prx.plugins.host.output import GuestOutput
+from prx.plugins.instance import Instance
+from prx.plugins.instances import Instances
+from prx.plugins.lane import Completions, Lane
+from prx.plugins.worlds.binding import Binding
+
+
+class Generation:
+    """Runs the calls of one version; an old one ends its calls while a newer one takes the new."""
+
+    def __init__(
+        self,
+        plugin: str,
+        code: Code,
+        limits: Limits,
+        *,
+        config: Mapping[str, str],
+        permissions: frozenset[str],
+        ticker: Ticker,
+        completions: Completions,
+    ) -> None:
+        """Start nothing yet: threads and instances come with the first call."""
+        self.limits = limits
+        self._plugin = plugin
+        self._code = code
+        self._config = config
+        self._permissions = permissions
+        self._ticker = ticker
+        self._output = GuestOutput(plugin)
+        self._instances = Instances(self._make, lambda: self._new_call(CallContext()), limits)
+        self._lane = Lane(
+            plugin,
+            completions,
+            threads=limits.max_concurrency,
+            waiting=limits.max_waiting,
+            on_idle=self._idle,
+        )
+        self._lock = Lock()
+        self._totals = Counter[str]()
+        self._guest_ms = 0.0
+        self._errors = Counter[str]()
+        self.last_error: ToolFailure | None = None
+
+    async def call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Run one call on the lane; see `Tool.call`."""
+        submitted = time.perf_counter()
+        result: ToolResult = await self._lane.submit(
+            lambda: self._run(binding, arguments, context, submitted)
+        )
+        return result
+
+    async def ask(self, binding: Binding) -> Any:
+        """Run a function that takes nothing and return its lifted value, on the plugin's own limits.
+
+        Raises:
+            GuestError: it trapped or reached a limit.
+        """
+        result = await self.call(binding, {}, CallContext())
+        if result.error is not None:
+            raise GuestError(result.error.code, result.error.message)
+        return result.output
+
+    async def start(self) -> None:
+        """Make one instance, to know that it can be made.
+
+        Raises:
+            GuestError: the component does not start within its limits.
+        """
+        await self._lane.submit(self._start)
+
+    def memory_bytes(self) -> int:
+        """Return the linear memory of the live instances; 0 when there is none."""
+        return self._instances.memory_bytes()
+
+    def totals(self) -> CallTotals:
+        """Return what all calls used so far."""
+        with self._lock:
+            return CallTotals(
+                calls=self._totals["calls"],
+                failures=self._errors.total(),
+                fuel_used=self._totals["fuel_used"],
+                guest_ms=round(self._guest_ms, 3),
+                host_calls=self._totals["host_calls"],
+                http_requests=self._totals["http_requests"],
+                errors_by_code=dict(self._errors),
+            )
+
+    async def aclose(self, timeout_secs: float) -> bool:
+        """Let the calls that run or wait finish, then free everything; false when one outlived the timeout."""
+        ended = await self._lane.aclose(timeout_secs)
+        await asyncio.to_thread(self._instances.close)
+        return ended
+
+    def _new_call(self, context: CallContext) -> Call:
+        return Call(self._plugin, self._config, self._permissions, self.limits, context, self._output)
+
+    def _make(self, call: Call) -> Instance:
+        return Instance(self._code, call)
+
+    def _start(self) -> None:
+        call = self._new_call(CallContext())
+        self._ticker.begin()
+        try:
+            call.deadline = time.monotonic() + self.limits.max_execution_secs
+            self._make(call).close()
+        finally:
+            self._ticker.end()
+
+    def _idle(self, asleep: bool) -> None:  # noqa: FBT001  # the shape that the lane calls
+        self._ticker.begin()
+        try:
+            self._instances.idle(asleep=asleep)
+        finally:
+            self._ticker.end()
+
+    def _run(
+        self, binding: Binding, arguments: Mapping[str, Any], context: CallContext, submitted: float
+    ) -> ToolResult:
+        """Run on a lane's thread; whatever the guest does is a result, never an exception."""
+        call = self._new_call(context)
+        memory = Borrowed()
+        lowered = binding.lower(arguments, memory)
+        output, failure, size = None, None, 0
+        self._ticker.begin()
+        try:
+            call.deadline = time.monotonic() + self.limits.max_execution_secs
+            instance = self._instances.take(call)
+            try:
+                words = instance.invoke(binding.function, lowered, call)
+                try:
+                    size = binding.measure(*words[1:]) if binding.measure is not None else 0
+                    output, failure = self._outcome(binding, words[1:], size)
+                finally:
+                    instance.release(call)
+            finally:
+                self._instances.give_back(instance)
+        except GuestError as error:
+            failure = ToolFailure(error.code, error.message)
+        finally:
+            self._ticker.end()
+        receipt = Receipt(
+            fuel_used=call.fuel_used,
+            wall_ms=(time.perf_counter() - submitted) * 1000,
+            guest_ms=max(0.0, call.guest_secs - call.host_secs) * 1000,
+            peak_memory_bytes=call.peak_memory_bytes,
+            host_calls=call.host_calls,
+            http_requests=call.http_requests,
+            bytes_in=memory.size,
+            bytes_out=size,
+        )
+        self._account(receipt, failure)
+        return ToolResult(output, failure, receipt)
+
+    def _outcome(
+        self, binding: Binding, words: tuple[int, int, int], size: int
+    ) -> tuple[Any, ToolFailure | None]:
+        if size > self.limits.max_output_bytes:
+            raise GuestError(
+                "output_too_large",
+                f"the guest returned {size} bytes, its limit is {self.limits.max_output_bytes} (max_output_kb)",
+            )
+        return binding.outcome(binding.lift(*words)) if binding.lift is not None else (None, None)
+
+    def _account(self, receipt: Receipt, failure: ToolFailure | None) -> None:
+        with self._lock:
+            self._totals["calls"] += 1
+            self._totals["fuel_used"] += receipt.fuel_used or 0
+            self._totals["host_calls"] += receipt.host_calls
+            self._totals["http_requests"] += receipt.http_requests
+            self._guest_ms += receipt.guest_ms
+            if failure is not None:
+                self._errors[failure.code] += 1
+                self.last_error = failure
+
+
+class PluginTool:
+    """One binding of one generation, as the router offers it."""
+
+    __slots__ = ("_binding", "_generation", "spec")
+
+    def __init__(self, generation: Generation, binding: Binding) -> None:
+        """Offer `binding` of `generation`."""
+        self.spec: ToolSpec = binding.spec
+        self._generation = generation
+        self._binding = binding
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """See `Tool.call`."""
+        return await self._generation.call(self._binding, arguments, context)

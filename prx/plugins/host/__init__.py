@@ -1,0 +1,1 @@
+"""What guests may call: `prx:host` and WASI, gated and metered in one place."""

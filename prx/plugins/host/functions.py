@@ -1,0 +1,107 @@
+"""Host functions as data, and the one gate through which every guest reaches them."""
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from prx.core.errors import PrxError
+from prx.plugins.abi import ffi
+from prx.plugins.abi.ffi import VAL, string_at
+from prx.plugins.abi.lift import compile_lift
+from prx.plugins.abi.lower import Owned, compile_lower
+from prx.plugins.abi.wit import FuncType, Prim, ResultType
+from prx.plugins.calls import Call, GuestError, current
+
+log = structlog.get_logger("plugins::host")
+
+ALWAYS_GRANTED = frozenset({"log", "config", "clock"})
+_OWNED = Owned()
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """One function of `prx:host@0.1.0`."""
+
+    interface: str
+    name: str
+    type: FuncType
+    run: Callable[..., Any]
+    """Called as `run(call, *arguments)`; raises `PrxError` with a message for the guest's author."""
+
+    @property
+    def permission(self) -> str:
+        """What the plugin must be granted; each interface is one permission."""
+        return self.interface
+
+    def can_fail(self) -> bool:
+        """Whether its signature has a place for an error text."""
+        return isinstance(self.type.result, ResultType) and self.type.result.err is Prim.STRING
+
+
+def dispatch(function: HostFunction, call: Call, arguments: list[Any]) -> Any:
+    """Run `function` for `call` if the plugin may, counting the call.
+
+    Raises:
+        GuestError: not permitted or failed, and the signature has no place for an error.
+    """
+    call.host_calls += 1
+    try:
+        _check_permission(function, call)
+        result = function.run(call, *arguments)
+    except (PrxError, GuestError) as error:
+        if function.can_fail():
+            return {"err": error.message}
+        if isinstance(error, GuestError):
+            raise
+        raise GuestError("host_error", f"{function.interface}.{function.name}: {error.message}") from error
+    return {"ok": result} if isinstance(function.type.result, ResultType) else result
+
+
+def _check_permission(function: HostFunction, call: Call) -> None:
+    if function.permission not in call.permissions and function.permission not in ALWAYS_GRANTED:
+        raise GuestError(
+            "permission_denied",
+            f'plugin "{call.plugin}" called {function.interface}.{function.name} without the permission '
+            f'"{function.permission}": ask for it in plugin.toml [permissions] and have the operator grant it',
+        )
+
+
+def callback(function: HostFunction) -> Any:
+    """Return the C callback that lifts the arguments, dispatches and lowers the result.
+
+    Nothing may be raised through the engine: it keeps one exception for all threads, and errors surface in the wrong
+    call. What went wrong is kept on the call; the engine gets a constant error.
+    """
+    lifts = [compile_lift(param, "bytes") for _, param in function.type.params]
+    lower = compile_lower(function.type.result, "bytes") if function.type.result is not None else None
+
+    @ffi.host_callback
+    def run(
+        _data: Any, _context: Any, _type: Any, arguments: int, count: int, results: int, _results_count: int
+    ) -> int:
+        call = current.call
+        entered = time.perf_counter()
+        try:
+            values = VAL.iter_unpack(string_at(arguments, count * VAL.size)) if count else ()
+            lifted = [lift(a, b, c) for lift, (_, a, b, c) in zip(lifts, values, strict=True)]
+            result = dispatch(function, call, lifted)
+            if lower is not None:
+                ctypes.memmove(results, VAL.pack(*lower(result, _OWNED)), VAL.size)
+        except GuestError as error:
+            call.failure = error
+            return ffi.error_new(b"host function refused")  # type: ignore[no-any-return]  # a C function
+        except Exception:  # the edge of foreign code: nothing may pass through the engine
+            log.exception("host function failed", plugin=call.plugin, function=function.name)
+            call.failure = GuestError(
+                "host_error", f"{function.interface}.{function.name} failed in the host"
+            )
+            return ffi.error_new(b"host function failed")  # type: ignore[no-any-return]  # a C function
+        finally:
+            call.host_secs += time.perf_counter() - entered
+        return 0
+
+    return run

@@ -1,0 +1,195 @@
+"""One sandbox: a store, an instance in it, and its exported functions. One owner at a time."""
+
+from ctypes import addressof, c_uint64
+from time import perf_counter
+from typing import Any
+
+from wasmtime import WasiConfig
+
+from prx.plugins.abi import ffi
+from prx.plugins.abi.ffi import VAL, Words
+from prx.plugins.calls import Call, GuestError, current
+from prx.plugins.code import Code
+from prx.plugins.engine import ticks
+from prx.plugins.faults import guest_error
+from prx.plugins.host.output import GuestOutput
+from prx.plugins.host.stdio import Lines, Pipe
+from prx.plugins.inspect import Function
+from prx.plugins.memory_maps import freed_by
+
+_MAX_TABLE_ELEMENTS = 1_000_000
+_MAX_INSTANCES = 64
+_MAX_TABLES = 64
+_MAX_MEMORIES = 1
+_STDERR_TAIL = 2048
+
+
+class _Bound:
+    """One exported function of one instance, with room for its arguments."""
+
+    __slots__ = ("address", "arguments", "arguments_address", "handle")
+
+    def __init__(self, handle: Any, parameters: int) -> None:
+        self.handle = handle
+        self.address = addressof(handle)
+        self.arguments = ffi.new_struct(VAL.size * parameters)
+        self.arguments_address = addressof(self.arguments)
+
+
+class Instance:
+    """A fresh sandbox made from `code`; `close` it on every path.
+
+    A store that two threads use at once aborts the process, so whoever takes an instance is its only user until it
+    gives it back. After a trap the instance is spoilt: `usable` is false and everything in it is freed.
+    """
+
+    __slots__ = (
+        "_bound", "_context", "_instance", "_max_fuel", "_pipes", "_probe", "_result", "_result_address",
+        "_stderr", "_store",
+        "calls", "code", "memory_bytes", "timer", "usable",
+    )  # fmt: skip
+
+    def __init__(self, code: Code, call: Call) -> None:
+        """Instantiate within the deadline of `call`, which pays for what the guest's start does.
+
+        Raises:
+            GuestError: the guest failed or was stopped while it started.
+        """
+        self.code = code
+        self.calls = 0
+        self.memory_bytes = 0
+        self.timer: Any = None
+        self.usable = True
+        self._bound: dict[Function, _Bound] = {}
+        self._probe: _Bound | None = None
+        self._result = ffi.new_struct(VAL.size)
+        self._result_address = addressof(self._result)
+        self._max_fuel = call.limits.max_fuel
+        self._pipes: list[Pipe] = []
+        self._stderr = bytearray()
+        self._instance = ffi.new_struct(ffi.INSTANCE_SIZE)
+        self._store = ffi.store_new(code.engine, None, None)
+        self._context = ffi.store_context(self._store)
+        try:
+            # wasmtime aborts or times out at once where one of these is forgotten: they are set here and only here.
+            ffi.store_limiter(
+                self._store, call.limits.max_memory_bytes,
+                _MAX_TABLE_ELEMENTS, _MAX_INSTANCES, _MAX_TABLES, _MAX_MEMORIES,
+            )  # fmt: skip
+            if code.uses_wasi:
+                self._set_wasi(call.output)
+            self._enter(call)
+            error = ffi.linker_instantiate(
+                code.linker, self._context, code.component, addressof(self._instance)
+            )
+            if error:
+                raise self._failed(ffi.take_error(error), call)  # noqa: TRY301  # one clean-up for every failure
+            if code.probe_index:
+                self._probe = _Bound(self._lookup(code.probe_index), 0)
+            self._measure_memory()
+        except BaseException:
+            self.close()
+            raise
+
+    def invoke(self, function: Function, arguments: list[Words], call: Call) -> Words:
+        """Call `function`; return its result's words, valid until `release`.
+
+        Raises:
+            GuestError: the guest trapped or reached a limit; the instance is spoilt.
+        """
+        bound = self._bound.get(function)
+        if bound is None:
+            bound = self._bound[function] = _Bound(self._lookup(self.code.index_of(function)), len(arguments))
+        for position, words in enumerate(arguments):
+            VAL.pack_into(bound.arguments, position * VAL.size, *words)
+        self.calls += 1
+        self._enter(call)
+        entered = perf_counter()
+        error = ffi.func_call(
+            bound.address, self._context, bound.arguments_address, len(arguments),
+            self._result_address, function.type is not None and function.type.result is not None,
+        )  # fmt: skip
+        call.guest_secs = perf_counter() - entered
+        if error:
+            raise self._failed(ffi.take_error(error), call)
+        return VAL.unpack_from(self._result)
+
+    def release(self, call: Call) -> None:
+        """Free the result of `invoke` and measure what it used; the next `invoke` may come."""
+        ffi.val_delete(self._result_address)
+        self._measure_memory()
+        call.peak_memory_bytes = self.memory_bytes
+        if self._max_fuel is not None:
+            call.fuel_used = self._max_fuel - self._fuel_left()
+
+    def close(self) -> None:
+        """Free the store and everything in it; twice is once."""
+        store, self._store = self._store, None
+        self.usable = False
+        if store is not None:
+            ffi.store_delete(store)
+        while self._pipes:
+            pipe = self._pipes.pop()
+            pipe.finish_line()
+            pipe.close()
+
+    def _enter(self, call: Call) -> None:
+        ffi.context_set_epoch_deadline(self._context, ticks(call.remaining_secs()))
+        if self._max_fuel is not None:
+            error = ffi.context_set_fuel(self._context, self._max_fuel)
+            if error:
+                raise GuestError("host_error", ffi.take_error(error)[0])
+        call.instance = self
+        current.call = call
+
+    def _failed(self, engine_error: tuple[str, int | None], call: Call) -> GuestError:
+        # Its memory can only be told by what goes when it is closed; closing it also reads the rest of its stderr.
+        if self._max_fuel is not None:
+            call.fuel_used = self._max_fuel - self._fuel_left()
+        call.peak_memory_bytes = max(self.memory_bytes, freed_by(self.close))
+        call.stderr = bytes(self._stderr)
+        return guest_error(engine_error, call, call.limits)
+
+    def _fuel_left(self) -> int:
+        left = c_uint64(0)
+        error = ffi.context_get_fuel(self._context, addressof(left))
+        if error:
+            raise GuestError("host_error", ffi.take_error(error)[0])
+        return left.value
+
+    def _lookup(self, index: int) -> Any:
+        handle = ffi.new_struct(ffi.FUNC_SIZE)
+        if not ffi.instance_get_func(addressof(self._instance), self._context, index, addressof(handle)):
+            raise LookupError("an export that was verified at load is not a function")
+        return handle
+
+    def _set_wasi(self, output: GuestOutput) -> None:
+        config = WasiConfig()
+        for sink, attribute in ((output.stdout, "stdout_file"), (self._keep_stderr(output), "stderr_file")):
+            pipe = Pipe(self.code.stdio, sink)
+            self._pipes.append(pipe)
+            setattr(config, attribute, pipe.path)
+            pipe.opened()
+        taken_over = config._consume()  # noqa: SLF001  # the store frees it
+        error = ffi.context_set_wasi(self._context, ffi.address(taken_over))
+        if error:
+            raise GuestError("host_error", ffi.take_error(error)[0])
+
+    def _keep_stderr(self, output: GuestOutput) -> Lines:
+        def keep(line: bytes) -> None:
+            self._stderr += line + b"\n"
+            del self._stderr[:-_STDERR_TAIL]
+            output.stderr(line)
+
+        return keep
+
+    def _measure_memory(self) -> None:
+        if self._probe is None:
+            return
+        error = ffi.func_call(self._probe.address, self._context, None, 0, self._result_address, 1)
+        if error:
+            # The call used its last tick just before it returned: it is over, only the measuring is refused.
+            ffi.take_error(error)
+            self.usable = False
+            return
+        self.memory_bytes = self._result[1]

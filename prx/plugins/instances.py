@@ -1,0 +1,104 @@
+"""Where a call gets its sandbox from: a small stock of fresh ones, or a few warm ones."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from prx.plugins.calls import Call, GuestError, Limits
+from prx.plugins.instance import Instance
+
+log = structlog.get_logger("plugins::instances")
+
+_STOCK = 1
+_WARM_CALLS = 10_000
+_WARM_MEMORY_SHARE = 0.75
+
+
+class Instances:
+    """The live instances of one generation.
+
+    A fresh plugin gets an instance per call, so nothing leaks from one call to the next; a prepared one waits in
+    stock, made while the plugin has nothing else to do. A warm plugin's instances serve again until they fail, have
+    served many calls or hold much of the memory that they may.
+    """
+
+    def __init__(self, make: Callable[[Call], Instance], prepare: Callable[[], Call], limits: Limits) -> None:
+        """`make` instantiates on a call's budget; `prepare` gives the budget of an instance for the stock."""
+        self._make = make
+        self._prepare = prepare
+        self._warm = limits.warm
+        self._keep = limits.max_concurrency if limits.warm else _STOCK
+        self._warm_memory = limits.max_memory_bytes * _WARM_MEMORY_SHARE
+        self._lock = threading.Lock()
+        self._free: list[Instance] = []
+        self._taken: set[Instance] = set()
+        self._closed = False
+        self._wanted = False
+
+    def take(self, call: Call) -> Instance:
+        """Return an instance that only the caller uses until `give_back`.
+
+        Raises:
+            GuestError: a new one had to be made and failed to start.
+        """
+        self._wanted = True
+        with self._lock:
+            instance = self._free.pop() if self._free else None
+        if instance is None:
+            instance = self._make(call)
+        self._taken.add(instance)
+        return instance
+
+    def give_back(self, instance: Instance) -> None:
+        """Keep a healthy warm instance for the next call; close any other."""
+        self._taken.discard(instance)
+        if self._warm and self._healthy(instance):
+            with self._lock:
+                if not self._closed and len(self._free) < self._keep:
+                    self._free.append(instance)
+                    return
+        instance.close()
+
+    def idle(self, *, asleep: bool) -> None:
+        """Refill the stock after work; drop everything once the plugin sleeps."""
+        if asleep:
+            self._wanted = False
+            self._drop()
+        elif self._wanted and not self._warm and len(self._free) < self._keep and not self._closed:
+            self._restock()
+
+    def memory_bytes(self) -> int:
+        """Return the linear memory of all live instances, as last measured."""
+        with self._lock:
+            return sum(instance.memory_bytes for instance in (*self._free, *tuple(self._taken)))
+
+    def close(self) -> None:
+        """Close what is free, and from now on what is given back."""
+        self._closed = True
+        self._drop()
+
+    def _healthy(self, instance: Instance) -> bool:
+        return instance.usable and instance.calls < _WARM_CALLS and instance.memory_bytes < self._warm_memory
+
+    def _restock(self) -> None:
+        call = self._prepare()
+        call.deadline = time.monotonic() + call.limits.max_execution_secs
+        try:
+            instance = self._make(call)
+        except GuestError as error:
+            # The next call makes its own and reports what happens there.
+            log.debug("no instance for the stock", plugin=call.plugin, code=error.code, reason=error.message)
+            return
+        with self._lock:
+            if not self._closed and len(self._free) < self._keep:
+                self._free.append(instance)
+                return
+        instance.close()
+
+    def _drop(self) -> None:
+        with self._lock:
+            free, self._free = self._free, []
+        for instance in free:
+            instance.close()

@@ -1,0 +1,162 @@
+"""The threads on which one plugin's calls run, and the way there and back.
+
+A thread of its own keeps a plugin that loops from taking its siblings' threads, and a queue straight to it is quicker
+than a default executor. Threads start when calls wait and end when none came for a while.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from prx.core.errors import UnavailableError
+
+_IDLE_SECS = 30.0
+
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+class Completions:
+    """Carries results from all lanes to the event loop, many in one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Deliver to `loop`."""
+        self._loop = loop
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._scheduled = False
+
+    def deliver(self, future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+        """Settle `future` on the loop; called from any thread."""
+        self._done.append((future, result, error))
+        # A wake-up that is already under way takes this one along: it clears the flag before it empties the queue.
+        if not self._scheduled:
+            self._scheduled = True
+            try:
+                self._loop.call_soon_threadsafe(self._settle)
+            except RuntimeError:
+                # The loop is closed: the daemon is past its drain and nobody waits for the result.
+                self._done.clear()
+
+    def _settle(self) -> None:
+        self._scheduled = False
+        while self._done:
+            future, result, error = self._done.popleft()
+            if future.done():  # the caller went away
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+
+class Lane:
+    """At most `threads` calls of one plugin at a time; at most `waiting` more wait."""
+
+    def __init__(
+        self,
+        name: str,
+        completions: Completions,
+        *,
+        threads: int,
+        waiting: int,
+        on_idle: Callable[[bool], None],
+    ) -> None:
+        """Start no thread yet.
+
+        `on_idle(asleep)` runs on a lane's thread when no call waits: false after work, true when the last thread ends.
+        """
+        self._name = name
+        self._completions = completions
+        self._max_threads = threads
+        self._max_outstanding = threads + waiting
+        self._on_idle = on_idle
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._outstanding = 0
+        self._closed = False
+        self._ended: asyncio.Future[None] | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """How many calls run or wait."""
+        return self._outstanding
+
+    def submit(self, job: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """Run `job` on one of the lane's threads; called on the loop.
+
+        Raises:
+            UnavailableError: too many calls wait already, or the lane is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise UnavailableError(f'plugin "{self._name}" is being unloaded; try again')
+            if self._outstanding >= self._max_outstanding:
+                raise UnavailableError(
+                    f'plugin "{self._name}" is busy: {self._outstanding} calls run or wait; try again, or raise '
+                    "max_concurrency in its [resources]"
+                )
+            self._outstanding += 1
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            self._queue.put((job, future))
+            if self._outstanding > len(self._threads) < self._max_threads:
+                thread = threading.Thread(target=self._work, name=f"prx-{self._name}", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+        return future
+
+    async def aclose(self, timeout_secs: float) -> bool:
+        """Take no more calls and wait for those that run or wait; false when one outlived the timeout."""
+        with self._lock:
+            self._closed = True
+            if not self._threads:
+                return True
+            if self._ended is None:
+                self._ended = asyncio.get_running_loop().create_future()
+                for _ in self._threads:
+                    self._queue.put(None)
+        done, _ = await asyncio.wait({self._ended}, timeout=timeout_secs)
+        return bool(done)
+
+    def _work(self) -> None:
+        try:
+            while self._work_once():
+                pass
+        finally:
+            if not self._threads:
+                self._on_idle(True)  # noqa: FBT003  # one flag, named in the contract
+                if self._ended is not None:
+                    self._completions.deliver(self._ended, None, None)
+
+    def _work_once(self) -> bool:
+        try:
+            item = self._queue.get(timeout=_IDLE_SECS)
+        except Empty:
+            return not self._retire()
+        if item is None:
+            self._retire()
+            return False
+        job, future = item
+        result, error = None, None
+        try:
+            if not future.cancelled():
+                result = job()
+        except BaseException as raised:  # noqa: BLE001  # whatever it is, it belongs to the caller who waits for it
+            error = raised
+        with self._lock:
+            self._outstanding -= 1
+        self._completions.deliver(future, result, error)
+        del job, future, item, result, error
+        if self._queue.empty():
+            self._on_idle(False)  # noqa: FBT003  # one flag, named in the contract
+        return True
+
+    def _retire(self) -> bool:
+        """Leave the lane, unless a call came in meanwhile."""
+        with self._lock:
+            if not self._closed and not self._queue.empty():
+                return False
+            self._threads.discard(threading.current_thread())
+            return True

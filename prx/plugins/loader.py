@@ -1,0 +1,175 @@
+"""From what lies on disk to a verified generation, ready to be offered."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wasmtime import Engine, WasmtimeError
+from wasmtime import component as wasm
+
+from prx.config.schema import PluginsConfig
+from prx.core.tool import ToolSpec
+from prx.plugins import sources
+from prx.plugins.calls import GuestError
+from prx.plugins.code import Code
+from prx.plugins.compiler import Compiler
+from prx.plugins.engine import Ticker, engine_config
+from prx.plugins.errors import LoadError
+from prx.plugins.generation import Generation, PluginTool
+from prx.plugins.host.functions import HostFunction
+from prx.plugins.host.linker import Host
+from prx.plugins.host.stdio import StdioReader
+from prx.plugins.inspect import Inspection, inspect
+from prx.plugins.lane import Completions
+from prx.plugins.settings import Settings, settings_for
+from prx.plugins.sources import Contents, Source
+from prx.plugins.worlds import plain, tool
+from prx.plugins.worlds.binding import Binding
+from prx.plugins.worlds.resolve import Resolved, ToolExports, resolve
+
+_MAX_TOOL_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One version of a plugin, verified: its instance was made and its tools are known."""
+
+    contents: Contents
+    settings: Settings
+    generation: Generation
+    tools: list[PluginTool]
+    digest: str
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Exported functions that cannot be tools, and why."""
+
+
+class Loader:
+    """The engines and everything that all plugins share."""
+
+    def __init__(
+        self, compiler: Compiler, functions: list[HostFunction], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Start the clock and the reader of guests' output; `close` ends both."""
+        self._compiler = compiler
+        self._engines = {fuel: Engine(engine_config(fuel=fuel)) for fuel in (False, True)}
+        self._functions = functions
+        self._hosts: dict[bool, Host] = {}
+        self._stdio = StdioReader()
+        self._completions = Completions(loop)
+        self.ticker = Ticker(*self._engines.values())
+
+    async def load(
+        self, source: Source, config: PluginsConfig, compiling: Callable[[Contents], None]
+    ) -> Loaded:
+        """Read, compile and verify `source`; `compiling` is told when that will take a while.
+
+        Raises:
+            LoadError: it is not a plugin that this host can run; says why.
+        """
+        contents = await asyncio.to_thread(sources.read, source)
+        sources.check_component(contents.wasm, source.path.name)
+        settings = settings_for(contents.name, contents.manifest, config)
+        fuel = settings.limits.max_fuel is not None
+        compiled = await self._compiler.cached(contents.wasm, fuel=fuel)
+        if compiled is None:
+            compiling(contents)
+            compiled = await self._compiler.compile(contents.wasm, fuel=fuel)
+        try:
+            code, resolved, inspection = await asyncio.to_thread(self._open, compiled, fuel)
+        except WasmtimeError as error:
+            await self._compiler.drop(contents.wasm, fuel=fuel)
+            raise LoadError(
+                f"its compiled code was refused: {error}; reload the plugin to compile it again"
+            ) from error
+        generation = Generation(
+            contents.name,
+            code,
+            settings.limits,
+            config=settings.config,
+            permissions=settings.permissions,
+            ticker=self.ticker,
+            completions=self._completions,
+        )
+        try:
+            bindings = await self._bind(generation, resolved, contents, settings)
+        except BaseException:
+            await generation.aclose(0)
+            raise
+        return Loaded(
+            contents=contents,
+            settings=settings,
+            generation=generation,
+            tools=[PluginTool(generation, binding) for binding in bindings],
+            digest=hashlib.sha256(contents.wasm).hexdigest(),
+            skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
+        )
+
+    def close(self) -> None:
+        """Stop the shared threads, after every generation is closed."""
+        self.ticker.close()
+        self._stdio.close()
+
+    def _open(self, compiled: Path, fuel: bool) -> tuple[Code, Resolved, Inspection]:  # noqa: FBT001  # a key
+        engine = self._engines[fuel]
+        component = wasm.Component.deserialize_file(engine, str(compiled))
+        inspection = inspect(component, engine)
+        if fuel not in self._hosts:
+            self._hosts[fuel] = Host(engine, self._functions)
+        linker = self._hosts[fuel].linker_for(inspection)
+        resolved = resolve(inspection)
+        uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
+        return Code(component, engine, linker, uses_wasi=uses_wasi, stdio=self._stdio), resolved, inspection
+
+    async def _bind(
+        self, generation: Generation, resolved: Resolved, contents: Contents, settings: Settings
+    ) -> list[Binding]:
+        source = f"plugin:{contents.name}"
+        try:
+            if resolved.tool is not None:
+                binding = await _tool_binding(generation, resolved.tool, settings.tool_prefix, source)
+                return [binding]
+            await generation.start()
+        except GuestError as error:
+            raise LoadError(f"it does not start: {error.code}: {error.message}") from error
+        about = contents.manifest.plugin.description if contents.manifest is not None else ""
+        return plain.bind_plain(
+            resolved.plain, prefix=settings.tool_prefix, source=source, description=about or contents.name
+        )
+
+
+async def _tool_binding(generation: Generation, exports: ToolExports, prefix: str, source: str) -> Binding:
+    about = Binding(
+        spec=ToolSpec("get-spec", "", {}, source),
+        function=exports.get_spec,
+        lower=lambda _arguments, _memory: [],
+        measure=tool.measure_spec,
+        lift=tool.lift_spec,
+        outcome=lambda value: (value, None),
+    )
+    spec = await generation.ask(about)
+    name = prefix + spec["name"]
+    if (
+        not name.replace("_", "").replace("-", "").isalnum()
+        or not name.isascii()
+        or len(name) > _MAX_TOOL_NAME
+    ):
+        raise LoadError(
+            f'get-spec names the tool "{name[:80]}": a tool name has up to {_MAX_TOOL_NAME} letters, digits, '
+            '"_" and "-"'
+        )
+    schema = _schema(spec["parameters_schema"])
+    return tool.bind_tool(exports.execute, ToolSpec(name, spec["description"], schema, source))
+
+
+def _schema(text: str) -> dict[str, Any]:
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LoadError(f"get-spec gives a parameters-schema that is not JSON: {error}") from error
+    if not isinstance(schema, dict):
+        raise LoadError(f"get-spec gives a parameters-schema that is not a JSON object but {text[:60]!r}")
+    return schema

@@ -1,0 +1,165 @@
+"""`plugin.toml`: what a plugin is, what it asks for, and what it may use."""
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from prx.plugins.errors import LoadError
+
+MANIFEST_NAME = "plugin.toml"
+_MAX_BYTES = 256 * 1024
+_MAX_REPORTED = 3
+
+PLUGIN_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SEMVER = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+
+Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not path:
+        raise ValueError("must be a relative path inside the plugin's directory")
+    return path
+
+
+def _patterns(events: Any) -> Any:
+    # Both spellings: events = ["a.*"] and [[capabilities.events]] pattern = "a.*".
+    if isinstance(events, list):
+        return [
+            event["pattern"] if isinstance(event, dict) and event.keys() == {"pattern"} else event
+            for event in events
+        ]
+    return events
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class About(_Table):
+    """`[plugin]`."""
+
+    name: Annotated[str, Field(pattern=PLUGIN_NAME, max_length=64)]
+    version: Annotated[str, Field(pattern=SEMVER, max_length=64)]
+    api_version: Literal["1"] = "1"
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    wasm: Annotated[str, AfterValidator(_inside)] = "plugin.wasm"
+
+
+class Capability(_Table):
+    """`[[capabilities]]`."""
+
+    type: Literal["tool", "hook", "middleware", "cron", "provider", "storage", "channel"]
+    name: str = ""
+    description: str = ""
+    events: Annotated[list[str], BeforeValidator(_patterns)] = []
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    schedule: str | None = None
+    timezone: str | None = None
+
+
+class Permissions(_Table):
+    """`[permissions]`: what the plugin asks for; the operator grants."""
+
+    required: list[Permission] = []
+    optional: list[Permission] = []
+    http_allowlist: list[str] = []
+    filesystem_allowlist: list[str] = []
+    env_allowlist: list[str] = []
+
+
+class Resources(_Table):
+    """`[resources]`; a key that is not set falls to the daemon's `plugins.limits`."""
+
+    max_fuel: Annotated[int, Field(ge=1)] | None = None
+    max_memory_mb: Annotated[int, Field(ge=1, le=4096)] | None = None
+    max_execution_time_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
+    max_http_requests: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    max_http_requests_per_call: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    max_kv_storage_kb: Annotated[int, Field(ge=0, le=1024 * 1024)] | None = None
+    max_kv_storage_mb: Annotated[int, Field(ge=0, le=1024)] | None = None
+    max_concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    instance: Literal["fresh", "warm"] | None = None
+    max_output_kb: Annotated[int, Field(ge=1, le=16 * 1024)] | None = None
+    pool_size: int | None = None
+
+
+class Manifest(_Table):
+    """A whole `plugin.toml`."""
+
+    plugin: About
+    capabilities: list[Capability] = []
+    permissions: Permissions = Permissions()
+    resources: Resources = Resources()
+    config: dict[str, str] = {}
+
+    def warnings(self) -> list[str]:
+        """Return what is read and ignored."""
+        if self.resources.pool_size is None:
+            return []
+        return ["[resources] pool_size is ignored: instances are made as they are needed (max_concurrency)"]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check the manifest at `path`.
+
+    Raises:
+        LoadError: it is missing, too large, a symlink, not TOML or has a wrong key; names the key.
+    """
+    if path.is_symlink():
+        raise LoadError(f"{path.name} is a symbolic link: put the file itself into the plugin's directory")
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise LoadError(f"{path.name} cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise LoadError(f"{path.name} is larger than {_MAX_BYTES // 1024} KiB")
+    return parse_manifest(data)
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Parse and check the text of a manifest.
+
+    Raises:
+        LoadError: it is not UTF-8 or TOML, or a key is wrong; names the key.
+    """
+    try:
+        tree = tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise LoadError(f"{MANIFEST_NAME} is not UTF-8 text (byte {error.start})") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LoadError(f"{MANIFEST_NAME} is not TOML: {error}") from error
+    try:
+        return Manifest.model_validate(tree)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)[:_MAX_REPORTED]
+        raise LoadError(f"{MANIFEST_NAME}: " + "; ".join(_explained(detail) for detail in details)) from error
+
+
+def _explained(detail: ErrorDetails) -> str:
+    *table, key = detail["loc"]
+    place = "".join(f"[{part}] " for part in table if isinstance(part, str))
+    if detail["type"] == "extra_forbidden":
+        close = get_close_matches(str(key), _known_keys(table), n=1)
+        hint = f'did you mean "{close[0]}"?' if close else f"known keys: {', '.join(_known_keys(table))}"
+        return f'{place}unknown key "{key}"; {hint}'
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{place}{key}: {message}"
+
+
+def _known_keys(table: list[int | str]) -> list[str]:
+    tables: dict[str, type[BaseModel]] = {
+        "plugin": About,
+        "capabilities": Capability,
+        "permissions": Permissions,
+        "resources": Resources,
+    }
+    return list((tables[str(table[0])] if table else Manifest).model_fields)

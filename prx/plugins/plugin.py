@@ -1,0 +1,200 @@
+"""One installed plugin: its row in the list, what it offers now, and what it offered before."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from prx.core.errors import ConflictError
+from prx.core.ids import iso_utc, now_utc
+from prx.core.tool import ToolFailure
+from prx.core.unit import Problem
+from prx.plugins.loader import Loaded
+from prx.plugins.sources import Contents, Source
+from prx.runtime.tools import ToolRouter
+
+PluginStatus = Literal["loaded", "disabled", "loading", "error", "quarantined"]
+
+
+class Plugin:
+    """The live state of one plugin. Only the catalogue changes it, one change at a time under `changing`."""
+
+    def __init__(self, name: str, source: Source, router: ToolRouter, *, disabled: bool) -> None:
+        """Start without a generation: nothing was loaded yet."""
+        self.name = name
+        self.source = source
+        self.changing = asyncio.Lock()
+        self.disabled = disabled
+        self.doubled = False
+        """Whether two sources have this name."""
+        self.loading = False
+        self.compiling = False
+        self.loaded: Loaded | None = None
+        self.number = 0
+        """Counts the generations that were loaded since the daemon started."""
+        self._router = router
+        self._contents: Contents | None = None
+        self._offer = ExitStack()
+        self._fault: str | None = None
+        self._changed_at = now_utc()
+
+    @property
+    def status(self) -> PluginStatus:
+        """A plugin stays `loaded` while a newer version compiles or when one did not load."""
+        if self.disabled:
+            return "disabled"
+        if self.loaded is not None:
+            return "loaded"
+        return "loading" if self.loading else "error"
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not running, or why its newest version is not."""
+        return None if self.disabled or self.status == "loading" else self._fault
+
+    @property
+    def version(self) -> str:
+        """Its version, `0.0.0` for a bare file or while its manifest cannot be read."""
+        if self.loaded is not None:
+            return self.loaded.contents.version
+        return self._contents.version if self._contents is not None else "0.0.0"
+
+    @property
+    def capabilities(self) -> list[str]:
+        """What it brings, as `tool:<name>`."""
+        return [f"tool:{tool.spec.name}" for tool in self.loaded.tools] if self.loaded is not None else []
+
+    def memory_usage_bytes(self) -> int:
+        """Return the linear memory of its live instances; 0 when there is none."""
+        return self.loaded.generation.memory_bytes() if self.loaded is not None else 0
+
+    def detail(self) -> dict[str, Any]:
+        """Return what `GET /plugins/:name` shows beside the summary."""
+        shared: dict[str, Any] = {"path": str(self.source.path), "generation": self.number}
+        if self.loaded is None:
+            return shared
+        generation, contents, settings = self.loaded.generation, self.loaded.contents, self.loaded.settings
+        last = generation.last_error
+        return shared | {
+            "digest": f"sha256:{self.loaded.digest}",
+            "loaded_at": iso_utc(self._changed_at),
+            "manifest": contents.manifest.model_dump(exclude_defaults=True, exclude={"config"})
+            if contents.manifest is not None
+            else None,
+            "grants": sorted(settings.permissions),
+            "limits": _limits(self.loaded),
+            "calls": _totals(self.loaded),
+            "last_error": None if last is None else _failure(last),
+            "warnings": contents.manifest.warnings() if contents.manifest is not None else [],
+            "skipped": self.loaded.skipped,
+        }
+
+    def problems(self) -> list[Problem]:
+        """Return why the daemon is degraded because of this plugin."""
+        if self.error is None:
+            return []
+        action = (
+            f"mend the file; it is loaded again by itself, or with POST /api/v1/plugins/{self.name}/reload"
+        )
+        return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
+
+    def compiles(self, contents: Contents) -> None:
+        """Note what its files say while they are compiled."""
+        self.compiling = True
+        self._contents = contents
+
+    def failed(self, reason: str) -> None:
+        """Keep what runs, if anything, and say why the newest version does not."""
+        self._fault = reason
+        self._changed_at = now_utc()
+
+    def replace(self, loaded: Loaded) -> Loaded | None:
+        """Offer `loaded` in place of what was offered, in one step; return what was.
+
+        Raises:
+            ConflictError: a tool's name is taken; what was offered still is.
+        """
+        previous = self.loaded
+        self._withdraw()
+        try:
+            if not self.disabled:
+                self._offer.enter_context(self._router.offering(loaded.tools))
+        except ConflictError:
+            if previous is not None:
+                self._offer.enter_context(self._router.offering(previous.tools))
+            raise
+        self.loaded = loaded
+        self.number += 1
+        self._fault = None
+        self._changed_at = now_utc()
+        self._hold_back()
+        return previous
+
+    def disable(self) -> None:
+        """Withdraw its tools and keep everything else."""
+        self.disabled = True
+        self._withdraw()
+        self._hold_back()
+
+    def enable(self) -> None:
+        """Offer its tools again.
+
+        Raises:
+            ConflictError: a tool's name was taken meanwhile; it stays disabled.
+        """
+        self._withdraw()
+        try:
+            if self.loaded is not None:
+                self._offer.enter_context(self._router.offering(self.loaded.tools))
+        except ConflictError:
+            self._hold_back()
+            raise
+        self.disabled = False
+
+    def remove(self) -> Loaded | None:
+        """Withdraw everything; return what ran, to be closed."""
+        self._withdraw()
+        loaded, self.loaded = self.loaded, None
+        return loaded
+
+    def _withdraw(self) -> None:
+        self._offer.close()
+        self._offer = ExitStack()
+
+    def _hold_back(self) -> None:
+        """Have calls to a disabled plugin's tools told so, rather than that there is no such tool."""
+        if self.disabled and self.loaded is not None:
+            names = [tool.spec.name for tool in self.loaded.tools]
+            enable = f"POST /api/v1/plugins/{self.name}/enable"
+            reason = f'plugin "{self.name}" is disabled; {enable} puts it back into service'
+            self._offer.enter_context(self._router.withholding(names, reason))
+
+
+def _limits(loaded: Loaded) -> dict[str, Any]:
+    limits = loaded.settings.limits
+    return {
+        "max_fuel": limits.max_fuel,
+        "max_memory_mb": limits.max_memory_bytes // (1024 * 1024),
+        "max_execution_time_ms": round(limits.max_execution_secs * 1000),
+        "max_output_kb": limits.max_output_bytes // 1024,
+        "max_http_requests": limits.max_http_requests,
+        "max_kv_storage_kb": limits.max_kv_bytes // 1024,
+        "max_concurrency": limits.max_concurrency,
+        "instance": "warm" if limits.warm else "fresh",
+    }
+
+
+def _totals(loaded: Loaded) -> dict[str, Any]:
+    totals = loaded.generation.totals()
+    return {
+        "total": totals.calls,
+        "failed": totals.failures,
+        "fuel_used": totals.fuel_used,
+        "guest_ms": totals.guest_ms,
+        "host_calls": totals.host_calls,
+        "http_requests": totals.http_requests,
+        "errors": dict(totals.errors_by_code),
+    }
+
+
+def _failure(failure: ToolFailure) -> dict[str, str]:
+    return {"code": failure.code, "message": failure.message}

@@ -1,0 +1,73 @@
+"""What one plugin gets: its manifest, the operator's settings and the daemon's defaults, merged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prx.config.schema import PluginLimits, PluginsConfig, PluginSettings
+from prx.plugins.calls import Limits
+from prx.plugins.errors import LoadError
+from prx.plugins.manifest import Manifest, Permissions, Resources
+
+ALWAYS_GRANTED = ("log", "config", "clock")
+_KIB, _MIB = 1024, 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The outcome, fixed for one generation."""
+
+    limits: Limits
+    permissions: frozenset[str]
+    config: Mapping[str, str]
+    tool_prefix: str
+
+
+def settings_for(name: str, manifest: Manifest | None, config: PluginsConfig) -> Settings:
+    """Merge what is known about the plugin `name`; the operator's settings win, then its manifest.
+
+    Raises:
+        LoadError: it requires a permission that the operator did not grant.
+    """
+    operator = config.settings.get(name, PluginSettings())
+    asked = manifest.permissions if manifest is not None else Permissions()
+    return Settings(
+        limits=_limits(
+            manifest.resources if manifest is not None else Resources(), operator.limits, config.limits
+        ),
+        permissions=_granted(asked, frozenset(config.auto_grant)),
+        config={**(manifest.config if manifest is not None else {}), **operator.config},
+        tool_prefix=operator.tool_prefix,
+    )
+
+
+def _granted(asked: Permissions, allowed: frozenset[str]) -> frozenset[str]:
+    missing = [name for name in asked.required if name not in allowed and name not in ALWAYS_GRANTED]
+    if missing:
+        raise LoadError(
+            f'requires the permission "{missing[0]}", which is not granted: add it to plugins.auto_grant in prx.toml'
+        )
+    return frozenset(ALWAYS_GRANTED) | (allowed & {*asked.required, *asked.optional})
+
+
+def _limits(asked: Resources, operator: PluginLimits, defaults: PluginLimits) -> Limits:
+    values = defaults.model_dump() | _asked(asked) | operator.model_dump(include=operator.model_fields_set)
+    return Limits(
+        max_fuel=values["max_fuel"],
+        max_memory_bytes=values["max_memory_mb"] * _MIB,
+        max_execution_secs=values["max_execution_time_ms"] / 1000,
+        max_output_bytes=values["max_output_kb"] * _KIB,
+        max_http_requests=values["max_http_requests"],
+        max_kv_bytes=values["max_kv_storage_kb"] * _KIB,
+        max_concurrency=values["max_concurrency"],
+        warm=values["instance"] == "warm",
+    )
+
+
+def _asked(asked: Resources) -> dict[str, object]:
+    values = asked.model_dump(exclude_none=True, exclude={"pool_size"})
+    # Both spellings of the ecosystem's manifests.
+    if "max_http_requests_per_call" in values:
+        values.setdefault("max_http_requests", values.pop("max_http_requests_per_call"))
+    if "max_kv_storage_mb" in values:
+        values.setdefault("max_kv_storage_kb", values.pop("max_kv_storage_mb") * _KIB)
+    return values

@@ -1,0 +1,209 @@
+"""What lies in the plugins directory: one source for each plugin, found without reading any of it."""
+
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from prx.plugins.errors import LoadError
+from prx.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
+from prx.plugins.probe import PREAMBLE
+
+MAX_WASM_BYTES = 128 * 1024 * 1024
+_BARE_NAME = re.compile(r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$")
+_CORE_PREAMBLE = b"\0asm\x01\0\0\0"
+
+Stamp = tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a plugin comes from."""
+
+    path: Path
+    """The `.wasm` file, or the directory with a `plugin.toml`."""
+    stamp: Stamp
+    """Changes when one of its files does."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is a file without a manifest."""
+        return self.path.suffix == ".wasm"
+
+    @property
+    def fallback_name(self) -> str:
+        """The name to list it under while its own cannot be read."""
+        return self.path.stem if self.bare else self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A source, read."""
+
+    name: str
+    version: str
+    manifest: Manifest | None
+    wasm: bytes
+
+
+def scan(directory: Path) -> list[Source]:
+    """Return every plugin in `directory`, good or bad, by path; other files are ignored.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    with os.scandir(directory) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    sources = [_source(Path(entry.path)) for entry in found if not entry.name.startswith(".")]
+    return [source for source in sources if source is not None]
+
+
+def read(source: Source) -> Contents:
+    """Read a source's manifest and component.
+
+    Raises:
+        LoadError: a file is missing, too large, a symlink, or the manifest is wrong.
+    """
+    if source.bare:
+        name = source.path.stem
+        if not _BARE_NAME.match(name):
+            raise LoadError(
+                f'"{source.path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
+                "beginning with a letter"
+            )
+        return Contents(name, "0.0.0", None, _read_wasm(source.path))
+    manifest = read_manifest(source.path / MANIFEST_NAME)
+    wasm = source.path / manifest.plugin.wasm
+    for part in (wasm, *wasm.parents):
+        if part == source.path:
+            break
+        if part.is_symlink():
+            raise LoadError(
+                f"{manifest.plugin.wasm} is a symbolic link: put the file itself into the directory"
+            )
+    return Contents(manifest.plugin.name, manifest.plugin.version, manifest, _read_wasm(wasm))
+
+
+def check_component(wasm: bytes, name: str) -> None:
+    """Refuse what is not a component by its first bytes: anything else could be taken for WAT text.
+
+    Raises:
+        LoadError: says what it is instead and how to build a component.
+    """
+    if wasm.startswith(PREAMBLE):
+        return
+    if wasm.startswith(_CORE_PREAMBLE):
+        raise LoadError(
+            f"{name} is a core WebAssembly module, not a component: wrap it with `wasm-tools component new` or "
+            "`jco new`, or build for a component target (docs/plugins.md)"
+        )
+    if wasm.startswith(b"\0asm"):
+        raise LoadError(
+            f"{name} is WebAssembly of an unknown version ({wasm[4:8].hex(' ')}), expected a component "
+            f"({PREAMBLE[4:].hex(' ')}): rebuild it with a current toolchain"
+        )
+    what = "an empty file" if not wasm else "not WebAssembly"
+    raise LoadError(f"{name} is {what}: expected a WebAssembly component (docs/plugins.md)")
+
+
+def is_unfinished(source: Source) -> bool:
+    """Tell whether the component looks like one that is still being written: it begins well and ends too early."""
+    try:
+        path = (
+            source.path
+            if source.bare
+            else source.path / read_manifest(source.path / MANIFEST_NAME).plugin.wasm
+        )
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if not PREAMBLE.startswith(file.read(len(PREAMBLE))):
+                return False
+            at = len(PREAMBLE)
+            while at < size:
+                at = _section_end(file, at)
+            return at != size
+    except (OSError, LoadError):
+        return False
+
+
+def _section_end(file: BinaryIO, start: int) -> int:
+    file.seek(start)
+    head = file.read(6)
+    length = 0
+    for position, byte in enumerate(head[1:]):
+        length |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:  # noqa: PLR2004  # LEB128: the top bit says that more follows
+            return start + 2 + position + length
+    return start + len(head) + 1  # cut inside the length itself: past the end of the file
+
+
+class Names:
+    """The plugin name of each source, read again only when its files change."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: dict[Path, tuple[Stamp, str]] = {}
+
+    def by_name(self, directory: Path) -> dict[str, list[Source]]:
+        """Scan `directory` and group what is there by plugin name; two under one name is an error to tell.
+
+        Raises:
+            OSError: the directory cannot be listed.
+        """
+        grouped: dict[str, list[Source]] = {}
+        sources = scan(directory)
+        for source in sources:
+            grouped.setdefault(self._name(source), []).append(source)
+        self._known = {source.path: self._known[source.path] for source in sources}
+        return grouped
+
+    def _name(self, source: Source) -> str:
+        stamp, name = self._known.get(source.path, (None, source.fallback_name))
+        if stamp != source.stamp:
+            if not source.bare:
+                with suppress(LoadError):  # it keeps the name it had; loading it tells what is wrong
+                    name = read_manifest(source.path / MANIFEST_NAME).plugin.name
+            self._known[source.path] = (source.stamp, name)
+        return name
+
+
+def _source(path: Path) -> Source | None:
+    try:
+        if path.is_dir():
+            manifest = path / MANIFEST_NAME
+            return Source(path, _stamp(path)) if manifest.exists() or manifest.is_symlink() else None
+        if path.suffix == ".wasm":
+            return Source(path, _file_stamp(path))
+    except OSError:  # deleted since it was listed
+        return None
+    return None
+
+
+def _stamp(directory: Path) -> Stamp:
+    stamps: Stamp = ()
+    for entry in sorted(directory.iterdir()):
+        if entry.suffix in (".toml", ".wasm"):
+            stamps += _file_stamp(entry)
+    return stamps
+
+
+def _file_stamp(path: Path) -> Stamp:
+    info = path.lstat()
+    return ((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns),)
+
+
+def _read_wasm(path: Path) -> bytes:
+    try:
+        info = path.lstat()
+        if not stat.S_ISREG(info.st_mode):
+            raise LoadError(f"{path.name} is not a regular file: put the component itself there")
+        if info.st_size > MAX_WASM_BYTES:
+            raise LoadError(
+                f"{path.name} has {info.st_size} bytes; a component may have {MAX_WASM_BYTES} (128 MiB)"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise LoadError(f"{path.name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,54 @@
+"""When to look at the plugins directory again: told by the file system, and every few seconds all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+from watchfiles import Change, awatch
+
+log = structlog.get_logger("plugins::watcher")
+
+_POLL_SECS = 5.0
+_DEBOUNCE_MS = 50
+_STEP_MS = 10
+
+
+async def changes(directory: Path, again: asyncio.Event) -> AsyncIterator[None]:
+    """Yield whenever `directory` may have changed, when `again` is set, and every 5 seconds.
+
+    The poll covers file systems that give no notice, and a directory that is not there yet.
+    """
+    noticed = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(_watch(directory, noticed))
+        try:
+            while True:
+                tasks = [asyncio.ensure_future(event.wait()) for event in (noticed, again)]
+                try:
+                    await asyncio.wait(tasks, timeout=_POLL_SECS, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                noticed.clear()
+                again.clear()
+                yield
+        finally:
+            watch.cancel()
+
+
+async def _watch(directory: Path, noticed: asyncio.Event) -> None:
+    while True:
+        try:
+            async for _ in awatch(
+                directory, debounce=_DEBOUNCE_MS, step=_STEP_MS, watch_filter=_relevant, recursive=True
+            ):
+                noticed.set()
+        except (OSError, RuntimeError) as error:
+            # No such directory yet, or the kernel's watches are used up: the poll does the work until then.
+            log.debug("no change notices for the plugins directory", path=str(directory), reason=str(error))
+        await asyncio.sleep(_POLL_SECS)
+
+
+def _relevant(_change: Change, path: str) -> bool:
+    return path.endswith((".wasm", ".toml", ".prxplugin"))

@@ -1,0 +1,1 @@
+"""What PRX makes of a component's exports: one module per kind of world."""
