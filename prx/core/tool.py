@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,7 @@ class CallContext:
     session_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What one call cost. Every call yields one, failed calls too."""
 
     fuel_used: int | None
@@ -51,8 +50,7 @@ class ToolFailure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(NamedTuple):
     """What a tool that ran gave back; a trap or a limit is a result with an `error`, not an exception."""
 
     output: Any = None
@@ -66,7 +64,7 @@ class ToolResult:
         return self.error is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallTotals:
     """Receipts summed over a plugin's calls since the daemon started."""
 
@@ -76,7 +74,7 @@ class CallTotals:
     guest_ms: float = 0.0
     host_calls: int = 0
     http_requests: int = 0
-    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    errors_by_code: dict[str, int] = field(default_factory=dict)
 
 
 class Tool(Protocol):

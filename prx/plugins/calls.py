@@ -4,9 +4,11 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prx.core.tool import CallContext
+from prx.plugins.engine import ticks
 
 if TYPE_CHECKING:
     from prx.plugins.host.output import GuestOutput
@@ -23,7 +25,7 @@ class GuestError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """What one call may use, after manifest, configuration and defaults are merged."""
 
@@ -37,17 +39,27 @@ class Limits:
     max_waiting: int = 64
     warm: bool = False
 
+    @cached_property
+    def ticks(self) -> int:
+        """The whole execution time in ticks of the engine's clock."""
+        return ticks(self.max_execution_secs)
 
-@dataclass(slots=True)
-class Call:
-    """The state of one call, owned by the thread that runs it; host functions find it through `current`."""
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """On whose behalf calls run: what one generation of a plugin may do and has."""
 
     plugin: str
     config: Mapping[str, str]
     permissions: frozenset[str]
     limits: Limits
-    context: CallContext
     output: "GuestOutput"
+
+
+class Call:
+    """The state of one call, owned by the thread that runs it; host functions find it through `current`."""
+
+    # Defaults live on the class: every call makes one of these, and most never change most of them.
     deadline: float = 0.0
     """On the monotonic clock."""
     instance: "Instance | None" = None
@@ -62,6 +74,17 @@ class Call:
     """What a host function wants the call to end with; the engine only sees a constant error."""
     stderr: bytes = b""
     """The tail of what the guest wrote there."""
+
+    def __init__(self, owner: Owner, context: CallContext) -> None:
+        """Begin a call to `owner` with nothing used."""
+        self.owner = owner
+        self.limits = owner.limits
+        self.context = context
+
+    @property
+    def plugin(self) -> str:
+        """The name of the plugin that is called."""
+        return self.owner.plugin
 
     def remaining_secs(self) -> float:
         """Return what is left of the wall time, at least 0."""

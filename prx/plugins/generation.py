@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult, ToolSpec
 from prx.plugins.abi.lower import Borrowed
-from prx.plugins.calls import Call, GuestError, Limits
+from prx.plugins.calls import Call, GuestError, Limits, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
 from prx.plugins.host.output import GuestOutput
@@ -35,13 +35,10 @@ class Generation:
     ) -> None:
         """Start nothing yet: threads and instances come with the first call."""
         self.limits = limits
-        self._plugin = plugin
         self._code = code
-        self._config = config
-        self._permissions = permissions
         self._ticker = ticker
-        self._output = GuestOutput(plugin)
-        self._instances = Instances(self._make, lambda: self._new_call(CallContext()), limits)
+        self._owner = Owner(plugin, config, permissions, limits, GuestOutput(plugin))
+        self._instances = Instances(self._make, lambda: Call(self._owner, CallContext()), limits)
         self._lane = Lane(
             plugin,
             completions,
@@ -50,17 +47,13 @@ class Generation:
             on_idle=self._idle,
         )
         self._lock = Lock()
-        self._totals = Counter[str]()
-        self._guest_ms = 0.0
-        self._errors = Counter[str]()
+        self._totals = CallTotals()
         self.last_error: ToolFailure | None = None
 
     async def call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Run one call on the lane; see `Tool.call`."""
         submitted = time.perf_counter()
-        result: ToolResult = await self._lane.submit(
-            lambda: self._run(binding, arguments, context, submitted)
-        )
+        result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
         return result
 
     async def ask(self, binding: Binding) -> Any:
@@ -89,15 +82,7 @@ class Generation:
     def totals(self) -> CallTotals:
         """Return what all calls used so far."""
         with self._lock:
-            return CallTotals(
-                calls=self._totals["calls"],
-                failures=self._errors.total(),
-                fuel_used=self._totals["fuel_used"],
-                guest_ms=round(self._guest_ms, 3),
-                host_calls=self._totals["host_calls"],
-                http_requests=self._totals["http_requests"],
-                errors_by_code=dict(self._errors),
-            )
+            return replace(self._totals, errors_by_code=dict(self._totals.errors_by_code))
 
     async def aclose(self, timeout_secs: float) -> bool:
         """Let the calls that run or wait finish, then free everything; false when one outlived the timeout."""
@@ -105,14 +90,11 @@ class Generation:
         await asyncio.to_thread(self._instances.close)
         return ended
 
-    def _new_call(self, context: CallContext) -> Call:
-        return Call(self._plugin, self._config, self._permissions, self.limits, context, self._output)
-
     def _make(self, call: Call) -> Instance:
         return Instance(self._code, call)
 
     def _start(self) -> None:
-        call = self._new_call(CallContext())
+        call = Call(self._owner, CallContext())
         self._ticker.begin()
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
@@ -127,23 +109,33 @@ class Generation:
         finally:
             self._ticker.end()
 
-    def _run(
+    def run(
         self, binding: Binding, arguments: Mapping[str, Any], context: CallContext, submitted: float
     ) -> ToolResult:
-        """Run on a lane's thread; whatever the guest does is a result, never an exception."""
-        call = self._new_call(context)
+        """Run a call on this thread; whatever the guest does is a result, never an exception.
+
+        `submitted` is when it was asked for, on the performance counter.
+
+        Raises:
+            BadRequestError: the arguments do not fit the function's types; nothing ran.
+        """
+        call = Call(self._owner, context)
         memory = Borrowed()
         lowered = binding.lower(arguments, memory)
-        output, failure, size = None, None, 0
+        output: Any = None
+        failure: ToolFailure | None = None
+        size = 0
         self._ticker.begin()
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
             instance = self._instances.take(call)
             try:
-                words = instance.invoke(binding.function, lowered, call)
+                _, *words = instance.invoke(binding.function, lowered, call)
                 try:
-                    size = binding.measure(*words[1:]) if binding.measure is not None else 0
-                    output, failure = self._outcome(binding, words[1:], size)
+                    size = binding.measure(*words) if binding.measure is not None else 0
+                    self._check_size(size)
+                    if binding.lift is not None:
+                        output, failure = binding.outcome(binding.lift(*words))
                 finally:
                     instance.release(call)
             finally:
@@ -153,37 +145,36 @@ class Generation:
         finally:
             self._ticker.end()
         receipt = Receipt(
-            fuel_used=call.fuel_used,
-            wall_ms=(time.perf_counter() - submitted) * 1000,
-            guest_ms=max(0.0, call.guest_secs - call.host_secs) * 1000,
-            peak_memory_bytes=call.peak_memory_bytes,
-            host_calls=call.host_calls,
-            http_requests=call.http_requests,
-            bytes_in=memory.size,
-            bytes_out=size,
+            call.fuel_used,
+            (time.perf_counter() - submitted) * 1000,
+            max(0.0, call.guest_secs - call.host_secs) * 1000,
+            call.peak_memory_bytes,
+            call.host_calls,
+            call.http_requests,
+            memory.size,
+            size,
         )
         self._account(receipt, failure)
         return ToolResult(output, failure, receipt)
 
-    def _outcome(
-        self, binding: Binding, words: tuple[int, int, int], size: int
-    ) -> tuple[Any, ToolFailure | None]:
+    def _check_size(self, size: int) -> None:
         if size > self.limits.max_output_bytes:
             raise GuestError(
                 "output_too_large",
                 f"the guest returned {size} bytes, its limit is {self.limits.max_output_bytes} (max_output_kb)",
             )
-        return binding.outcome(binding.lift(*words)) if binding.lift is not None else (None, None)
 
     def _account(self, receipt: Receipt, failure: ToolFailure | None) -> None:
+        totals = self._totals
         with self._lock:
-            self._totals["calls"] += 1
-            self._totals["fuel_used"] += receipt.fuel_used or 0
-            self._totals["host_calls"] += receipt.host_calls
-            self._totals["http_requests"] += receipt.http_requests
-            self._guest_ms += receipt.guest_ms
+            totals.calls += 1
+            totals.guest_ms += receipt.guest_ms
+            totals.host_calls += receipt.host_calls
+            totals.http_requests += receipt.http_requests
+            totals.fuel_used += receipt.fuel_used or 0
             if failure is not None:
-                self._errors[failure.code] += 1
+                totals.failures += 1
+                totals.errors_by_code[failure.code] = totals.errors_by_code.get(failure.code, 0) + 1
                 self.last_error = failure
 
 

@@ -77,7 +77,7 @@ class Instance:
                 _MAX_TABLE_ELEMENTS, _MAX_INSTANCES, _MAX_TABLES, _MAX_MEMORIES,
             )  # fmt: skip
             if code.uses_wasi:
-                self._set_wasi(call.output)
+                self._set_wasi(call.owner.output)
             self._enter(call)
             error = ffi.linker_instantiate(
                 code.linker, self._context, code.component, addressof(self._instance)
@@ -116,7 +116,6 @@ class Instance:
 
     def release(self, call: Call) -> None:
         """Free the result of `invoke` and measure what it used; the next `invoke` may come."""
-        ffi.val_delete(self._result_address)
         self._measure_memory()
         call.peak_memory_bytes = self.memory_bytes
         if self._max_fuel is not None:
@@ -134,7 +133,9 @@ class Instance:
             pipe.close()
 
     def _enter(self, call: Call) -> None:
-        ffi.context_set_epoch_deadline(self._context, ticks(call.remaining_secs()))
+        # Whole ticks are known beforehand; only a call that had to make its instance has used some.
+        left = call.limits.ticks if call.instance is None else ticks(call.remaining_secs())
+        ffi.context_set_epoch_deadline(self._context, left)
         if self._max_fuel is not None:
             error = ffi.context_set_fuel(self._context, self._max_fuel)
             if error:
@@ -184,7 +185,11 @@ class Instance:
         return keep
 
     def _measure_memory(self) -> None:
+        # The engine frees what is in the result's place when it writes there. After `val_delete` it must not: an
+        # option would be freed twice, so its kind is cleared.
         if self._probe is None:
+            ffi.val_delete(self._result_address)
+            self._result[0] = ffi.KIND_BOOL
             return
         error = ffi.func_call(self._probe.address, self._context, None, 0, self._result_address, 1)
         if error:

@@ -189,10 +189,10 @@ def _totals(loaded: Loaded) -> dict[str, Any]:
         "total": totals.calls,
         "failed": totals.failures,
         "fuel_used": totals.fuel_used,
-        "guest_ms": totals.guest_ms,
+        "guest_ms": round(totals.guest_ms, 3),
         "host_calls": totals.host_calls,
         "http_requests": totals.http_requests,
-        "errors": dict(totals.errors_by_code),
+        "errors": totals.errors_by_code,
     }
 
 

@@ -52,5 +52,5 @@ def _outcome(result: ToolResult) -> dict[str, Any]:
         "success": result.success,
         "output": result.output,
         "error": None if result.error is None else asdict(result.error),
-        "receipt": None if result.receipt is None else asdict(result.receipt),
+        "receipt": None if result.receipt is None else result.receipt._asdict(),
     }

@@ -62,7 +62,7 @@ def dispatch(function: HostFunction, call: Call, arguments: list[Any]) -> Any:
 
 
 def _check_permission(function: HostFunction, call: Call) -> None:
-    if function.permission not in call.permissions and function.permission not in ALWAYS_GRANTED:
+    if function.permission not in call.owner.permissions and function.permission not in ALWAYS_GRANTED:
         raise GuestError(
             "permission_denied",
             f'plugin "{call.plugin}" called {function.interface}.{function.name} without the permission '

@@ -34,12 +34,12 @@ def _function(
 
 
 def _log(call: Call, level: str, message: str) -> None:
-    call.output.write(level, message)
+    call.owner.output.write(level, message)
 
 
 def _config_get(call: Call, key: str) -> str | None:
-    return call.config.get(key)
+    return call.owner.config.get(key)
 
 
 def _config_get_all(call: Call) -> list[list[str]]:
-    return [[key, value] for key, value in call.config.items()]
+    return [[key, value] for key, value in call.owner.config.items()]
