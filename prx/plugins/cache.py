@@ -14,12 +14,11 @@ import secrets
 import sys
 from pathlib import Path
 
-import structlog
-
 from prx.plugins.abi.ffi import PINNED_VERSION
 from prx.plugins.engine import engine_fingerprint
+from prx.runtime.logging import get_logger
 
-log = structlog.get_logger("plugins::cache")
+log = get_logger("plugins::cache")
 
 _FORMAT = 1
 _KEY_BYTES = 32

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, NotFoundError
 from prx.core.ids import now_utc
@@ -23,12 +21,13 @@ from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import Plugin
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.watcher import changes
+from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
 from prx.runtime.tools import ToolRouter
 
 __all__ = ["Catalogue", "Plugin"]
 
-log = structlog.get_logger("plugins::catalogue")
+log = get_logger("plugins::catalogue")
 
 _UNFINISHED_SECS = 1.0
 _END_CALLS_SECS = 2.0

@@ -5,12 +5,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
-
 from prx.plugins.calls import Call, GuestError, Limits
 from prx.plugins.instance import Instance
+from prx.runtime.logging import get_logger
 
-log = structlog.get_logger("plugins::instances")
+log = get_logger("plugins::instances")
 
 _STOCK = 1
 _WARM_CALLS = 10_000

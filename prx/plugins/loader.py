@@ -43,6 +43,7 @@ class Loaded:
     generation: Generation
     tools: list[PluginTool]
     digest: str
+    inspection: Inspection
     skipped: dict[str, str] = field(default_factory=dict)
     """Exported functions that cannot be tools, and why."""
 
@@ -51,9 +52,18 @@ class Loader:
     """The engines and everything that all plugins share."""
 
     def __init__(
-        self, compiler: Compiler, functions: list[HostFunction], loop: asyncio.AbstractEventLoop
+        self,
+        compiler: Compiler,
+        functions: list[HostFunction],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        lenient: bool = False,
     ) -> None:
-        """Start the clock and the reader of guests' output; `close` ends both."""
+        """Start the clock and the reader of guests' output; `close` ends both.
+
+        A `lenient` loader also loads what still lacks a required permission, to tell its author more.
+        """
+        self._lenient = lenient
         self._compiler = compiler
         self._engines = {fuel: Engine(engine_config(fuel=fuel)) for fuel in (False, True)}
         self._functions = functions
@@ -73,6 +83,11 @@ class Loader:
         contents = await asyncio.to_thread(sources.read, source)
         sources.check_component(contents.wasm, source.path.name)
         settings = settings_for(contents.name, contents.manifest, config)
+        if settings.missing and not self._lenient:
+            raise LoadError(
+                f'requires the permission "{settings.missing[0]}", which is not granted: add it to plugins.auto_grant '
+                "in prx.toml"
+            )
         fuel = settings.limits.max_fuel is not None
         compiled = await self._compiler.cached(contents.wasm, fuel=fuel)
         if compiled is None:
@@ -105,6 +120,7 @@ class Loader:
             generation=generation,
             tools=[PluginTool(generation, binding) for binding in bindings],
             digest=hashlib.sha256(contents.wasm).hexdigest(),
+            inspection=inspection,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
         )
 

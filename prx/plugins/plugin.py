@@ -8,6 +8,7 @@ from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc, now_utc
 from prx.core.tool import ToolFailure
 from prx.core.unit import Problem
+from prx.plugins.calls import Limits
 from prx.plugins.loader import Loaded
 from prx.plugins.sources import Contents, Source
 from prx.runtime.tools import ToolRouter
@@ -81,7 +82,7 @@ class Plugin:
             if contents.manifest is not None
             else None,
             "grants": sorted(settings.permissions),
-            "limits": _limits(self.loaded),
+            "limits": limits_shown(settings.limits),
             "calls": _totals(self.loaded),
             "last_error": None if last is None else _failure(last),
             "warnings": contents.manifest.warnings() if contents.manifest is not None else [],
@@ -169,8 +170,8 @@ class Plugin:
             self._offer.enter_context(self._router.withholding(names, reason))
 
 
-def _limits(loaded: Loaded) -> dict[str, Any]:
-    limits = loaded.settings.limits
+def limits_shown(limits: Limits) -> dict[str, Any]:
+    """Return limits under the names and in the units of the manifest."""
     return {
         "max_fuel": limits.max_fuel,
         "max_memory_mb": limits.max_memory_bytes // (1024 * 1024),

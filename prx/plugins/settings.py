@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from prx.config.schema import PluginLimits, PluginsConfig, PluginSettings
 from prx.plugins.calls import Limits
-from prx.plugins.errors import LoadError
 from prx.plugins.manifest import Manifest, Permissions, Resources
 
 ALWAYS_GRANTED = ("log", "config", "clock")
@@ -18,35 +17,26 @@ class Settings:
 
     limits: Limits
     permissions: frozenset[str]
+    missing: tuple[str, ...]
+    """Required permissions that the operator did not grant: the plugin must not run without them."""
     config: Mapping[str, str]
     tool_prefix: str
 
 
 def settings_for(name: str, manifest: Manifest | None, config: PluginsConfig) -> Settings:
-    """Merge what is known about the plugin `name`; the operator's settings win, then its manifest.
-
-    Raises:
-        LoadError: it requires a permission that the operator did not grant.
-    """
+    """Merge what is known about the plugin `name`; the operator's settings win, then its manifest."""
     operator = config.settings.get(name, PluginSettings())
     asked = manifest.permissions if manifest is not None else Permissions()
+    granted = frozenset(config.auto_grant) | frozenset(ALWAYS_GRANTED)
     return Settings(
         limits=_limits(
             manifest.resources if manifest is not None else Resources(), operator.limits, config.limits
         ),
-        permissions=_granted(asked, frozenset(config.auto_grant)),
+        permissions=frozenset(ALWAYS_GRANTED) | (granted & {*asked.required, *asked.optional}),
+        missing=tuple(name for name in asked.required if name not in granted),
         config={**(manifest.config if manifest is not None else {}), **operator.config},
         tool_prefix=operator.tool_prefix,
     )
-
-
-def _granted(asked: Permissions, allowed: frozenset[str]) -> frozenset[str]:
-    missing = [name for name in asked.required if name not in allowed and name not in ALWAYS_GRANTED]
-    if missing:
-        raise LoadError(
-            f'requires the permission "{missing[0]}", which is not granted: add it to plugins.auto_grant in prx.toml'
-        )
-    return frozenset(ALWAYS_GRANTED) | (allowed & {*asked.required, *asked.optional})
 
 
 def _limits(asked: Resources, operator: PluginLimits, defaults: PluginLimits) -> Limits:

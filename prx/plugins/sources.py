@@ -57,7 +57,7 @@ def scan(directory: Path) -> list[Source]:
     """
     with os.scandir(directory) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
-    sources = [_source(Path(entry.path)) for entry in found if not entry.name.startswith(".")]
+    sources = [source_at(Path(entry.path)) for entry in found if not entry.name.startswith(".")]
     return [source for source in sources if source is not None]
 
 
@@ -170,7 +170,8 @@ class Names:
         return name
 
 
-def _source(path: Path) -> Source | None:
+def source_at(path: Path) -> Source | None:
+    """Return the plugin at `path`, or `None` when there is none: neither a `.wasm` file nor a `plugin.toml` inside."""
     try:
         if path.is_dir():
             manifest = path / MANIFEST_NAME

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import structlog
 from watchfiles import Change, awatch
 
-log = structlog.get_logger("plugins::watcher")
+from prx.runtime.logging import get_logger
+
+log = get_logger("plugins::watcher")
 
 _POLL_SECS = 5.0
 _DEBOUNCE_MS = 50

@@ -10,15 +10,15 @@ import time
 from ctypes import c_uint64
 from typing import Any
 
-import structlog
 from wasmtime import Engine
 from wasmtime import component as wasm
 
 from prx.plugins.abi import ffi
 from prx.plugins.abi.ffi import VAL, string_at
 from prx.plugins.calls import GuestError, current
+from prx.runtime.logging import get_logger
 
-log = structlog.get_logger("plugins::host")
+log = get_logger("plugins::host")
 
 INTERFACE = "wasi:clocks/monotonic-clock"
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from prx.core.errors import PrxError
 from prx.plugins.abi import ffi
 from prx.plugins.abi.ffi import VAL, string_at
@@ -15,8 +13,9 @@ from prx.plugins.abi.lift import compile_lift
 from prx.plugins.abi.lower import Owned, compile_lower
 from prx.plugins.abi.wit import FuncType, Prim, ResultType
 from prx.plugins.calls import Call, GuestError, current
+from prx.runtime.logging import get_logger
 
-log = structlog.get_logger("plugins::host")
+log = get_logger("plugins::host")
 
 ALWAYS_GRANTED = frozenset({"log", "config", "clock"})
 _OWNED = Owned()

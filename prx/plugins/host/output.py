@@ -3,9 +3,7 @@
 import threading
 import time
 
-import structlog
-
-from prx.plugins.calls import GuestError
+from prx.runtime.logging import get_logger
 
 _BURST = 200
 _PER_SEC = 100.0
@@ -19,7 +17,9 @@ class GuestOutput:
 
     def __init__(self, plugin: str) -> None:
         """Log as the module `plugin::<name>`."""
-        self._log = structlog.get_logger(f"plugin::{plugin.replace('-', '_')}")
+        log = get_logger(f"plugin::{plugin.replace('-', '_')}")
+        self._log = log
+        self._write = dict(zip(LEVELS, (log.trace, log.debug, log.info, log.warning, log.error), strict=True))
         self._plugin = plugin
         self._lock = threading.Lock()
         self._allowance = float(_BURST)
@@ -27,9 +27,7 @@ class GuestOutput:
         self._dropped = 0
 
     def write(self, level: str, message: str) -> None:
-        """Write one line; long ones are cut."""
-        if level not in LEVELS:
-            raise GuestError("host_error", f'log level "{level}" is not one of {", ".join(LEVELS)}')
+        """Write one line at one of `LEVELS`; long ones are cut."""
         with self._lock:
             if not self._allowed():
                 self._dropped += 1
@@ -40,7 +38,7 @@ class GuestOutput:
                 "the plugin logs too fast; lines were dropped", plugin=self._plugin, dropped=dropped
             )
         text = message if len(message) <= _MAX_MESSAGE else message[:_MAX_MESSAGE] + "..."
-        getattr(self._log, level)(text, plugin=self._plugin)
+        self._write[level](text, plugin=self._plugin)
 
     def stdout(self, line: bytes) -> None:
         """Write a line that the guest printed."""

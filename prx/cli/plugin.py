@@ -1,0 +1,73 @@
+"""`prx plugin`: for plugin authors and operators."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from prx.cli.context import load_config
+from prx.config.schema import Config
+from prx.plugins.errors import LoadError
+from prx.plugins.report import report
+
+
+@click.group()
+def plugin() -> None:
+    """Look at plugins."""
+
+
+@plugin.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def validate(path: Path, *, as_json: bool) -> None:
+    """Say what a component exports, needs and would be granted.
+
+    PATH is a .wasm file or a directory with a plugin.toml. It is loaded as the daemon would load it, in a sandbox of
+    its own; no daemon needs to run. Exit code 1 when it would not load.
+    """
+    try:
+        found = asyncio.run(_report(path.absolute(), load_config()))
+    except LoadError as error:
+        if as_json:
+            click.echo(json.dumps({"valid": False, "error": error.message}, indent=2))
+        else:
+            click.echo(f"{path}: {error.message}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps({"valid": not found["permissions"]["missing"], **found}, indent=2))
+    else:
+        click.echo(_text(found))
+    if found["permissions"]["missing"]:
+        sys.exit(1)
+
+
+async def _report(path: Path, config: Config) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="prx-validate-") as scratch:
+        return await report(path, config.plugins, Path(scratch))
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [f"{found['name']} {found['version']} ({found['kind']})", "", "Tools:"]
+    for tool in found["tools"]:
+        lines += [f"  {tool['name']}", f"      {tool['description']}"]
+    for name, reason in found["skipped"].items():
+        lines.append(f"  {name} is skipped: {reason}")
+    lines += ["", "Imports:"]
+    lines += [f"  {name}" for name in found["imports"]] or ["  nothing"]
+    permissions = found["permissions"]
+    lines += ["", "Permissions:"]
+    for title in ("granted", "missing", "optional_not_granted"):
+        if permissions[title]:
+            lines.append(f"  {title.replace('_', ' ')}: {', '.join(permissions[title])}")
+    if permissions["missing"]:
+        lines.append(
+            "  It does not load without the missing ones: add them to plugins.auto_grant in prx.toml."
+        )
+    limits = (f"{key} {value}" for key, value in found["limits"].items() if value is not None)
+    lines += ["", "Limits:", f"  {', '.join(limits)}"]
+    lines += [f"Warning: {warning}" for warning in found["warnings"]]
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""What a plugin is and would be given, told without a daemon."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from prx.config.schema import PluginsConfig
+from prx.plugins.cache import Cache
+from prx.plugins.compiler import Compiler
+from prx.plugins.errors import LoadError
+from prx.plugins.host.interfaces import host_functions
+from prx.plugins.host.kv import KeyValue
+from prx.plugins.loader import Loaded, Loader
+from prx.plugins.plugin import limits_shown
+from prx.plugins.sources import source_at
+from prx.runtime.store import Store
+
+_END_SECS = 5.0
+
+
+async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, Any]:
+    """Load the plugin at `path` as the daemon would, with its files in `scratch`, and tell about it.
+
+    Raises:
+        LoadError: it would not load; says why. A permission that is not granted is told in the report instead.
+    """
+    source = source_at(path)
+    if source is None:
+        raise LoadError("not a plugin: give a .wasm file or a directory with a plugin.toml (docs/plugins.md)")
+    store = await Store.open(scratch / "store.db")
+    try:
+        compiler = Compiler(Cache(scratch / "cache"))
+        functions = host_functions(KeyValue(store))
+        loader = Loader(compiler, functions, asyncio.get_running_loop(), lenient=True)
+        try:
+            loaded = await loader.load(source, config, lambda _contents: None)
+            await loaded.generation.aclose(_END_SECS)
+        finally:
+            loader.close()
+    finally:
+        await store.aclose()
+    return _shown(loaded)
+
+
+def _shown(loaded: Loaded) -> dict[str, Any]:
+    manifest, settings = loaded.contents.manifest, loaded.settings
+    optional = manifest.permissions.optional if manifest is not None else []
+    prx = any(name.startswith("prx:plugin/") for name in loaded.inspection.exported_interfaces())
+    return {
+        "name": loaded.contents.name,
+        "version": loaded.contents.version,
+        "kind": "PRX tool world" if prx else "plain component",
+        "tools": [
+            {
+                "name": tool.spec.name,
+                "description": tool.spec.description,
+                "parameters": dict(tool.spec.parameters),
+            }
+            for tool in loaded.tools
+        ],
+        "skipped": loaded.skipped,
+        "imports": sorted(loaded.inspection.imported_interfaces),
+        "permissions": {
+            "granted": sorted(settings.permissions),
+            "missing": list(settings.missing),
+            "optional_not_granted": sorted(set(optional) - settings.permissions),
+        },
+        "limits": limits_shown(settings.limits),
+        "warnings": manifest.warnings() if manifest is not None else [],
+    }
