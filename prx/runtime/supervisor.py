@@ -255,4 +255,4 @@ class Supervisor:
         entry.changed.set()
         entry.changed = asyncio.Event()
         log = _log.error if state == "failed" else _log.warning if state == "backoff" else _log.debug
-        log(f"unit is {state}", unit=entry.unit.name, reason=reason)
+        log(f"unit is {state}", unit=entry.unit.name, **({} if reason is None else {"reason": reason}))

@@ -1,0 +1,296 @@
+"""The composition root: makes every part, joins them, and ends them in reverse. The only module that knows all."""
+
+import asyncio
+import gc
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from prx.api.app import PREFIX, build_app
+from prx.api.deps import ApiDeps, Figures
+from prx.api.server import ApiRunner
+from prx.api.tokens import TokenStore
+from prx.config.layers import Layer, load
+from prx.config.live import LiveConfig
+from prx.config.schema import Config
+from prx.core.errors import ConfigError, PrxError
+from prx.plugins.catalogue import Catalogue
+from prx.runtime.endings import end
+from prx.runtime.listener import listen
+from prx.runtime.logging import LogOutput, get_logger, set_level
+from prx.runtime.process import ExitCode, data_dir_lock, exit_code_of, pid_file
+from prx.runtime.status import StatusBoard
+from prx.runtime.store import Store
+from prx.runtime.supervisor import Supervisor
+from prx.runtime.systemd import Systemd
+from prx.runtime.tools import ToolRouter
+
+_FIRST_SCAN_SECS = 60.0
+_STEP_SECS = 10.0
+_LAST_ANSWERS_SECS = 1.0
+_LEAST_DRAIN_SECS = 0.01
+
+_log = get_logger("daemon")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of this one run."""
+
+    config: Path | None = None
+    flags: Sequence[Layer] = ()
+    """What flags set over the configuration."""
+    gateway: bool = True
+    channels: bool = True
+    cron: bool = True
+    pid_file: Path | None = None
+
+
+def main(options: Options) -> NoReturn:
+    """Run the daemon and end the process with an `ExitCode`."""
+    try:
+        live = LiveConfig(partial(load, options.config, options.flags))
+        with ExitStack() as held:
+            held.enter_context(data_dir_lock(live.current.daemon.data_dir))
+            if options.pid_file is not None:
+                held.enter_context(pid_file(options.pid_file.absolute()))
+            code = _run(options, live)
+    except PrxError as error:
+        print(f"prx: {error.message}", file=sys.stderr, flush=True)  # noqa: T201  # there is no log yet
+        code = exit_code_of(error)
+    # Not sys.exit: that would wait for threads, and a guest may hang in native code on one for ever.
+    os._exit(code)
+
+
+def _run(options: Options, live: LiveConfig) -> ExitCode:
+    """Run with a log from the start to the end of the daemon."""
+    settings = live.current.daemon
+    output = LogOutput(settings.log_level, settings.log_format)
+    sys.excepthook = partial(_crashed, output)
+    loop = _new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        code = loop.run_until_complete(Daemon(options, live).run())
+    except PrxError as error:
+        _log.error("the daemon cannot run", reason=error.message, code=error.code)
+        code = exit_code_of(error)
+    output.close()
+    return code
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415  # absent on some platforms
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _crashed(
+    output: LogOutput, _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> NoReturn:
+    _log.error("the daemon crashed", exc_info=error)
+    output.close()
+    os._exit(ExitCode.CRASHED)
+
+
+class Daemon:
+    """One run, from the boot to the last part's end."""
+
+    def __init__(self, options: Options, live: LiveConfig) -> None:
+        """Make what holds no resources yet."""
+        self._options = options
+        self._live = live
+        self._systemd = Systemd()
+        self._status = StatusBoard()
+        self._router = ToolRouter()
+        self._supervisor = Supervisor()
+        self._endings = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._forced = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._gateway: ApiRunner | None = None
+        self._failure: BaseException | None = None
+
+    async def run(self) -> ExitCode:
+        """Boot, serve until a signal, let the calls in flight finish, and end every part in bounded time.
+
+        Raises:
+            PrxError: the boot failed; what had been started is ended.
+        """
+        self._listen_to_signals()
+        async with self._endings:
+            boot = asyncio.create_task(self._boot(), name="boot")
+            stop = asyncio.create_task(self._stop.wait(), name="stop")
+            await asyncio.wait({boot, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if boot.done():
+                boot.result()
+                await stop
+            else:
+                boot.cancel()
+                await self._end("boot", _gone(boot), within_secs=_STEP_SECS)
+            await self._drain()
+        if self._failure is not None:
+            raise self._failure
+        _log.info("stopped")
+        return ExitCode.STOPPED
+
+    async def _boot(self) -> None:
+        """Start every part, in the order in which they need each other; each is ended in reverse."""
+        config = self._live.current
+        self._in_background(self._systemd.feed_watchdog(), "watchdog")
+        self._in_background(self._status.measure_loop_lag(), "loop-lag")
+        self._in_background(self._reload_when_asked(), "reload")
+        store = await Store.open(config.daemon.data_dir / "prx.db")
+        self._at_end("store", store.aclose)
+        self._at_end("units", self._supervisor.aclose)
+        catalogue = Catalogue(lambda: self._live.current.plugins, config.daemon.data_dir, self._router, store)
+        for source in (self._live, store, self._supervisor, catalogue):
+            self._status.watch(source.problems)
+        url = await self._open_gateway(catalogue, store) if self._options.gateway else None
+        _make_own_plugins_directory(config)
+        self._supervisor.add(catalogue)
+        # A catalogue that fails is a problem to show, never an end of the boot.
+        await self._supervisor.wait(catalogue.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
+        gc.collect()
+        gc.freeze()
+        self._status.set_ready(ready=True)
+        loaded = sum(plugin.status == "loaded" for plugin in catalogue.list())
+        _log.info("ready", url=url, plugins=loaded, token_command=_token_command(self._options))
+        self._systemd.ready(f"serving {loaded} plugins" + (f" at {url}" if url else ""))
+
+    async def _open_gateway(self, catalogue: Catalogue, store: Store) -> str:
+        """Listen, answering 503 until the daemon is ready; return the API's address.
+
+        Raises:
+            AddressInUseError: another program listens there.
+            ConfigError: the address or the certificate cannot be used.
+        """
+        gateway = self._live.current.gateway
+        tokens = TokenStore(self._live.current.daemon.data_dir)
+        self._at_end("tokens", tokens.aclose)
+        self._in_background(tokens.flush_forever(), "tokens")
+        memories = await store.run(_count_memories)
+
+        def figures() -> Figures:
+            return Figures(
+                memory_entries=memories,
+                config_version=self._live.version,
+                restart_required=bool(self._live.restart_required),
+            )
+
+        deps = ApiDeps(
+            tokens=tokens,
+            router=self._router,
+            plugins=catalogue,
+            status=self._status,
+            config=lambda: self._live.current,
+            figures=figures,
+        )
+        runner = ApiRunner(build_app(deps), shutdown_timeout=_LAST_ANSWERS_SECS)
+        await runner.setup()
+        self._at_end("gateway", runner.cleanup)
+        site = await listen(runner, gateway)
+        self._gateway = runner
+        url = f"{site.name}{PREFIX}"
+        _log.info("listening", url=url)
+        return url
+
+    async def _drain(self) -> None:
+        """Refuse new calls with 503, on an open port so that load balancers hear it, and finish those in flight."""
+        drain_secs = self._live.current.daemon.drain_secs
+        self._status.set_ready(ready=False)
+        self._systemd.stopping()
+        _log.info("stopping", drain_secs=drain_secs)
+        if self._gateway is not None and (server := self._gateway.server) is not None:
+            server.pre_shutdown()
+            # aiohttp takes 0 for no limit at all.
+            finishing = server.shutdown(max(drain_secs, _LEAST_DRAIN_SECS))
+            await self._end("calls in flight", finishing, within_secs=drain_secs + _STEP_SECS)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal, number)
+
+    def _on_stop_signal(self, number: signal.Signals) -> None:
+        """Drain at the first signal, hurry at the second; a third is the kernel's."""
+        if self._stop.is_set():
+            _log.warning("forced to stop: calls in flight are cut off", signal=number.name)
+            self._forced.set()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
+        self._stop.set()
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._systemd.reloading()
+            try:
+                changed = await self._live.reload()
+            except ConfigError as error:
+                _log.error(
+                    "the configuration was refused, the old one stays", reason=error.message
+                )  # the operator's mistake has no traceback
+            else:
+                set_level(self._live.current.daemon.log_level)
+                waiting = ", ".join(self._live.restart_required) or None
+                _log.info("configuration reloaded", changed=changed, waits_for_restart=waiting)
+            self._systemd.ready("reloaded")
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` until the end; should it fail, the daemon ends as crashed."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_background_end)
+
+        async def cancelled() -> None:
+            task.cancel()
+            await _gone(task)
+
+        self._at_end(name, cancelled)
+
+    def _on_background_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+            self._stop.set()
+
+    def _at_end(self, part: str, closing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def ended() -> None:
+            await self._end(part, closing(), within_secs=_STEP_SECS)
+
+        self._endings.push_async_callback(ended)
+
+    async def _end(self, part: str, closing: Coroutine[Any, Any, object], *, within_secs: float) -> None:
+        await end(part, closing, within_secs=within_secs, forced=self._forced)
+
+
+async def _gone(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task})
+
+
+def _make_own_plugins_directory(config: Config) -> None:
+    """Make the plugins directory where it lies in the data directory; elsewhere it is the operator's."""
+    if config.plugins.directory.is_relative_to(config.daemon.data_dir):
+        config.plugins.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _count_memories(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM memory_entries").fetchone()[0])
+
+
+def _token_command(options: Options) -> str:
+    """Return the command that makes a token for this daemon, as it can be typed here."""
+    program = "prx" if shutil.which("prx") else sys.argv[0]
+    return " ".join([program, *(["--config", str(options.config)] if options.config else []), "auth token"])

@@ -1,0 +1,99 @@
+"""The process among others: its exit codes, its lock on the data directory, its pid file."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+
+from prx.core.errors import ConfigError, PrxError
+
+_LOCK_NAME = "prx.lock"
+
+
+class ExitCode(IntEnum):
+    """What the daemon tells whoever started it."""
+
+    STOPPED = 0
+    CRASHED = 1
+    BAD_CONFIGURATION = 2
+    ALREADY_RUNNING = 3
+    ADDRESS_IN_USE = 4
+
+
+class AlreadyRunningError(PrxError):
+    """Another daemon holds the data directory."""
+
+    code = "already_running"
+
+
+class AddressInUseError(PrxError):
+    """Another program listens where the daemon should."""
+
+    code = "address_in_use"
+
+
+def exit_code_of(error: PrxError) -> ExitCode:
+    """Return the code that the process ends with because of `error`."""
+    match error:
+        case ConfigError():
+            return ExitCode.BAD_CONFIGURATION
+        case AlreadyRunningError():
+            return ExitCode.ALREADY_RUNNING
+        case AddressInUseError():
+            return ExitCode.ADDRESS_IN_USE
+        case _:
+            return ExitCode.CRASHED
+
+
+@contextmanager
+def data_dir_lock(data_dir: Path) -> Iterator[None]:
+    """Make `data_dir` (0700) and hold it alone for the length of the block; a crash gives it free.
+
+    Raises:
+        AlreadyRunningError: another process holds it; names its pid.
+        ConfigError: it cannot be made or written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"daemon.data_dir: {data_dir} cannot be used: {error.strerror}; "
+            "make it writable for this user, or set another"
+        ) from error
+    with os.fdopen(descriptor, "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = file.read(20).strip() or "unknown"
+            raise AlreadyRunningError(
+                f"another prx daemon (pid {holder}) uses the data directory {data_dir}: "
+                "stop it, or set another daemon.data_dir"
+            ) from None
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+@contextmanager
+def pid_file(path: Path) -> Iterator[None]:
+    """Keep the process's pid in `path` for the length of the block.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(f"{os.getpid()}\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--pid-file: {path} cannot be written: {error.strerror}; choose a writable directory"
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
