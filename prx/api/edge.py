@@ -3,17 +3,18 @@
 In order: id, rate limit, Host, readiness, token, scope, time limit. Around all of it the error envelope.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from math import ceil
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from prx.api.cors import CorsPolicy
+from prx.api.deadlines import DeadlineError, Deadlines
 from prx.api.deps import REQUEST_ID, ApiDeps
 from prx.api.errors import InternalError, RateExceededError, is_internal, of_http, response_of
 from prx.api.hosts import HostPolicy, client_address
@@ -34,6 +35,10 @@ _FIXED_HEADERS: Final = {
 }
 _MAX_TOKEN_BUCKETS: Final = 4096
 _MAX_ADDRESS_BUCKETS: Final = 16384
+
+# Made at every request: a random part for the process and a number cost a tenth of random bits each time.
+_ID_PREFIX: Final = f"{new_id('req')}-"
+_id_numbers: Final = count(1)
 
 _log = get_logger("api::edge")
 
@@ -71,6 +76,7 @@ class Edge:
         self._status = deps.status
         self._config = deps.config
         self._settings = _Settings.of(deps.config())
+        self._deadlines = Deadlines()
         self._guards: dict[web.AbstractRoute, Guard] = {}
         self._by_token = RateLimiter(_MAX_TOKEN_BUCKETS, deps.clock)
         self._by_address = RateLimiter(_MAX_ADDRESS_BUCKETS, deps.clock)
@@ -99,7 +105,9 @@ class Edge:
             settings = self._admit(request, guard, headers)
             if (answer := settings.cors.preflight(request)) is not None:
                 return answer
-            return await _in_time(handler, request, settings.timeout_secs)
+            return await self._deadlines.within(settings.timeout_secs, handler, request)
+        except DeadlineError:
+            return self._refusal(request, _timed_out(self._settings.timeout_secs))
         except web.HTTPException as error:
             return self._refusal(request, of_http(error, request))
         except Exception as error:  # noqa: BLE001 - the request handler's edge: no failure leaves unwrapped
@@ -181,6 +189,8 @@ class Edge:
                 path=request.path,
                 exc_info=error,
             )
+        else:
+            _log.debug("refused", request_id=request_id, code=refusal.code, reason=refusal.message)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already; only closing is left") from error
         response = response_of(refusal)
@@ -192,8 +202,15 @@ class Edge:
 def _opened(request: web.BaseRequest) -> dict[str, str]:
     given = request.headers.get("X-Request-Id")
     sane = given is not None and _SANE_REQUEST_ID.fullmatch(given)
-    request[REQUEST_ID] = request_id = given if given and sane else new_id("req")
+    request[REQUEST_ID] = request_id = given if given and sane else f"{_ID_PREFIX}{next(_id_numbers):x}"
     return {"X-Request-Id": request_id, **_FIXED_HEADERS}
+
+
+def _timed_out(secs: float) -> UnavailableError:
+    return UnavailableError(
+        f"The request took longer than {secs} s and was given up; "
+        "[gateway] request_timeout_secs sets the limit"
+    )
 
 
 def _bearer(authorization: str | None) -> str | None:
@@ -212,16 +229,3 @@ def _authorize(token: Token | None, secret: str | None, scope: str) -> None:
         raise UnauthorizedError("The token is unknown, revoked or expired; `prx auth token` prints a new one")
     if scope != ANY_TOKEN and scope not in token.granted:
         raise ForbiddenError(f'Token "{token.name}" lacks the scope {scope}', details={"scope": scope})
-
-
-async def _in_time(handler: Handler, request: web.Request, secs: float) -> web.StreamResponse:
-    try:
-        async with asyncio.timeout(secs) as deadline:
-            return await handler(request)
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        raise UnavailableError(
-            f"The request took longer than {secs} s and was given up; "
-            "[gateway] request_timeout_secs sets the limit"
-        ) from None

@@ -2,14 +2,12 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _WINDOW_SECS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """Where one bucket stands after a request."""
 
     allowed: bool

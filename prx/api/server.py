@@ -60,7 +60,9 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer bytes that are not HTTP, without repeating them, and what fails outside the middleware."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already; only closing the connection is left") from exc
+            raise ConnectionError(
+                "the answer has begun already; only closing the connection is left"
+            ) from exc
         if isinstance(exc, HttpProcessingError):
             _log.debug("bytes that are not HTTP", peer=request.remote, status=status, reason=message)
             exc = BadRequestError("The request is not valid HTTP, or a line of it is too long")

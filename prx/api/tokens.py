@@ -49,7 +49,7 @@ class TokenStore:
         digest = hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
         # The lookup goes by a part of the hash, so that the whole of it is compared in constant time.
         token = self._tokens.get(digest[:_INDEX_BYTES])
-        if token is None or not hmac.compare_digest(bytes.fromhex(token.hash), digest):
+        if token is None or not hmac.compare_digest(token.digest, digest):
             return None
         now = time.time()
         if token.expires is not None and now >= token.expires.timestamp():
@@ -141,18 +141,16 @@ class TokenStore:
     def _refresh(self) -> None:
         try:
             signature = self._file.signature()
-            if signature == self._signature and not self._may_retry():
+            # What kept the file from being read need not lie in the file: too many open files, say.
+            settled = self._complaint is None or time.monotonic() < self._retry_at
+            if settled and signature == self._signature:
                 return
             self._signature = signature
-            self._tokens = {bytes.fromhex(token.hash)[:_INDEX_BYTES]: token for token in self._file.read()}
+            self._tokens = {token.digest[:_INDEX_BYTES]: token for token in self._file.read()}
             self._complaint = None
         except (OSError, TokensFileError) as error:
             self._tokens = {}
             self._complain(str(error))
-
-    def _may_retry(self) -> bool:
-        # What kept the file from being read need not lie in the file: too many open files, say.
-        return self._complaint is not None and time.monotonic() >= self._retry_at
 
     def _complain(self, reason: str) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECS

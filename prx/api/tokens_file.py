@@ -40,6 +40,11 @@ class Token:
     last_used: _Moment | None = None
 
     @cached_property
+    def digest(self) -> bytes:
+        """The `hash` as bytes."""
+        return bytes.fromhex(self.hash)
+
+    @cached_property
     def granted(self) -> frozenset[str]:
         """Every single scope that this token has; `*` and the role are resolved."""
         return granted(self.role, self.scopes)
@@ -64,6 +69,7 @@ class TokensFile:
     def __init__(self, path: Path) -> None:
         """Stand for the file at `path`, which need not exist yet."""
         self.path = path
+        self._name = str(path)
 
     def signature(self) -> Signature | None:
         """Return what changes whenever the file does; None while there is none.
@@ -72,7 +78,7 @@ class TokensFile:
             OSError: the file cannot be looked at.
         """
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - on the path of every request; Path.stat costs double
+            found = os.stat(self._name)  # noqa: PTH116 - on the path of every request; Path.stat costs double
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
