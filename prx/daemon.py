@@ -22,7 +22,7 @@ from prx.api.tokens import TokenStore
 from prx.config.layers import Layer, load
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
-from prx.core.errors import ConfigError, PrxError
+from prx.core.errors import ConfigError, PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.endings import end
 from prx.runtime.listener import listen
@@ -159,14 +159,21 @@ class Daemon:
         url = await self._open_gateway(catalogue, store) if self._options.gateway else None
         _make_own_plugins_directory(config)
         self._supervisor.add(catalogue)
-        # A catalogue that fails is a problem to show, never an end of the boot.
-        await self._supervisor.wait(catalogue.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
+        await self._first_scan(catalogue)
         gc.collect()
         gc.freeze()
         self._status.set_ready(ready=True)
         loaded = sum(plugin.status == "loaded" for plugin in catalogue.list())
         _log.info("ready", url=url, plugins=loaded, token_command=_token_command(self._options))
         self._systemd.ready(f"serving {loaded} plugins" + (f" at {url}" if url else ""))
+
+    async def _first_scan(self, catalogue: Catalogue) -> None:
+        """Wait for the plugins; a catalogue that fails or is slow is a problem to show, never an end of the boot."""
+        try:
+            await self._supervisor.wait(catalogue.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
+        except UnavailableError as error:
+            reason = error.message
+            _log.warning("the first scan of the plugins goes on in the background", reason=reason)
 
     async def _open_gateway(self, catalogue: Catalogue, store: Store) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.

@@ -22,6 +22,12 @@ def test_it_serves_until_a_signal_and_ends_with_0(start_daemon: StartDaemon, num
     assert "stopped" in daemon.text[-1]
 
 
+def test_a_signal_during_the_boot_ends_it_with_0_too(start_daemon: StartDaemon) -> None:
+    daemon = start_daemon()
+    daemon.event("listening")
+    assert daemon.stop() == 0
+
+
 def test_the_log_tells_where_it_listens_and_how_to_get_a_token(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     ready = daemon.event("ready")

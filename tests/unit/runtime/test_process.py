@@ -1,0 +1,69 @@
+"""The process among others: one holder of a data directory, and files that tell the truth."""
+
+import os
+import sys
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+from prx.core.errors import ConfigError, PrxError, UnavailableError
+from prx.runtime.process import (
+    AddressInUseError,
+    AlreadyRunningError,
+    ExitCode,
+    data_dir_lock,
+    exit_code_of,
+    pid_file,
+)
+
+
+def test_a_data_directory_has_one_holder_at_a_time(tmp_path: Path) -> None:
+    directory = tmp_path / "a" / "data"
+    with (
+        data_dir_lock(directory),
+        pytest.raises(AlreadyRunningError, match=rf"\(pid {os.getpid()}\) uses .*a/data"),
+    ):
+        data_dir_lock(directory).__enter__()
+    with data_dir_lock(directory):
+        pass
+
+
+def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"daemon\.data_dir: .*file/data cannot be used: Not a directory"):
+        data_dir_lock(tmp_path / "file" / "data").__enter__()
+
+
+def test_a_pid_file_replaces_a_stale_one_and_is_gone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    path.write_text("a stale one, longer than a pid")
+    with pid_file(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError, ExitCode.BAD_CONFIGURATION),
+        (AlreadyRunningError, ExitCode.ALREADY_RUNNING),
+        (AddressInUseError, ExitCode.ADDRESS_IN_USE),
+        (UnavailableError, ExitCode.CRASHED),
+        (PrxError, ExitCode.CRASHED),
+    ],
+)
+def test_each_refusal_has_its_exit_code(error: type[PrxError], code: ExitCode) -> None:
+    assert exit_code_of(error("no")) == code
+
+
+def test_what_nobody_expected_is_logged_and_ends_the_process_with_1() -> None:
+    script = (
+        "import sys; from functools import partial; from prx.daemon import _crashed; "
+        "from prx.runtime.logging import LogOutput; "
+        "sys.excepthook = partial(_crashed, LogOutput('info', 'json')); {}['lost']"
+    )
+    ended = run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.CRASHED
+    assert '"message": "the daemon crashed"' in ended.stderr
+    assert "KeyError: 'lost'" in ended.stderr
