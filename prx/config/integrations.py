@@ -1,6 +1,5 @@
 """The tables about what the daemon connects to: MCP servers, channels, webhooks."""
 
-from collections.abc import Collection
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, SecretStr, model_validator
@@ -77,10 +76,11 @@ class ChannelConfig(Table):
         "Groups: from `allowed_users`, from everybody, or from nobody.", "allowlist"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _hide_platform_secrets(cls, value: Any) -> Any:
-        return _with_secrets_hidden(value, declared=cls.model_fields)
+    @model_validator(mode="after")
+    def _hide_platform_secrets(self) -> Self:
+        extra = self.__pydantic_extra__ or {}
+        extra.update({key: _hidden(key, value) for key, value in extra.items()})
+        return self
 
 
 class HookEndpointConfig(Table):
@@ -103,10 +103,9 @@ class HooksConfig(Table):
     endpoints: tuple[HookEndpointConfig, ...] = hot("Webhooks registered here rather than over the API.", ())
 
 
-def _with_secrets_hidden(value: Any, declared: Collection[str] = ()) -> Any:
-    """Return `value` with each secret in it wrapped, `declared` keys left to their own types."""
+def _with_secrets_hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: item if key in declared else _hidden(key, item) for key, item in value.items()}
+        return {key: _hidden(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_secrets_hidden(item) for item in value]
     return value

@@ -115,6 +115,13 @@ def test_a_variable_is_read_as_its_key_expects(name: str, text: str, key: tuple[
     assert getattr(getattr(load(None, [], {name: text}), table), name_in_table) == expected[name_in_table]
 
 
+def test_every_key_of_a_channel_can_be_set_from_a_file(tmp_path: Path) -> None:
+    text = "[channels_config.x]\nallowed_users = ['1', '2']\nmention_only = true\nrooms = ['a']\n"
+    channel = load(written(tmp_path / "prx.toml", text), [], {}).channels_config["x"]
+    assert (channel.allowed_users, channel.mention_only) == (("1", "2"), True)
+    assert channel.model_extra == {"rooms": ["a"]}
+
+
 def test_a_secret_of_digits_in_a_variable_stays_text() -> None:
     environment = {"PRX__PROVIDER__API_KEY": "123456", "PRX__CHANNELS_CONFIG__X__BOT_TOKEN": "123456"}
     config = load(None, [], environment)

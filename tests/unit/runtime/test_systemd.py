@@ -25,9 +25,7 @@ def test_a_socket_that_has_gone_is_a_line_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Systemd({"NOTIFY_SOCKET": str(tmp_path / "absent")}).ready("serving")
-    assert (
-        "systemd was not told state='READY=1' reason='No such file or directory'" in capsys.readouterr().err
-    )
+    assert "systemd was not told state=READY=1 reason='No such file or directory'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
