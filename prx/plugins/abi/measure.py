@@ -1,8 +1,12 @@
-"""How much text and how many bytes a value holds, told before any of it is copied into Python."""
+"""How large a value is, told before any of it is copied into Python.
+
+About the bytes of its JSON text: text and names count their UTF-8 bytes, numbers the width of their type.
+"""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from prx.plugins.abi.ffi import ENTRY, VAL, string_at
+from prx.plugins.abi.ffi import ENTRY, NAME, VAL, string_at
 from prx.plugins.abi.wit import (
     EnumType,
     FlagsType,
@@ -18,88 +22,120 @@ from prx.plugins.abi.wit import (
 
 Measure = Callable[[int, int, int], int]
 
+_WIDTHS = {
+    Prim.BOOL: 1, Prim.S8: 1, Prim.U8: 1, Prim.S16: 2, Prim.U16: 2, Prim.S32: 4, Prim.U32: 4,
+    Prim.F32: 4, Prim.CHAR: 4, Prim.S64: 8, Prim.U64: 8, Prim.F64: 8,
+}  # fmt: skip
 
-def compile_measure(wit_type: WitType | None) -> Measure | None:
-    """Return the closure that tells the bytes of a value of `wit_type`, or `None` where its size is fixed.
 
-    Text counts its UTF-8 bytes, a list one for each element and what the elements hold.
-    """
+class _Size(NamedTuple):
+    fixed: int
+    """What every value of the type has."""
+    rest: Measure | None
+    """What depends on the value."""
+
+
+def compile_measure(wit_type: WitType) -> Measure:
+    """Return the closure that tells the bytes of a value of `wit_type`."""
+    fixed, rest = _size(wit_type)
+    if rest is None:
+        return lambda _0, _1, _2: fixed
+    if fixed == 0:
+        return rest
+    return lambda a, b, c: fixed + rest(a, b, c)
+
+
+def _size(wit_type: WitType) -> _Size:
     match wit_type:
-        case Prim.STRING:
-            return _size
-        case None | Prim() | EnumType() | FlagsType():
-            return None
+        case Prim.STRING | EnumType():
+            return _Size(0, _length)
+        case Prim():
+            return _Size(_WIDTHS[wit_type], None)
+        case FlagsType():
+            return _Size(0, _names)
         case ListType(element=element):
-            return _list(compile_measure(element))
+            return _Size(0, _list(_size(element)))
         case RecordType(fields=fields):
-            return _parts([compile_measure(field) for _, field in fields], named=True)
+            names = sum(len(name) for name, _ in fields)
+            return _parts(names, [_size(field) for _, field in fields], named=True)
         case TupleType(elements=elements):
-            return _parts([compile_measure(element) for element in elements], named=False)
+            return _parts(0, [_size(element) for element in elements], named=False)
         case OptionType(payload=payload):
-            return _behind(compile_measure(payload), word=0)
+            size = _size(payload)
+            return _Size(1 + size.fixed, _behind(size.rest, word=0))
         case ResultType(ok=ok, err=err):
-            return _result(compile_measure(ok), compile_measure(err))
+            return _result(_payload(ok), _payload(err))
         case VariantType(cases=cases):
-            return _variant({name.encode(): compile_measure(payload) for name, payload in cases})
+            return _variant({name.encode(): _payload(payload) for name, payload in cases})
 
 
-def _size(size: int, _1: int, _2: int) -> int:
+def _payload(wit_type: WitType | None) -> _Size:
+    return _size(wit_type) if wit_type is not None else _Size(0, None)
+
+
+def _length(size: int, _1: int, _2: int) -> int:
     return size
 
 
-def _list(element: Measure | None) -> Measure:
-    if element is None:
-        return _size
+def _names(size: int, data: int, _2: int) -> int:
+    return sum(length for length, _ in NAME.iter_unpack(string_at(data, size * NAME.size))) if size else 0
+
+
+def _list(element: _Size) -> Measure:
+    each, rest = max(1, element.fixed), element.rest
 
     def measure(size: int, data: int, _2: int) -> int:
-        items = VAL.iter_unpack(string_at(data, size * VAL.size)) if size else ()
-        return size + sum(element(a, b, c) for _, a, b, c in items)
+        total = size * each
+        if rest is not None and size:
+            total += sum(rest(a, b, c) for _, a, b, c in VAL.iter_unpack(string_at(data, size * VAL.size)))
+        return total
 
     return measure
 
 
-def _parts(parts: list[Measure | None], *, named: bool) -> Measure | None:
-    if not any(parts):
-        return None
+def _parts(names: int, parts: list[_Size], *, named: bool) -> _Size:
+    fixed = names + sum(part.fixed for part in parts)
+    rests = [part.rest for part in parts]
+    if not any(rests):
+        return _Size(fixed, None)
     layout = ENTRY if named else VAL
 
     def measure(size: int, data: int, _2: int) -> int:
         items = layout.iter_unpack(string_at(data, size * layout.size))
-        return sum(part(*item[-3:]) for part, item in zip(parts, items, strict=True) if part is not None)
+        return sum(rest(*item[-3:]) for rest, item in zip(rests, items, strict=True) if rest is not None)
 
-    return measure
+    return _Size(fixed, measure)
 
 
-def _behind(payload: Measure | None, *, word: int) -> Measure | None:
-    if payload is None:
+def _behind(rest: Measure | None, *, word: int) -> Measure | None:
+    if rest is None:
         return None
 
     def measure(*words: int) -> int:
         pointer = words[word]
-        return payload(*VAL.unpack(string_at(pointer, VAL.size))[1:]) if pointer else 0
+        return rest(*VAL.unpack(string_at(pointer, VAL.size))[1:]) if pointer else 0
 
     return measure
 
 
-def _result(ok: Measure | None, err: Measure | None) -> Measure | None:
-    sides = (_behind(err, word=1), _behind(ok, word=1))
+def _result(ok: _Size, err: _Size) -> _Size:
+    fixed = 1 + max(ok.fixed, err.fixed)
+    sides = (_behind(err.rest, word=1), _behind(ok.rest, word=1))
     if not any(sides):
-        return None
+        return _Size(fixed, None)
 
     def measure(is_ok: int, pointer: int, _2: int) -> int:
         side = sides[is_ok & 1]
         return side(is_ok, pointer, _2) if side is not None else 0
 
-    return measure
+    return _Size(fixed, measure)
 
 
-def _variant(cases: dict[bytes, Measure | None]) -> Measure | None:
-    payloads = {name: _behind(payload, word=2) for name, payload in cases.items()}
-    if not any(payloads.values()):
-        return None
+def _variant(cases: dict[bytes, _Size]) -> _Size:
+    payloads = {name: _behind(size.rest, word=2) for name, size in cases.items()}
 
     def measure(size: int, data: int, pointer: int) -> int:
         payload = payloads[string_at(data, size)]
-        return payload(size, data, pointer) if payload is not None else 0
+        return size + (payload(size, data, pointer) if payload is not None else 0)
 
-    return measure
+    return _Size(max(size.fixed for size in cases.values()), measure)

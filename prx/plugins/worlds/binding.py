@@ -21,7 +21,7 @@ class Binding:
     lower: Callable[[Mapping[str, Any], Memory], list[Words]]
     """From the arguments object to the function's parameters; raises `BadRequestError`."""
     measure: Measure | None
-    """The size of the result before it is lifted; `None` where that is fixed and small."""
+    """The size of the result, before it is lifted; `None` for a function without one."""
     lift: Lift | None
     """From the result to Python; `None` for a function without one."""
     outcome: Callable[[Any], tuple[Any, ToolFailure | None]]

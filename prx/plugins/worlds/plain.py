@@ -74,7 +74,7 @@ def _bind(function: Function, signature: FuncType, name: str, source: str, descr
         ),
         function=function,
         lower=lower,
-        measure=compile_measure(signature.result),
+        measure=compile_measure(signature.result) if signature.result is not None else None,
         lift=compile_lift(signature.result, "base64") if signature.result is not None else None,
         outcome=_result_outcome if isinstance(signature.result, ResultType) else _value_outcome,
     )
