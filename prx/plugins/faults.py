@@ -38,6 +38,11 @@ def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits
     return GuestError("trap", _with_stderr(f"the guest trapped: {reason}", call))
 
 
+def out_of_time(limits: Limits) -> GuestError:
+    """Return how a call ends that came back after its time."""
+    return GuestError("timeout", _limit_text("timeout", limits))
+
+
 def _cause(message: str) -> str:
     # wasmtime prints the chain outermost first; the last "Caused by" line is the reason itself.
     lines = [line.strip() for line in message.splitlines() if line.strip()]

@@ -12,6 +12,7 @@ from prx.plugins.abi.lower import Borrowed
 from prx.plugins.calls import Call, GuestError, Limits, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
+from prx.plugins.faults import out_of_time
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
@@ -132,6 +133,9 @@ class Generation:
             try:
                 _, *words = instance.invoke(binding.function, lowered, call)
                 try:
+                    if time.monotonic() >= call.deadline:
+                        # A sleep that the host cut short ends here, perhaps before the engine's clock ticks again.
+                        raise out_of_time(self.limits)
                     size = binding.measure(*words) if binding.measure is not None else 0
                     self._check_size(size)
                     if binding.lift is not None:
