@@ -1,5 +1,5 @@
 ;; Grows a table, which costs the host memory that no linear memory shows, until growing is refused; then traps.
-;; Outcome: out_of_memory
+;; Outcome: trap
 (component
   (core module $guest
     (memory (export "memory") 1)
