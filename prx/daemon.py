@@ -5,7 +5,6 @@ import gc
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack
@@ -24,9 +23,12 @@ from prx.config.live import LiveConfig
 from prx.config.schema import Config
 from prx.core.errors import ConfigError, PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
+from prx.plugins.host.interfaces import HostServices
+from prx.runtime.bus import Bus
 from prx.runtime.endings import end
 from prx.runtime.listener import listen
 from prx.runtime.logging import LogOutput, get_logger, set_level
+from prx.runtime.memory import Memory
 from prx.runtime.process import ExitCode, data_dir_lock, exit_code_of, pid_file
 from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
@@ -153,10 +155,14 @@ class Daemon:
         store = await Store.open(config.daemon.data_dir / "prx.db")
         self._at_end("store", store.aclose)
         self._at_end("units", self._supervisor.aclose)
-        catalogue = Catalogue(lambda: self._live.current.plugins, config.daemon.data_dir, self._router, store)
+        memory = await Memory.open(store)
+        services = HostServices(store, memory, Bus())
+        catalogue = Catalogue(
+            lambda: self._live.current.plugins, config.daemon.data_dir, self._router, services
+        )
         for source in (self._live, store, self._supervisor, catalogue):
             self._status.watch(source.problems)
-        url = await self._open_gateway(catalogue, store) if self._options.gateway else None
+        url = await self._open_gateway(catalogue, memory) if self._options.gateway else None
         _make_own_plugins_directory(config)
         self._supervisor.add(catalogue)
         await self._first_scan(catalogue)
@@ -175,7 +181,7 @@ class Daemon:
             reason = error.message
             _log.warning("the first scan of the plugins goes on in the background", reason=reason)
 
-    async def _open_gateway(self, catalogue: Catalogue, store: Store) -> str:
+    async def _open_gateway(self, catalogue: Catalogue, memory: Memory) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.
 
         Raises:
@@ -186,11 +192,10 @@ class Daemon:
         tokens = TokenStore(self._live.current.daemon.data_dir)
         self._at_end("tokens", tokens.aclose)
         self._in_background(tokens.flush_forever(), "tokens")
-        memories = await store.run(_count_memories)
 
         def figures() -> Figures:
             return Figures(
-                memory_entries=memories,
+                memory_entries=memory.entries,
                 config_version=self._live.version,
                 restart_required=bool(self._live.restart_required),
             )
@@ -291,10 +296,6 @@ def _make_own_plugins_directory(config: Config) -> None:
     """Make the plugins directory where it lies in the data directory; elsewhere it is the operator's."""
     if config.plugins.directory.is_relative_to(config.daemon.data_dir):
         config.plugins.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _count_memories(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT count(*) FROM memory_entries").fetchone()[0])
 
 
 def _token_command(options: Options) -> str:

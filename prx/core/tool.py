@@ -23,6 +23,8 @@ class CallContext:
 
     request_id: str | None = None
     session_id: str | None = None
+    depth: int = 0
+    """How many publications by plugins led to this call."""
 
 
 class Receipt(NamedTuple):

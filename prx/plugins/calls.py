@@ -65,6 +65,7 @@ class Call:
     instance: "Instance | None" = None
     host_calls: int = 0
     http_requests: int = 0
+    published: int = 0
     host_secs: float = 0.0
     guest_secs: float = 0.0
     """In the exported function, host functions included."""

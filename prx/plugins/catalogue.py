@@ -15,14 +15,12 @@ from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError
 from prx.plugins.holders import Holders, taken
-from prx.plugins.host.interfaces import host_functions
-from prx.plugins.host.kv import KeyValue
+from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import Plugin
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.watcher import changes
 from prx.runtime.logging import get_logger
-from prx.runtime.store import Store
 from prx.runtime.tools import ToolRouter
 
 __all__ = ["Catalogue", "Plugin"]
@@ -39,14 +37,16 @@ class Catalogue:
     name = "plugins.catalogue"
 
     def __init__(
-        self, config: Callable[[], PluginsConfig], data_dir: Path, router: ToolRouter, store: Store
+        self, config: Callable[[], PluginsConfig], data_dir: Path, router: ToolRouter, services: HostServices
     ) -> None:
         """Touch nothing yet; `config` is asked whenever a plugin is loaded."""
         self._config = config
         self._data_dir = data_dir
         self._router = router
-        self._store = store
-        self._holders = Holders(store)
+        self._services = services
+        self._store = services.store
+        self._bus = services.bus
+        self._holders = Holders(services.store)
         self._plugins: dict[str, Plugin] = {}
         self._names = Names()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -59,7 +59,8 @@ class Catalogue:
         """See `Unit.run`. Serves once what is in the cache is loaded; the rest compiles meanwhile."""
         check_layout()
         cache = await asyncio.to_thread(Cache, self._data_dir / "cache")
-        loader = Loader(Compiler(cache), host_functions(KeyValue(self._store)), asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        loader = Loader(Compiler(cache), host_functions(self._services, loop), loop)
         self._loader = loader
         try:
             await self._holders.load()
@@ -196,6 +197,7 @@ class Catalogue:
             plugin.loading = plugin.compiling = False
             self._progress.set()
         log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
+        self._publish("loaded", plugin, version=plugin.version, tools=tools)
         if previous is not None:
             self._start(self._retire(previous))
         return True
@@ -206,6 +208,7 @@ class Catalogue:
         if "holder" in details:
             reason = taken(details["tool"], details["holder"], plugin.name)
         plugin.failed(reason)
+        self._publish("error", plugin, reason=reason)
         log.warning(
             "plugin did not load", plugin=plugin.name, reason=reason, still_serving=plugin.loaded is not None
         )
@@ -217,6 +220,7 @@ class Catalogue:
             loaded = plugin.remove()
         if loaded is not None:
             log.info("plugin unloaded", plugin=plugin.name)
+            self._publish("unloaded", plugin)
             await self._retire(loaded)
 
     async def _retire(self, loaded: Loaded) -> None:
@@ -242,6 +246,9 @@ class Catalogue:
         self._progress.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a plugin's background work failed", exc_info=error)
+
+    def _publish(self, what: str, plugin: Plugin, **facts: object) -> None:
+        self._bus.publish(f"prx.plugin.{what}", {"plugin": plugin.name, **facts})
 
     def _note_unreadable(self, directory: Path, error: OSError) -> None:
         if self._scan_problem is None:

@@ -151,9 +151,9 @@ class Loader:
             await generation.start()
         except GuestError as error:
             raise LoadError(f"it does not start: {error.code}: {error.message}") from error
-        about = contents.manifest.plugin.description if contents.manifest is not None else ""
+        described = contents.manifest.tool_descriptions() if contents.manifest is not None else {}
         return plain.bind_plain(
-            resolved.plain, prefix=settings.tool_prefix, source=source, description=about or contents.name
+            resolved.plain, prefix=settings.tool_prefix, source=source, descriptions=described
         )
 
 

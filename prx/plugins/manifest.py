@@ -100,6 +100,14 @@ class Manifest(_Table):
     resources: Resources = Resources()
     config: dict[str, str] = {}
 
+    def tool_descriptions(self) -> dict[str, str]:
+        """Return what the capabilities say of the tools, by tool name."""
+        return {
+            c.name.replace("-", "_"): c.description
+            for c in self.capabilities
+            if c.type == "tool" and c.description
+        }
+
     def warnings(self) -> list[str]:
         """Return what is read and ignored."""
         if self.resources.pool_size is None:

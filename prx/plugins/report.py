@@ -8,11 +8,12 @@ from prx.config.schema import PluginsConfig
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError
-from prx.plugins.host.interfaces import host_functions
-from prx.plugins.host.kv import KeyValue
+from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import limits_shown
 from prx.plugins.sources import source_at
+from prx.runtime.bus import Bus
+from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 
 _END_SECS = 5.0
@@ -28,10 +29,11 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
     if source is None:
         raise LoadError("not a plugin: give a .wasm file or a directory with a plugin.toml (docs/plugins.md)")
     store = await Store.open(scratch / "store.db")
+    loop = asyncio.get_running_loop()
     try:
         compiler = Compiler(Cache(scratch / "cache"))
-        functions = host_functions(KeyValue(store))
-        loader = Loader(compiler, functions, asyncio.get_running_loop(), lenient=True)
+        functions = host_functions(HostServices(store, await Memory.open(store), Bus()), loop)
+        loader = Loader(compiler, functions, loop, lenient=True)
         try:
             loaded = await loader.load(source, config, lambda _contents: None)
             await loaded.generation.aclose(_END_SECS)

@@ -20,11 +20,24 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE TABLE tool_holders (tool TEXT PRIMARY KEY, plugin TEXT NOT NULL)",
         """
         CREATE TABLE memory_entries (
-            id TEXT PRIMARY KEY,
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
             text TEXT NOT NULL,
             category TEXT NOT NULL,
+            importance REAL NOT NULL,
             created_at TEXT NOT NULL
         )
+        """,
+        "CREATE VIRTUAL TABLE memory_index USING fts5 (text, content = memory_entries, content_rowid = number)",
+        """
+        CREATE TRIGGER memory_added AFTER INSERT ON memory_entries BEGIN
+            INSERT INTO memory_index (rowid, text) VALUES (new.number, new.text);
+        END
+        """,
+        """
+        CREATE TRIGGER memory_removed AFTER DELETE ON memory_entries BEGIN
+            INSERT INTO memory_index (memory_index, rowid, text) VALUES ('delete', old.number, old.text);
+        END
         """,
     ),
 )

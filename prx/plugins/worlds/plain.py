@@ -28,11 +28,15 @@ def plain_functions(inspection: Inspection) -> list[Function]:
     ]
 
 
-def bind_plain(functions: list[Function], *, prefix: str, source: str, description: str) -> list[Binding]:
-    """Return a binding for each function that has a JSON form."""
+def bind_plain(
+    functions: list[Function], *, prefix: str, source: str, descriptions: Mapping[str, str]
+) -> list[Binding]:
+    """Return a binding for each function that has a JSON form; `descriptions` are by tool name, without `prefix`."""
     names = _tool_names(functions)
     return [
-        _bind(function, function.type, prefix + names[function], source, description)
+        _bind(
+            function, function.type, prefix + names[function], source, descriptions.get(names[function], "")
+        )
         for function in functions
         if function.type is not None
     ]
@@ -68,7 +72,7 @@ def _bind(function: Function, signature: FuncType, name: str, source: str, descr
     return Binding(
         spec=ToolSpec(
             name=name,
-            description=f"{description}: {function.name}{str(signature).removeprefix('func')}",
+            description=description or f"{function.name}: {signature}",
             parameters=parameters_schema(signature),
             source=source,
         ),

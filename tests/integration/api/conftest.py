@@ -4,11 +4,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from api_harness import Api, Echo, deps_of, serving
 
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
+from prx.config.schema import PluginsConfig
 from prx.plugins.catalogue import Catalogue
+from prx.plugins.host.interfaces import HostServices
+from prx.runtime.bus import Bus
+from prx.runtime.memory import Memory
+from prx.runtime.store import Store
+from prx.runtime.tools import ToolRouter
+from tests.integration.api.api_harness import Api, Echo, deps_of, serving
 
 
 @pytest.fixture
@@ -17,9 +23,21 @@ def echo() -> Echo:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, echo: Echo) -> AsyncIterator[Api]:
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "prx.db")
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def api(tmp_path: Path, store: Store, echo: Echo) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
-    harness = Api(TokenStore(tmp_path), Catalogue())
+    router = ToolRouter()
+    harness = Api(
+        TokenStore(tmp_path),
+        Catalogue(PluginsConfig, tmp_path, router, HostServices(store, Memory(store), Bus())),
+        router,
+    )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):
         async with serving(harness, build_app(deps_of(harness))):

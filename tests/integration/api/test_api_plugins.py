@@ -1,0 +1,153 @@
+"""Plugins over the API: real components, from the directory to a call."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from prx.api.app import build_app
+from prx.api.tokens import TokenStore
+from prx.config.schema import PluginsConfig
+from prx.plugins.catalogue import Catalogue
+from prx.plugins.host.interfaces import HostServices
+from prx.runtime.bus import Bus
+from prx.runtime.memory import Memory
+from prx.runtime.store import Store
+from prx.runtime.tools import ToolRouter
+from tests.components.corpus import component
+from tests.integration.api.api_harness import Api, deps_of, serving
+
+PLUGIN = "/api/v1/plugins/adder"
+ADD = "/api/v1/tools/add/call"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Hold one plugin that works and one that does not."""
+    directory = tmp_path / "plugins"
+    directory.mkdir()
+    (directory / "adder.wasm").write_bytes(component("adder"))
+    (directory / "broken.wasm").write_bytes(b"not a component")
+    return directory
+
+
+@pytest.fixture
+async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Api]:
+    router = ToolRouter()
+    catalogue = Catalogue(
+        lambda: PluginsConfig(directory=directory),
+        tmp_path,
+        router,
+        HostServices(store, Memory(store), Bus()),
+    )
+    harness = Api(TokenStore(tmp_path), catalogue, router)
+    harness.token, _ = harness.tokens.create("admin")
+    started = asyncio.Event()
+    unit = asyncio.create_task(catalogue.run(started.set))
+    try:
+        await started.wait()
+        await catalogue.reload("adder")
+        async with serving(harness, build_app(deps_of(harness))):
+            yield harness
+    finally:
+        unit.cancel()
+        with suppress(asyncio.CancelledError):
+            await unit
+
+
+async def test_the_list_shows_every_plugin_by_name_good_or_bad(api: Api) -> None:
+    good, bad = (await api.get("/api/v1/plugins")).json()["plugins"]
+    assert good == {
+        "name": "adder",
+        "version": "0.0.0",
+        "status": "loaded",
+        "capabilities": ["tool:add"],
+        "memory_usage_bytes": 0,
+    }
+    assert (bad["name"], bad["status"], bad["capabilities"]) == ("broken", "error", [])
+    assert bad["error"]
+
+
+async def test_the_status_counts_plugins_and_shows_the_bad_one(api: Api) -> None:
+    api.board.watch(api.catalogue.problems)
+    status = (await api.get("/api/v1/status")).json()
+    assert status["plugins"] == {"loaded": 1, "total": 2}
+    assert status["status"] == "degraded"
+    assert [problem["unit"] for problem in status["problems"]] == ["plugin.broken"]
+
+
+async def test_one_plugin_in_full_tells_its_file_limits_grants_and_calls(api: Api, directory: Path) -> None:
+    await api.post(ADD, json={"arguments": {"a": 1, "b": 2}})
+    plugin = (await api.get(PLUGIN)).json()
+    assert plugin["name"] == "adder"
+    assert plugin["path"] == str(directory / "adder.wasm")
+    assert plugin["calls"]["total"] == 1
+    assert plugin["limits"]["max_memory_mb"] == 64
+    assert {"manifest", "grants", "generation", "last_error", "warnings"} <= plugin.keys()
+    assert "error" not in plugin
+
+
+async def test_a_tool_of_a_plugin_is_listed_and_answers_with_its_receipt(api: Api) -> None:
+    [tool] = (await api.get("/api/v1/tools")).json()["tools"]
+    assert (tool["name"], tool["source"]) == ("add", "plugin:adder")
+    answer = (await api.post(ADD, json={"arguments": {"a": 20, "b": 22}})).json()
+    assert (answer["success"], answer["output"], answer["error"]) == (True, 42, None)
+    assert answer["receipt"]["wall_ms"] > 0
+
+
+async def test_a_reload_builds_a_new_generation(api: Api) -> None:
+    before = (await api.get(PLUGIN)).json()["generation"]
+    reply = await api.post(f"{PLUGIN}/reload")
+    assert (reply.status, reply.json()) == (
+        200,
+        {"name": "adder", "status": "loaded", "version": "0.0.0"},
+    )
+    assert (await api.get(PLUGIN)).json()["generation"] == before + 1
+
+
+async def test_a_reload_of_a_bad_file_is_409_and_the_old_one_keeps_serving(api: Api, directory: Path) -> None:
+    replace(directory / "adder.wasm", component("core-module"))
+    reply = await api.post(f"{PLUGIN}/reload")
+    assert (reply.status, reply.error["code"]) == (409, "conflict")
+    assert "component" in reply.error["message"]
+    assert (await api.post(ADD, json={"arguments": {"a": 1, "b": 1}})).json()["output"] == 2
+    [row, _] = (await api.get("/api/v1/plugins")).json()["plugins"]
+    assert row["status"] == "loaded"
+    assert "error" not in row
+    assert (await api.get(PLUGIN)).json()["error"] == reply.error["message"]
+
+
+async def test_reloading_a_plugin_that_never_loaded_is_409_with_the_reason(api: Api) -> None:
+    reply = await api.post("/api/v1/plugins/broken/reload")
+    assert (reply.status, reply.error["code"]) == (409, "conflict")
+    assert reply.error["message"] == (await api.get("/api/v1/plugins/broken")).json()["error"]
+
+
+async def test_disabling_withdraws_the_tools_and_enabling_brings_them_back(api: Api) -> None:
+    for _ in range(2):
+        reply = await api.post(f"{PLUGIN}/disable")
+        assert (reply.status, reply.json()) == (200, {"name": "adder", "status": "disabled"})
+    assert (await api.get("/api/v1/tools")).json() == {"tools": []}
+    refused = await api.post(ADD, json={"arguments": {"a": 1, "b": 1}})
+    assert (refused.status, refused.error["code"]) == (409, "conflict")
+    assert "enable" in refused.error["message"]
+    assert (await api.post(f"{PLUGIN}/reload")).status == 409
+    for _ in range(2):
+        reply = await api.post(f"{PLUGIN}/enable")
+        assert reply.json() == {"name": "adder", "status": "loaded", "version": "0.0.0"}
+    assert (await api.post(ADD, json={"arguments": {"a": 1, "b": 1}})).json()["output"] == 2
+
+
+@pytest.mark.parametrize("action", ["reload", "disable", "enable"])
+async def test_acting_on_an_unknown_plugin_is_404(api: Api, action: str) -> None:
+    reply = await api.post(f"/api/v1/plugins/nope/{action}")
+    assert (reply.status, reply.error["code"]) == (404, "not_found")
+    assert '"nope"' in reply.error["message"]
+
+
+def replace(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(content)
+    fresh.replace(path)

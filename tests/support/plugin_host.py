@@ -1,0 +1,135 @@
+"""The real plugin host for tests: a catalogue on a real store and router, watching a directory of the test's."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from prx.config.schema import PluginLimits, PluginsConfig, PluginSettings
+from prx.core.tool import CallContext, ToolResult
+from prx.plugins.catalogue import Catalogue, Plugin
+from prx.plugins.host.interfaces import HostServices
+from prx.runtime.bus import Bus
+from prx.runtime.memory import Memory
+from prx.runtime.store import Store
+from prx.runtime.tools import ToolRouter
+from tests.components.corpus import component
+from tests.support.waiting import eventually
+
+CALLER = CallContext(request_id="test")
+
+
+class PluginHost:
+    """One plugins directory and the catalogue that keeps up with it; `running` starts it, and may again."""
+
+    def __init__(self, directory: Path, data_dir: Path, *, store: Path) -> None:
+        """Use `directory` for plugins, `data_dir` for compiled code and the file `store` for what lasts."""
+        self.directory = directory
+        self.router = ToolRouter()
+        self.config = PluginsConfig(directory=directory)
+        self.at_start: dict[str, str] = {}
+        """Each plugin's status when the catalogue said that it serves."""
+        self._data_dir = data_dir
+        self._store_path = store
+        self.catalogue: Catalogue
+
+    def limit(self, **limits: Any) -> None:
+        """Change the daemon's defaults for what plugins load from now on."""
+        merged = self.config.limits.model_dump(exclude_unset=True) | limits
+        self._configure(limits=PluginLimits(**merged))
+
+    def settle(self, name: str, **settings: Any) -> None:
+        """Change the operator's settings of one plugin."""
+        self._configure(settings={**self.config.settings, name: PluginSettings(**settings)})
+
+    def _configure(self, **keys: Any) -> None:
+        self.config = self.config.model_copy(update=keys)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["PluginHost"]:
+        """Run the catalogue until the block ends, on a store of its own life."""
+        store = await Store.open(self._store_path)
+        self.catalogue = Catalogue(
+            lambda: self.config, self._data_dir, self.router, HostServices(store, Memory(store), Bus())
+        )
+        serving = asyncio.Event()
+
+        def started() -> None:
+            self.at_start = {plugin.name: plugin.status for plugin in self.catalogue.list()}
+            serving.set()
+
+        unit = asyncio.ensure_future(self.catalogue.run(started))
+        try:
+            async with asyncio.timeout(30):
+                waiting = asyncio.ensure_future(serving.wait())
+                await asyncio.wait({unit, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+            if unit.done():
+                unit.result()
+            yield self
+        finally:
+            unit.cancel()
+            async with asyncio.timeout(30):
+                await asyncio.wait({unit})
+            await store.aclose()
+        assert unit.cancelled(), "the catalogue ended by itself"
+
+    def drop(self, name: str, wasm: bytes | None = None, *, manifest: str | None = None) -> Path:
+        """Install a component as one finished file, as `mv` does: bare, or in a directory when it has a manifest.
+
+        `wasm` defaults to the corpus's component of that name.
+        """
+        content = component(name) if wasm is None else wasm
+        if manifest is None:
+            return replace(self.directory / f"{name}.wasm", content)
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        replace(directory / "plugin.wasm", content)
+        replace(directory / "plugin.toml", manifest.encode())
+        return directory
+
+    def plugin(self, name: str) -> Plugin:
+        """Return the plugin `name`."""
+        return self.catalogue.get(name)
+
+    def names(self) -> list[str]:
+        """Return the names of all plugins."""
+        return [plugin.name for plugin in self.catalogue.list()]
+
+    async def until(self, name: str, status: str, *, error: str | None = None) -> Plugin:
+        """Wait until the plugin has `status`, and an error that contains `error`."""
+
+        def reached() -> bool:
+            return any(
+                plugin.name == name
+                and plugin.status == status
+                and (plugin.error is None if error is None else error in (plugin.error or ""))
+                for plugin in self.catalogue.list()
+            )
+
+        try:
+            await eventually(reached)
+        except TimeoutError:
+            found = {plugin.name: (plugin.status, plugin.error) for plugin in self.catalogue.list()}
+            raise AssertionError(f"{name} did not become {status} with error {error!r}: {found}") from None
+        return self.plugin(name)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> ToolResult:
+        """Call a tool through the router."""
+        return await self.router.call(tool, arguments or {}, CALLER)
+
+    async def output(self, tool: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Call a tool that must succeed and return its output."""
+        result = await self.call(tool, arguments)
+        assert result.error is None, result.error
+        return result.output
+
+
+def replace(path: Path, content: bytes) -> Path:
+    """Put a whole file in place in one step."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)  # noqa: PTH105  # one word for what it is
+    return path

@@ -1,0 +1,18 @@
+"""Waiting for a state, bounded: for what a test cannot be told of by an event."""
+
+import asyncio
+from collections.abc import Callable
+
+_STEP_SECS = 0.01
+
+
+async def eventually(condition: Callable[[], object], *, within_secs: float = 15.0) -> None:
+    """Return once `condition()` is true.
+
+    Raises:
+        TimeoutError: it was not within `within_secs`.
+    """
+    async with asyncio.timeout(within_secs):
+        while not condition():
+            # The one place where tests sleep: a file system, a thread or a process tells nobody that it is done.
+            await asyncio.sleep(_STEP_SECS)
