@@ -1,0 +1,76 @@
+# `make run` is all that a fresh machine with Python 3.11, pip and make needs. `make help` lists the rest.
+
+VENV ?= .venv
+# The oldest interpreter that PRX supports comes first: the lock files are made for it.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+BIN := $(VENV)/bin
+PIP_TOOLS := pip-tools==7.6.2
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable $(LOCK_FLAGS)
+# An interpreter without ensurepip (Debian's, without python3-venv) lends its own pip to the environment.
+PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
+INSTALL = $(PIP) install --quiet --disable-pip-version-check
+
+.PHONY: help run test test-fast plugins lint format lock proof clean
+.DEFAULT_GOAL := help
+
+help: ## Show what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /  \1: /p' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run plugins ## Set everything up and start the daemon with ./prx.toml
+	@exec $(BIN)/prx daemon
+
+test: $(VENV)/.dev plugins ## Set everything up and run every test
+	@$(BIN)/pytest
+
+test-fast: $(VENV)/.dev plugins ## Run the tests that take no more than a few seconds each
+	@$(BIN)/pytest -m "not slow"
+
+plugins: $(VENV)/.run ## Build the sample plugins that are missing or out of date
+	@$(MAKE) --no-print-directory -C plugins PYTHON=$(abspath $(BIN)/python)
+
+lint: $(VENV)/.dev ## Check style, types and the direction of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Put the code into the project's style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: $(VENV)-lock/bin/pip-compile ## Renew the hashes of the locked versions; LOCK_FLAGS=--upgrade takes newer versions
+	$(LOCK) --extra build-kit --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra build-kit --extra dev --output-file requirements-dev.lock pyproject.toml
+
+proof: ## Do everything that CI does
+	@.ci/run
+
+clean: ## Remove the environments and what was built
+	@$(MAKE) --no-print-directory -C plugins clean
+	@rm -rf $(VENV) $(VENV)-lock .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "PRX needs Python 3.11 or newer; found none. Install it, or: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --without-pip $(VENV); \
+	else echo "$(PYTHON) has neither ensurepip nor pip. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; fi
+	@touch $@
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "installing what PRX runs on into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "installing what the tests need into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)-lock/bin/pip-compile:
+	@$(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/pip install --quiet --disable-pip-version-check $(PIP_TOOLS)
