@@ -34,7 +34,7 @@ _no_finalizer = ffi.FINALIZER(0)
 
 
 class Host:
-    """The linkers of one engine, one for each version of the clock that components import."""
+    """The linkers of one engine, one for each set of versions of the clock that components import."""
 
     def __init__(self, engine: Engine, functions: list[HostFunction]) -> None:
         """Make the callbacks once; they are shared by every plugin."""
@@ -42,7 +42,7 @@ class Host:
         self._functions = {(f.interface, f.name): f for f in functions}
         self._callbacks = [(f.interface, f.name, callback(f)) for f in functions]
         self._clocks = Clocks(engine)
-        self._linkers: dict[str, wasm.Linker] = {}
+        self._linkers: dict[tuple[str, ...], wasm.Linker] = {}
 
     def linker_for(self, inspection: Inspection) -> wasm.Linker:
         """Return a linker that offers everything `inspection` imports.
@@ -54,10 +54,13 @@ class Host:
             self._check_offered(name)
         for function in inspection.imports:
             self._check_type(function.interface, function.name, function.type)
-        clock = next((name for name in inspection.imported_interfaces if name.startswith(f"{CLOCK}@")), "")
-        if clock not in self._linkers:
-            self._linkers[clock] = self._new_linker(clock)
-        return self._linkers[clock]
+        # Each version that it imports: one clock left to wasmtime would be one to sleep in for ever.
+        clocks = tuple(
+            sorted(name for name in inspection.imported_interfaces if name.startswith(f"{CLOCK}@"))
+        )
+        if clocks not in self._linkers:
+            self._linkers[clocks] = self._new_linker(clocks)
+        return self._linkers[clocks]
 
     def _check_offered(self, name: str) -> None:
         path, _, version = name.partition("@")
@@ -93,7 +96,7 @@ class Host:
                 "rebuild against the WIT files that come with PRX (docs/plugins.md#worlds)"
             )
 
-    def _new_linker(self, clock: str) -> wasm.Linker:
+    def _new_linker(self, clocks: tuple[str, ...]) -> wasm.Linker:
         linker = wasm.Linker(self._engine)
         linker.allow_shadowing = True
         linker.add_wasip2()
@@ -102,7 +105,7 @@ class Host:
                 for name in (f"{HOST_PACKAGE}/{interface}", f"{HOST_PACKAGE}/{interface}@{HOST_VERSION}"):
                     with root.add_instance(name) as instance:
                         _add_functions(instance, {n: run for i, n, run in self._callbacks if i == interface})
-            if clock:
+            for clock in clocks:
                 with root.add_instance(clock) as instance:
                     _add_functions(instance, self._clocks.functions())
         return linker
