@@ -27,14 +27,14 @@ from prx.core.ids import new_id
 from prx.runtime.logging import get_logger
 
 _HEADERS: Final = web.RequestKey("HEADERS", dict[str, str])
-_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")
 _FIXED_HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Server": "prx",
 }
 _MAX_TOKEN_BUCKETS: Final = 4096
-_MAX_ADDRESS_BUCKETS: Final = 16384
+_MAX_ADDRESS_BUCKETS: Final = 4096
 
 # Made at every request: a random part for the process and a number cost a tenth of random bits each time.
 _ID_PREFIX: Final = f"{new_id('req')}-"

@@ -141,6 +141,8 @@ class TokensFile:
                         f"{self.path} stayed locked by another process for {_LOCK_WAIT_SECS:.0f} s; try again"
                     ) from None
                 time.sleep(_LOCK_POLL_SECS)
+            except OSError as error:
+                raise self._unwritable(error) from error
             else:
                 return
 

@@ -1,6 +1,6 @@
 """Plugins: what is installed, and taking it out of and back into service."""
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -11,18 +11,20 @@ from prx.plugins.catalogue import Plugin
 
 routes = Routes()
 
+_FAILED: Final = frozenset({"error", "quarantined"})
+
 
 @routes.get("/plugins", scope="plugins:read")
 async def list_plugins(request: web.Request) -> web.Response:
     """Every installed plugin, by name."""
-    return reply({"plugins": [_summary(plugin) for plugin in request.app[PLUGINS].list()]})
+    return reply({"plugins": [_row(plugin) for plugin in request.app[PLUGINS].list()]})
 
 
 @routes.get("/plugins/{name}", scope="plugins:read")
 async def get_plugin(request: web.Request) -> web.Response:
     """One plugin in full."""
     plugin = request.app[PLUGINS].get(request.match_info["name"])
-    return reply(_summary(plugin) | plugin.detail())
+    return reply(plugin.detail() | _summary(plugin) | _error(plugin))
 
 
 @routes.post("/plugins/{name}/reload", scope="plugins:write")
@@ -46,6 +48,11 @@ async def enable_plugin(request: web.Request) -> web.Response:
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version} | _error(plugin))
 
 
+def _row(plugin: Plugin) -> dict[str, Any]:
+    # A plugin that serves has no error in the list, even where its newest version does not load.
+    return _summary(plugin) | (_error(plugin) if plugin.status in _FAILED else {})
+
+
 def _summary(plugin: Plugin) -> dict[str, Any]:
     return {
         "name": plugin.name,
@@ -53,7 +60,7 @@ def _summary(plugin: Plugin) -> dict[str, Any]:
         "status": plugin.status,
         "capabilities": plugin.capabilities,
         "memory_usage_bytes": plugin.memory_usage_bytes(),
-    } | _error(plugin)
+    }
 
 
 def _error(plugin: Plugin) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def _described(spec: ToolSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "description": spec.description,
-        "parameters": spec.parameters,
+        "parameters": dict(spec.parameters),
         "source": spec.source,
     }
 

@@ -47,7 +47,7 @@ class Api:
 
     tokens: TokenStore
     catalogue: Catalogue
-    router: ToolRouter = field(default_factory=ToolRouter)
+    router: ToolRouter
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)

@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from api_harness import Api
+from aiohttp import web
 
+from prx.api.app import EDGE, build_app, mount
+from prx.api.routes import ANY_TOKEN, Routes
 from prx.api.scopes import ROLES
+from tests.integration.api.api_harness import Api, deps_of, serving
 
 PROTECTED = [
     ("GET", "/api/v1/status", "status:read"),
@@ -47,6 +50,24 @@ async def test_a_token_without_the_scope_is_refused_by_its_name(
 async def test_a_token_with_just_the_scope_gets_through(api: Api, method: str, path: str, scope: str) -> None:
     secret, _ = api.tokens.create("fitting", scopes=[scope])
     assert (await api.call(method, path, token=secret)).status not in (401, 403)
+
+
+any_token = Routes()
+
+
+@any_token.get("/any", scope=ANY_TOKEN)
+async def answer(_request: web.Request) -> web.Response:
+    """Answer whoever has a token."""
+    return web.Response()
+
+
+async def test_a_route_for_any_token_asks_for_one_but_for_no_scope(api: Api) -> None:
+    app = build_app(deps_of(api))
+    mount(app, app[EDGE], any_token)
+    narrow, _ = api.tokens.create("narrow", scopes=["logs:read"])
+    async with serving(api, app):
+        assert (await api.get("/any", token=narrow)).status == 200
+        assert (await api.get("/any", token=None)).status == 401
 
 
 async def test_health_needs_no_token_and_does_not_mind_a_wrong_one(api: Api) -> None:

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import pytest
 from aiohttp import web
-from api_harness import Api, Scripted, deps_of, serving
 
 from prx.api.app import EDGE, build_app, mount
 from prx.api.routes import Routes
 from prx.core.errors import PermanentError, PrxError
+from tests.integration.api.api_harness import Api, Scripted, deps_of, serving
 
 HOST = b"Host: 127.0.0.1\r\n"
 
@@ -102,6 +102,13 @@ async def test_unusual_request_targets_are_answered_like_any_other(api: Api, req
     assert_dressed(reply.headers)
 
 
+async def test_an_upgrade_that_nobody_offers_is_ignored(api: Api) -> None:
+    sent = b"GET /api/v1/status/health HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    last = b"GET /api/v1/status/health HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+    replies = await api.raw(sent + last)
+    assert [reply.json() for reply in replies] == [{"healthy": True}] * 2
+
+
 async def test_an_expectation_that_nobody_knows_has_the_envelope(api: Api) -> None:
     for path in (b"/api/v1/status", b"/nope"):
         sent = b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"Expect: a-miracle\r\nConnection: close\r\n\r\n"
@@ -128,7 +135,7 @@ async def test_head_answers_as_get_does_but_without_a_body(api: Api) -> None:
     assert_dressed(reply.headers)
 
 
-@pytest.mark.parametrize("given", ["abc-123", "7f3a:b.c_d", "x" * 128])
+@pytest.mark.parametrize("given", ["abc-123", "7f3a:b.c_d", "Root=1-67/a+b", "x" * 128])
 async def test_a_sane_request_id_comes_back(api: Api, given: str) -> None:
     reply = await api.get("/api/v1/status", headers={"X-Request-Id": given})
     assert reply.headers["X-Request-Id"] == given

@@ -5,10 +5,10 @@ import time
 
 import pytest
 from aiohttp import web
-from api_harness import Api, Reply, deps_of, serving
 
 from prx.api.app import EDGE, build_app, mount
 from prx.api.routes import Routes
+from tests.integration.api.api_harness import Api, Reply, deps_of, serving
 
 grouped = Routes()
 

@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 
-from api_harness import Api
-
 from prx import __version__
 from prx.api.deps import Figures
 from prx.config.schema import Config
 from prx.core.ids import now_utc
 from prx.core.unit import Problem
+from tests.integration.api.api_harness import Api
 
 
 async def test_the_status_of_a_healthy_daemon_has_every_field_of_the_contract(api: Api) -> None:

@@ -5,10 +5,10 @@ import gzip
 import json
 
 import pytest
-from api_harness import Api, Echo, Scripted
 
 from prx.core.errors import BadRequestError, ConflictError, ForbiddenError, UnavailableError
 from prx.core.tool import ToolResult
+from tests.integration.api.api_harness import Api, Echo, Scripted
 
 CALL = "/api/v1/tools/echo/call"
 JSON = {"Content-Type": "application/json"}
