@@ -1,8 +1,6 @@
 """Plugins over the API: real components, from the directory to a call."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
+from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from tests.components.corpus import component
 from tests.integration.api.api_harness import Api, deps_of, serving
@@ -44,17 +43,15 @@ async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Ap
     )
     harness = Api(TokenStore(tmp_path), catalogue, router)
     harness.token, _ = harness.tokens.create("admin")
-    started = asyncio.Event()
-    unit = asyncio.create_task(catalogue.run(started.set))
+    supervisor = Supervisor()
+    supervisor.add(catalogue)
     try:
-        await started.wait()
+        await supervisor.wait(catalogue.name, {"running"}, 30)
         await catalogue.reload("adder")
         async with serving(harness, build_app(deps_of(harness))):
             yield harness
     finally:
-        unit.cancel()
-        with suppress(asyncio.CancelledError):
-            await unit
+        await supervisor.aclose()
 
 
 async def test_the_list_shows_every_plugin_by_name_good_or_bad(api: Api) -> None:
