@@ -11,6 +11,7 @@ from prx.core.tool import CallContext
 from prx.plugins.engine import ticks
 
 if TYPE_CHECKING:
+    from prx.plugins.grants import Ledger
     from prx.plugins.host.output import GuestOutput
     from prx.plugins.instance import Instance
 
@@ -45,15 +46,17 @@ class Limits:
         return ticks(self.max_execution_secs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Owner:
     """On whose behalf calls run: what one generation of a plugin may do and has."""
 
     plugin: str
     config: Mapping[str, str]
     permissions: frozenset[str]
+    """Replaced as a whole when the operator decides anew: the next host call obeys."""
     limits: Limits
     output: "GuestOutput"
+    ledger: "Ledger"
 
 
 class Call:

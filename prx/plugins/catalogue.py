@@ -1,10 +1,9 @@
 """The plugins directory, kept equal to what is loaded: a unit that scans, loads, swaps and unloads."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, NotFoundError
@@ -13,12 +12,14 @@ from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
-from prx.plugins.errors import LoadError
+from prx.plugins.errors import LoadError, MissingPermissionError
+from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.holders import Holders, taken
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
-from prx.plugins.plugin import Plugin
+from prx.plugins.plugin import Plugin, grants_shown
 from prx.plugins.sources import Names, Source, is_unfinished
+from prx.plugins.switches import Switches
 from prx.plugins.watcher import changes
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
@@ -26,6 +27,8 @@ from prx.runtime.tools import ToolRouter
 __all__ = ["Catalogue", "Plugin"]
 
 log = get_logger("plugins::catalogue")
+
+T = TypeVar("T")
 
 _UNFINISHED_SECS = 1.0
 _END_CALLS_SECS = 2.0
@@ -44,12 +47,13 @@ class Catalogue:
         self._data_dir = data_dir
         self._router = router
         self._services = services
-        self._store = services.store
         self._bus = services.bus
         self._holders = Holders(services.store)
+        self._switches = Switches(services.store)
+        self._grants = Grants(services.store)
         self._plugins: dict[str, Plugin] = {}
         self._names = Names()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
         self._loader: Loader | None = None
@@ -60,17 +64,19 @@ class Catalogue:
         check_layout()
         cache = await asyncio.to_thread(Cache, self._data_dir / "cache")
         loop = asyncio.get_running_loop()
-        loader = Loader(Compiler(cache), host_functions(self._services, loop), loop)
+        loader = Loader(Compiler(cache), host_functions(self._services, loop), self._grants, loop)
         self._loader = loader
         try:
             await self._holders.load()
-            disabled = await self._store.run(_disabled_names)
-            await self._reconcile(disabled, patient=False)
+            await self._switches.load()
+            await self._grants.load()
+            await self._reconcile(patient=False)
             await self._settle()
             started()
             directory = self._config().directory
             async for _ in changes(directory, self._look_again):
-                await self._reconcile(await self._store.run(_disabled_names))
+                await self._reconcile()
+                await self._grants.flush()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader)))
 
@@ -99,7 +105,8 @@ class Catalogue:
         plugin = self.get(name)
         if plugin.disabled:
             raise ConflictError(f'plugin "{name}" is disabled; enable it first')
-        if not await self._load(plugin):
+        # A task of its own: a caller that goes away must not leave it half done.
+        if not await asyncio.shield(self._start(self._load(plugin))):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
         return plugin
 
@@ -111,7 +118,7 @@ class Catalogue:
         """
         plugin = self.get(name)
         async with plugin.changing:
-            await self._store.run(lambda db: _remember(db, name, disabled=True))
+            await self._switches.set(name, disabled=True)
             plugin.disable()
         log.info("plugin disabled", plugin=name)
         return plugin
@@ -126,10 +133,37 @@ class Catalogue:
         plugin = self.get(name)
         async with plugin.changing:
             plugin.enable()
-            await self._store.run(lambda db: _remember(db, name, disabled=False))
+            await self._switches.set(name, disabled=False)
         if plugin.loaded is None and not plugin.loading:
-            await self._load(plugin)
+            await asyncio.shield(self._start(self._load(plugin)))
         log.info("plugin enabled", plugin=name)
+        return plugin
+
+    def grants_of(self, name: str) -> dict[str, Any]:
+        """Return what the plugin asks for, may do, was refused, and the command that would allow it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return grants_shown(self.get(name), self._grants)
+
+    async def decide(self, name: str, decisions: Mapping[str, bool]) -> Plugin:
+        """Grant and revoke permissions; the plugin's next host call obeys.
+
+        A plugin that lacks a required permission is withdrawn until it has it; one that waited for it is loaded.
+
+        Raises:
+            NotFoundError: there is none.
+            BadRequestError: a permission does not exist or cannot be revoked.
+        """
+        plugin = self.get(name)
+        check_decisions(decisions)
+        async with plugin.changing:
+            await self._grants.decide(name, decisions)
+            plugin.regrant(self._config(), self._grants.decisions(name))
+        if plugin.waits_for_grant and not plugin.disabled:
+            await asyncio.shield(self._start(self._load(plugin)))
+        log.info("grants changed", plugin=name, decisions=dict(decisions))
         return plugin
 
     def problems(self) -> Sequence[Problem]:
@@ -137,7 +171,7 @@ class Catalogue:
         found = [problem for plugin in self.list() for problem in plugin.problems()]
         return [self._scan_problem, *found] if self._scan_problem is not None else found
 
-    async def _reconcile(self, disabled: set[str], *, patient: bool = True) -> None:
+    async def _reconcile(self, *, patient: bool = True) -> None:
         """Make the list equal to the directory: new and changed sources load, missing ones unload."""
         directory = self._config().directory
         try:
@@ -149,12 +183,13 @@ class Catalogue:
         for name in self._plugins.keys() - found.keys():
             self._start(self._unload(self._plugins.pop(name)))
         for name, same_name in found.items():
-            self._apply(name, same_name, disabled=name in disabled, patient=patient)
+            self._apply(name, same_name, patient=patient)
 
-    def _apply(self, name: str, same_name: Sequence[Source], *, disabled: bool, patient: bool) -> None:
+    def _apply(self, name: str, same_name: Sequence[Source], *, patient: bool) -> None:
         source, doubled = same_name[0], len(same_name) > 1
         plugin = self._plugins.get(name)
         if plugin is None:
+            disabled = self._switches.disabled(name)
             plugin = self._plugins[name] = Plugin(name, source, self._router, disabled=disabled)
         elif plugin.source == source and plugin.doubled == doubled:
             return
@@ -181,7 +216,7 @@ class Catalogue:
         plugin.loading = True
         loaded = None
         try:
-            loaded = await self._loader.load(source, self._config(), plugin.compiles)
+            loaded = await self._loader.load(source, self._config(), plugin)
             async with plugin.changing:
                 if self._plugins.get(plugin.name) is not plugin or plugin.source != source or plugin.doubled:
                     self._start(self._retire(loaded))
@@ -189,17 +224,17 @@ class Catalogue:
                 tools = [tool.spec.name for tool in loaded.tools]
                 self._holders.check(plugin.name, tools, self._plugins.keys())
                 previous = plugin.replace(loaded)
-                await self._holders.record(plugin.name, tools)
         except (LoadError, ConflictError) as error:
             self._note_failure(plugin, error, loaded)
             return False
         finally:
             plugin.loading = plugin.compiling = False
             self._progress.set()
-        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
-        self._publish("loaded", plugin, version=plugin.version, tools=tools)
         if previous is not None:
             self._start(self._retire(previous))
+        self._start(self._holders.record(plugin.name, tools))
+        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
+        self._publish("loaded", plugin, version=plugin.version, tools=tools)
         return True
 
     def _note_failure(self, plugin: Plugin, error: LoadError | ConflictError, loaded: Loaded | None) -> None:
@@ -207,7 +242,7 @@ class Catalogue:
         reason = error.message
         if "holder" in details:
             reason = taken(details["tool"], details["holder"], plugin.name)
-        plugin.failed(reason)
+        plugin.failed(reason, waits_for_grant=isinstance(error, MissingPermissionError))
         self._publish("error", plugin, reason=reason)
         log.warning(
             "plugin did not load", plugin=plugin.name, reason=reason, still_serving=plugin.loaded is not None
@@ -236,12 +271,13 @@ class Catalogue:
             self._progress.clear()
             await self._progress.wait()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._progress.set()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -262,6 +298,7 @@ class Catalogue:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._grants.flush()
         generations = [
             loaded.generation for plugin in self._plugins.values() if (loaded := plugin.remove()) is not None
         ]
@@ -271,15 +308,3 @@ class Catalogue:
         await asyncio.gather(*(generation.aclose(_END_CALLS_SECS) for generation in generations))
         await asyncio.to_thread(loader.close)
         self._loader = None
-
-
-def _disabled_names(db: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in db.execute("SELECT name FROM plugin_state WHERE disabled").fetchall()}
-
-
-def _remember(db: sqlite3.Connection, name: str, *, disabled: bool) -> None:
-    db.execute(
-        "INSERT INTO plugin_state (name, disabled) VALUES (?, ?) "
-        "ON CONFLICT (name) DO UPDATE SET disabled = excluded.disabled",
-        (name, disabled),
-    )

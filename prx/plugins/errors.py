@@ -7,3 +7,7 @@ class LoadError(PrxError):
     """A file in the plugins directory is not a plugin that this daemon can run; the message says why."""
 
     code = "load_error"
+
+
+class MissingPermissionError(LoadError):
+    """It requires a permission that the operator has not granted."""

@@ -9,11 +9,10 @@ from typing import Any
 
 from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult, ToolSpec
 from prx.plugins.abi.lower import Borrowed
-from prx.plugins.calls import Call, GuestError, Limits, Owner
+from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
 from prx.plugins.faults import out_of_time
-from prx.plugins.host.output import GuestOutput
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
 from prx.plugins.lane import Completions, Lane
@@ -23,25 +22,15 @@ from prx.plugins.worlds.binding import Binding
 class Generation:
     """Runs the calls of one version; an old one ends its calls while a newer one takes the new."""
 
-    def __init__(
-        self,
-        plugin: str,
-        code: Code,
-        limits: Limits,
-        *,
-        config: Mapping[str, str],
-        permissions: frozenset[str],
-        ticker: Ticker,
-        completions: Completions,
-    ) -> None:
+    def __init__(self, owner: Owner, code: Code, ticker: Ticker, completions: Completions) -> None:
         """Start nothing yet: threads and instances come with the first call."""
-        self.limits = limits
+        self.owner = owner
+        self.limits = limits = owner.limits
         self._code = code
         self._ticker = ticker
-        self._owner = Owner(plugin, config, permissions, limits, GuestOutput(plugin))
-        self._instances = Instances(self._make, lambda: Call(self._owner, CallContext()), limits)
+        self._instances = Instances(self._make, lambda: Call(self.owner, CallContext()), limits)
         self._lane = Lane(
-            plugin,
+            owner.plugin,
             completions,
             threads=limits.max_concurrency,
             waiting=limits.max_waiting,
@@ -95,7 +84,7 @@ class Generation:
         return Instance(self._code, call)
 
     def _start(self) -> None:
-        call = Call(self._owner, CallContext())
+        call = Call(self.owner, CallContext())
         self._ticker.begin()
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
@@ -120,7 +109,7 @@ class Generation:
         Raises:
             BadRequestError: the arguments do not fit the function's types; nothing ran.
         """
-        call = Call(self._owner, context)
+        call = Call(self.owner, context)
         memory = Borrowed()
         lowered = binding.lower(arguments, memory)
         output: Any = None

@@ -3,10 +3,9 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime import component as wasm
@@ -14,18 +13,20 @@ from wasmtime import component as wasm
 from prx.config.schema import PluginsConfig
 from prx.core.tool import ToolSpec
 from prx.plugins import sources
-from prx.plugins.calls import GuestError
+from prx.plugins.calls import GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.compiler import Compiler
 from prx.plugins.engine import Ticker, engine_config
-from prx.plugins.errors import LoadError
+from prx.plugins.errors import LoadError, MissingPermissionError
 from prx.plugins.generation import Generation, PluginTool
+from prx.plugins.grants import Grants
 from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.linker import Host
+from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import StdioReader
 from prx.plugins.inspect import Inspection, inspect
 from prx.plugins.lane import Completions
-from prx.plugins.settings import Settings, settings_for
+from prx.plugins.settings import Settings, missing_permissions, settings_for
 from prx.plugins.sources import Contents, Source
 from prx.plugins.worlds import plain, tool
 from prx.plugins.worlds.binding import Binding
@@ -48,6 +49,16 @@ class Loaded:
     """Exported functions that cannot be tools, and why."""
 
 
+class Progress(Protocol):
+    """Who wants to know how far a load is."""
+
+    def read(self, contents: Contents) -> None:
+        """Its files are read."""
+
+    def compiles(self) -> None:
+        """Its code was not in the cache: this takes a while."""
+
+
 class Loader:
     """The engines and everything that all plugins share."""
 
@@ -55,6 +66,7 @@ class Loader:
         self,
         compiler: Compiler,
         functions: list[HostFunction],
+        grants: Grants,
         loop: asyncio.AbstractEventLoop,
         *,
         lenient: bool = False,
@@ -64,6 +76,7 @@ class Loader:
         A `lenient` loader also loads what still lacks a required permission, to tell its author more.
         """
         self._lenient = lenient
+        self._grants = grants
         self._compiler = compiler
         self._engines = {fuel: Engine(engine_config(fuel=fuel)) for fuel in (False, True)}
         self._functions = functions
@@ -72,26 +85,24 @@ class Loader:
         self._completions = Completions(loop)
         self.ticker = Ticker(*self._engines.values())
 
-    async def load(
-        self, source: Source, config: PluginsConfig, compiling: Callable[[Contents], None]
-    ) -> Loaded:
-        """Read, compile and verify `source`; `compiling` is told when that will take a while.
+    async def load(self, source: Source, config: PluginsConfig, progress: Progress) -> Loaded:
+        """Read, compile and verify `source`.
 
         Raises:
             LoadError: it is not a plugin that this host can run; says why.
         """
         contents = await asyncio.to_thread(sources.read, source)
+        progress.read(contents)
         sources.check_component(contents.wasm, source.path.name)
-        settings = settings_for(contents.name, contents.manifest, config)
+        settings = settings_for(
+            contents.name, contents.manifest, config, self._grants.decisions(contents.name)
+        )
         if settings.missing and not self._lenient:
-            raise LoadError(
-                f'requires the permission "{settings.missing[0]}", which is not granted: add it to plugins.auto_grant '
-                "in prx.toml"
-            )
+            raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
         fuel = settings.limits.max_fuel is not None
         compiled = await self._compiler.cached(contents.wasm, fuel=fuel)
         if compiled is None:
-            compiling(contents)
+            progress.compiles()
             compiled = await self._compiler.compile(contents.wasm, fuel=fuel)
         try:
             code, resolved, inspection = await asyncio.to_thread(self._open, compiled, fuel)
@@ -101,13 +112,17 @@ class Loader:
                 f"its compiled code was refused: {error}; reload the plugin to compile it again"
             ) from error
         generation = Generation(
-            contents.name,
+            Owner(
+                contents.name,
+                settings.config,
+                settings.permissions,
+                settings.limits,
+                GuestOutput(contents.name),
+                self._grants.ledger(contents.name),
+            ),
             code,
-            settings.limits,
-            config=settings.config,
-            permissions=settings.permissions,
-            ticker=self.ticker,
-            completions=self._completions,
+            self.ticker,
+            self._completions,
         )
         try:
             bindings = await self._bind(generation, resolved, contents, settings)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from prx.plugins.errors import LoadError
+from prx.plugins.files import read_regular
 
 MANIFEST_NAME = "plugin.toml"
 _MAX_BYTES = 256 * 1024
@@ -22,7 +23,7 @@ Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", 
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or not path:
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\0" in path:
         raise ValueError("must be a relative path inside the plugin's directory")
     return path
 
@@ -121,16 +122,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         LoadError: it is missing, too large, a symlink, not TOML or has a wrong key; names the key.
     """
-    if path.is_symlink():
-        raise LoadError(f"{path.name} is a symbolic link: put the file itself into the plugin's directory")
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise LoadError(f"{path.name} cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_BYTES:
-        raise LoadError(f"{path.name} is larger than {_MAX_BYTES // 1024} KiB")
-    return parse_manifest(data)
+    return parse_manifest(read_regular(path, _MAX_BYTES))
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -143,7 +135,7 @@ def parse_manifest(data: bytes) -> Manifest:
         tree = tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise LoadError(f"{MANIFEST_NAME} is not UTF-8 text (byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number that is too long for Python to read
         raise LoadError(f"{MANIFEST_NAME} is not TOML: {error}") from error
     try:
         return Manifest.model_validate(tree)

@@ -1,15 +1,20 @@
 """One installed plugin: its row in the list, what it offers now, and what it offered before."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc, now_utc
 from prx.core.tool import ToolFailure
 from prx.core.unit import Problem
 from prx.plugins.calls import Limits
+from prx.plugins.grants import Grants
 from prx.plugins.loader import Loaded
+from prx.plugins.manifest import Manifest
+from prx.plugins.settings import missing_permissions, settings_for
 from prx.plugins.sources import Contents, Source
 from prx.runtime.tools import ToolRouter
 
@@ -36,6 +41,9 @@ class Plugin:
         self._contents: Contents | None = None
         self._offer = ExitStack()
         self._fault: str | None = None
+        self._suspended: str | None = None
+        self.waits_for_grant = False
+        """Whether the newest version did not load for want of a permission."""
         self._changed_at = now_utc()
 
     @property
@@ -43,6 +51,8 @@ class Plugin:
         """A plugin stays `loaded` while a newer version compiles or when one did not load."""
         if self.disabled:
             return "disabled"
+        if self._suspended is not None:
+            return "error"
         if self.loaded is not None:
             return "loaded"
         return "loading" if self.loading else "error"
@@ -50,7 +60,9 @@ class Plugin:
     @property
     def error(self) -> str | None:
         """Why it is not running, or why its newest version is not."""
-        return None if self.disabled or self.status == "loading" else self._fault
+        if self.disabled or self.status == "loading":
+            return None
+        return self._suspended or self._fault
 
     @property
     def version(self) -> str:
@@ -58,6 +70,11 @@ class Plugin:
         if self.loaded is not None:
             return self.loaded.contents.version
         return self._contents.version if self._contents is not None else "0.0.0"
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What its newest files ask for; `None` for a bare file or before they could be read."""
+        return self._contents.manifest if self._contents is not None else None
 
     @property
     def capabilities(self) -> list[str]:
@@ -81,7 +98,7 @@ class Plugin:
             "manifest": contents.manifest.model_dump(exclude_defaults=True, exclude={"config"})
             if contents.manifest is not None
             else None,
-            "grants": sorted(settings.permissions),
+            "grants": sorted(generation.owner.permissions),
             "limits": limits_shown(settings.limits),
             "calls": _totals(self.loaded),
             "last_error": None if last is None else _failure(last),
@@ -93,19 +110,23 @@ class Plugin:
         """Return why the daemon is degraded because of this plugin."""
         if self.error is None:
             return []
-        action = (
-            f"mend the file; it is loaded again by itself, or with POST /api/v1/plugins/{self.name}/reload"
-        )
+        action = "mend the file: it is loaded again by itself"
+        if self._suspended is not None or self.waits_for_grant:
+            action = "grant what it requires, or remove it"
         return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
 
-    def compiles(self, contents: Contents) -> None:
-        """Note what its files say while they are compiled."""
-        self.compiling = True
+    def read(self, contents: Contents) -> None:
+        """Note what its files say; see `Progress`."""
         self._contents = contents
 
-    def failed(self, reason: str) -> None:
+    def compiles(self) -> None:
+        """Note that it will take a while; see `Progress`."""
+        self.compiling = True
+
+    def failed(self, reason: str, *, waits_for_grant: bool = False) -> None:
         """Keep what runs, if anything, and say why the newest version does not."""
         self._fault = reason
+        self.waits_for_grant = waits_for_grant
         self._changed_at = now_utc()
 
     def replace(self, loaded: Loaded) -> Loaded | None:
@@ -125,10 +146,29 @@ class Plugin:
             raise
         self.loaded = loaded
         self.number += 1
-        self._fault = None
+        self._fault = self._suspended = None
+        self.waits_for_grant = False
         self._changed_at = now_utc()
         self._hold_back()
         return previous
+
+    def regrant(self, config: PluginsConfig, decisions: Mapping[str, bool]) -> None:
+        """Obey new grants: permissions at once, and out of service while a required one is missing.
+
+        Raises:
+            ConflictError: it may serve again, but a tool's name was taken meanwhile.
+        """
+        if self.loaded is None:
+            return
+        owner = self.loaded.generation.owner
+        settings = settings_for(self.name, self.loaded.contents.manifest, config, decisions)
+        owner.permissions = settings.permissions
+        self._suspended = missing_permissions(self.name, settings.missing) if settings.missing else None
+        self._changed_at = now_utc()
+        self._withdraw()
+        if not self.disabled and self._suspended is None:
+            self._offer.enter_context(self._router.offering(self.loaded.tools))
+        self._hold_back()
 
     def disable(self) -> None:
         """Withdraw its tools and keep everything else."""
@@ -144,12 +184,13 @@ class Plugin:
         """
         self._withdraw()
         try:
-            if self.loaded is not None:
+            if self.loaded is not None and self._suspended is None:
                 self._offer.enter_context(self._router.offering(self.loaded.tools))
         except ConflictError:
             self._hold_back()
             raise
         self.disabled = False
+        self._hold_back()
 
     def remove(self) -> Loaded | None:
         """Withdraw everything; return what ran, to be closed."""
@@ -162,12 +203,14 @@ class Plugin:
         self._offer = ExitStack()
 
     def _hold_back(self) -> None:
-        """Have calls to a disabled plugin's tools told so, rather than that there is no such tool."""
-        if self.disabled and self.loaded is not None:
-            names = [tool.spec.name for tool in self.loaded.tools]
+        """Have calls to the tools of a plugin out of service told so, rather than that there is no such tool."""
+        reason = self._suspended
+        if self.disabled:
             enable = f"POST /api/v1/plugins/{self.name}/enable"
-            reason = f'plugin "{self.name}" is disabled; {enable} puts it back into service'
-            self._offer.enter_context(self._router.withholding(names, reason))
+            reason = f"is disabled; {enable} puts it back into service"
+        if reason is not None and self.loaded is not None:
+            names = [tool.spec.name for tool in self.loaded.tools]
+            self._offer.enter_context(self._router.withholding(names, f'plugin "{self.name}" {reason}'))
 
 
 def limits_shown(limits: Limits) -> dict[str, Any]:
@@ -199,3 +242,29 @@ def _totals(loaded: Loaded) -> dict[str, Any]:
 
 def _failure(failure: ToolFailure) -> dict[str, str]:
     return {"code": failure.code, "message": failure.message}
+
+
+def grants_shown(plugin: Plugin, grants: Grants) -> dict[str, Any]:
+    """Return what `GET /plugins/:name/grants` shows."""
+    manifest = plugin.manifest
+    permissions = (
+        plugin.loaded.generation.owner.permissions if plugin.loaded is not None else frozenset[str]()
+    )
+    return {
+        "name": plugin.name,
+        "required": list(manifest.permissions.required) if manifest is not None else [],
+        "optional": list(manifest.permissions.optional) if manifest is not None else [],
+        "granted": sorted(permissions),
+        "decisions": dict(grants.decisions(plugin.name)),
+        "denials": [
+            {
+                "permission": denial.permission,
+                "operation": denial.operation,
+                "count": denial.count,
+                "first": iso_utc(denial.first),
+                "last": iso_utc(denial.last),
+                "allow_with": f"prx plugin grant {plugin.name} {denial.permission}",
+            }
+            for denial in grants.ledger(plugin.name).denials()
+        ],
+    }

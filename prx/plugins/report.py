@@ -8,10 +8,11 @@ from prx.config.schema import PluginsConfig
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError
+from prx.plugins.grants import Grants
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import limits_shown
-from prx.plugins.sources import source_at
+from prx.plugins.sources import Contents, source_at
 from prx.runtime.bus import Bus
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
@@ -33,15 +34,23 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
     try:
         compiler = Compiler(Cache(scratch / "cache"))
         functions = host_functions(HostServices(store, await Memory.open(store), Bus()), loop)
-        loader = Loader(compiler, functions, loop, lenient=True)
+        loader = Loader(compiler, functions, Grants(store), loop, lenient=True)
         try:
-            loaded = await loader.load(source, config, lambda _contents: None)
+            loaded = await loader.load(source, config, _Unwatched())
             await loaded.generation.aclose(_END_SECS)
         finally:
             loader.close()
     finally:
         await store.aclose()
     return _shown(loaded)
+
+
+class _Unwatched:
+    """Nobody wants to know how far the load is; see `Progress`."""
+
+    def read(self, contents: Contents) -> None: ...
+
+    def compiles(self) -> None: ...
 
 
 def _shown(loaded: Loaded) -> dict[str, Any]:

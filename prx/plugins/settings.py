@@ -1,6 +1,6 @@
 """What one plugin gets: its manifest, the operator's settings and the daemon's defaults, merged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prx.config.schema import PluginLimits, PluginsConfig, PluginSettings
@@ -23,11 +23,17 @@ class Settings:
     tool_prefix: str
 
 
-def settings_for(name: str, manifest: Manifest | None, config: PluginsConfig) -> Settings:
-    """Merge what is known about the plugin `name`; the operator's settings win, then its manifest."""
+def settings_for(
+    name: str, manifest: Manifest | None, config: PluginsConfig, decisions: Mapping[str, bool]
+) -> Settings:
+    """Merge what is known about the plugin `name`; the operator's settings win, then its manifest.
+
+    `decisions` are the operator's grants and revocations; where there is none, `plugins.auto_grant` decides.
+    """
     operator = config.settings.get(name, PluginSettings())
     asked = manifest.permissions if manifest is not None else Permissions()
-    granted = frozenset(config.auto_grant) | frozenset(ALWAYS_GRANTED)
+    allowed = dict.fromkeys(config.auto_grant, True) | dict(decisions) | dict.fromkeys(ALWAYS_GRANTED, True)
+    granted = frozenset(permission for permission, yes in allowed.items() if yes)
     return Settings(
         limits=_limits(
             manifest.resources if manifest is not None else Resources(), operator.limits, config.limits
@@ -37,6 +43,12 @@ def settings_for(name: str, manifest: Manifest | None, config: PluginsConfig) ->
         config={**(manifest.config if manifest is not None else {}), **operator.config},
         tool_prefix=operator.tool_prefix,
     )
+
+
+def missing_permissions(plugin: str, missing: Sequence[str]) -> str:
+    """Say what `plugin` cannot do without and how the operator grants it."""
+    names = ", ".join(f'"{name}"' for name in missing)
+    return f"requires {names}, which is not granted: prx plugin grant {plugin} {' '.join(missing)}"
 
 
 def _limits(asked: Resources, operator: PluginLimits, defaults: PluginLimits) -> Limits:

@@ -2,18 +2,17 @@
 
 import os
 import re
-import stat
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from prx.plugins.errors import LoadError
+from prx.plugins.files import open_regular, read_regular, refuse_links
 from prx.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
 from prx.plugins.probe import PREAMBLE
 
 MAX_WASM_BYTES = 128 * 1024 * 1024
-_BARE_NAME = re.compile(r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$")
+_BARE_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _CORE_PREAMBLE = b"\0asm\x01\0\0\0"
 
 Stamp = tuple[tuple[int, int, int, int], ...]
@@ -25,13 +24,10 @@ class Source:
 
     path: Path
     """The `.wasm` file, or the directory with a `plugin.toml`."""
+    bare: bool
+    """Whether it is a file without a manifest."""
     stamp: Stamp
     """Changes when one of its files does."""
-
-    @property
-    def bare(self) -> bool:
-        """Whether it is a file without a manifest."""
-        return self.path.suffix == ".wasm"
 
     @property
     def fallback_name(self) -> str:
@@ -69,22 +65,18 @@ def read(source: Source) -> Contents:
     """
     if source.bare:
         name = source.path.stem
-        if not _BARE_NAME.match(name):
+        if not _BARE_NAME.fullmatch(name):
             raise LoadError(
                 f'"{source.path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
                 "beginning with a letter"
             )
-        return Contents(name, "0.0.0", None, _read_wasm(source.path))
+        return Contents(name, "0.0.0", None, read_regular(source.path, MAX_WASM_BYTES))
     manifest = read_manifest(source.path / MANIFEST_NAME)
     wasm = source.path / manifest.plugin.wasm
-    for part in (wasm, *wasm.parents):
-        if part == source.path:
-            break
-        if part.is_symlink():
-            raise LoadError(
-                f"{manifest.plugin.wasm} is a symbolic link: put the file itself into the directory"
-            )
-    return Contents(manifest.plugin.name, manifest.plugin.version, manifest, _read_wasm(wasm))
+    refuse_links(source.path, wasm)
+    return Contents(
+        manifest.plugin.name, manifest.plugin.version, manifest, read_regular(wasm, MAX_WASM_BYTES)
+    )
 
 
 def check_component(wasm: bytes, name: str) -> None:
@@ -112,12 +104,10 @@ def check_component(wasm: bytes, name: str) -> None:
 def is_unfinished(source: Source) -> bool:
     """Tell whether the component looks like one that is still being written: it begins well and ends too early."""
     try:
-        path = (
-            source.path
-            if source.bare
-            else source.path / read_manifest(source.path / MANIFEST_NAME).plugin.wasm
-        )
-        with path.open("rb") as file:
+        path = source.path
+        if not source.bare:
+            path /= read_manifest(path / MANIFEST_NAME).plugin.wasm
+        with os.fdopen(open_regular(path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if not PREAMBLE.startswith(file.read(len(PREAMBLE))):
                 return False
@@ -140,12 +130,20 @@ def _section_end(file: BinaryIO, start: int) -> int:
     return start + len(head) + 1  # cut inside the length itself: past the end of the file
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    stamp: Stamp
+    name: str
+    nested: Path | None
+    """The component, where it lies in a directory of its own inside the plugin's."""
+
+
 class Names:
-    """The plugin name of each source, read again only when its files change."""
+    """The plugin name of each source; its manifest is read again only when its files change."""
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._known: dict[Path, tuple[Stamp, str]] = {}
+        self._known: dict[Path, _Known] = {}
 
     def by_name(self, directory: Path) -> dict[str, list[Source]]:
         """Scan `directory` and group what is there by plugin name; two under one name is an error to tell.
@@ -154,20 +152,28 @@ class Names:
             OSError: the directory cannot be listed.
         """
         grouped: dict[str, list[Source]] = {}
-        sources = scan(directory)
-        for source in sources:
-            grouped.setdefault(self._name(source), []).append(source)
-        self._known = {source.path: self._known[source.path] for source in sources}
+        known: dict[Path, _Known] = {}
+        for found in scan(directory):
+            source, about = found, self._about(found)
+            known[source.path] = about
+            if about.nested is not None:
+                source = replace(source, stamp=source.stamp + _stamp_of_any(about.nested))
+            grouped.setdefault(about.name, []).append(source)
+        self._known = known
         return grouped
 
-    def _name(self, source: Source) -> str:
-        stamp, name = self._known.get(source.path, (None, source.fallback_name))
-        if stamp != source.stamp:
-            if not source.bare:
-                with suppress(LoadError):  # it keeps the name it had; loading it tells what is wrong
-                    name = read_manifest(source.path / MANIFEST_NAME).plugin.name
-            self._known[source.path] = (source.stamp, name)
-        return name
+    def _about(self, source: Source) -> _Known:
+        before = self._known.get(source.path)
+        if before is not None and before.stamp == source.stamp:
+            return before
+        if not source.bare:
+            try:
+                about = read_manifest(source.path / MANIFEST_NAME).plugin
+            except LoadError:  # it keeps the name it had; loading it tells what is wrong
+                return replace(before or _Known((), source.fallback_name, None), stamp=source.stamp)
+            wasm = source.path / about.wasm
+            return _Known(source.stamp, about.name, wasm if wasm.parent != source.path else None)
+        return _Known(source.stamp, source.fallback_name, None)
 
 
 def source_at(path: Path) -> Source | None:
@@ -175,9 +181,9 @@ def source_at(path: Path) -> Source | None:
     try:
         if path.is_dir():
             manifest = path / MANIFEST_NAME
-            return Source(path, _stamp(path)) if manifest.exists() or manifest.is_symlink() else None
+            return Source(path, False, _stamp(path)) if os.path.lexists(manifest) else None
         if path.suffix == ".wasm":
-            return Source(path, _file_stamp(path))
+            return Source(path, True, _file_stamp(path))
     except OSError:  # deleted since it was listed
         return None
     return None
@@ -191,20 +197,13 @@ def _stamp(directory: Path) -> Stamp:
     return stamps
 
 
+def _stamp_of_any(path: Path) -> Stamp:
+    try:
+        return _file_stamp(path)
+    except OSError:  # missing for now; loading it tells so
+        return ()
+
+
 def _file_stamp(path: Path) -> Stamp:
     info = path.lstat()
     return ((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns),)
-
-
-def _read_wasm(path: Path) -> bytes:
-    try:
-        info = path.lstat()
-        if not stat.S_ISREG(info.st_mode):
-            raise LoadError(f"{path.name} is not a regular file: put the component itself there")
-        if info.st_size > MAX_WASM_BYTES:
-            raise LoadError(
-                f"{path.name} has {info.st_size} bytes; a component may have {MAX_WASM_BYTES} (128 MiB)"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise LoadError(f"{path.name} cannot be read: {error.strerror}") from error

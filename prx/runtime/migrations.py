@@ -17,6 +17,25 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
         "CREATE TABLE plugin_state (name TEXT PRIMARY KEY, disabled INTEGER NOT NULL DEFAULT 0)",
+        """
+        CREATE TABLE plugin_grants (
+            plugin TEXT NOT NULL,
+            permission TEXT NOT NULL,
+            allowed INTEGER NOT NULL,
+            PRIMARY KEY (plugin, permission)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE plugin_denials (
+            plugin TEXT NOT NULL,
+            permission TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            first_at TEXT NOT NULL,
+            last_at TEXT NOT NULL,
+            PRIMARY KEY (plugin, permission, operation)
+        ) WITHOUT ROWID
+        """,
         "CREATE TABLE tool_holders (tool TEXT PRIMARY KEY, plugin TEXT NOT NULL)",
         """
         CREATE TABLE memory_entries (

@@ -17,7 +17,6 @@ from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::host")
 
-ALWAYS_GRANTED = frozenset({"log", "config", "clock"})
 _OWNED = Owned()
 
 
@@ -61,11 +60,13 @@ def dispatch(function: HostFunction, call: Call, arguments: list[Any]) -> Any:
 
 
 def _check_permission(function: HostFunction, call: Call) -> None:
-    if function.permission not in call.owner.permissions and function.permission not in ALWAYS_GRANTED:
+    if function.permission not in call.owner.permissions:
+        call.owner.ledger.note(function.permission, f"{function.interface}.{function.name}")
         raise GuestError(
             "permission_denied",
             f'plugin "{call.plugin}" called {function.interface}.{function.name} without the permission '
-            f'"{function.permission}": ask for it in plugin.toml [permissions] and have the operator grant it',
+            f'"{function.permission}": ask for it in plugin.toml, then: '
+            f"prx plugin grant {call.plugin} {function.permission}",
         )
 
 
