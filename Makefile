@@ -29,7 +29,7 @@ test-fast: $(VENV)/.dev plugins ## Run the tests that take no more than a few se
 	@$(BIN)/pytest -m "not slow"
 
 plugins: $(VENV)/.run ## Build the sample plugins that are missing or out of date
-	@$(MAKE) --no-print-directory -C plugins PYTHON=$(abspath $(BIN)/python)
+	@$(MAKE) --no-print-directory --silent -C plugins PYTHON=$(abspath $(BIN)/python)
 
 lint: $(VENV)/.dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check
