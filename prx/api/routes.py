@@ -72,6 +72,10 @@ class Routes:
         """Declare a `POST`."""
         return self._declare(("POST",), path, scope)
 
+    def put(self, path: str, *, scope: str) -> Callable[[Handler], Handler]:
+        """Declare a `PUT`."""
+        return self._declare(("PUT",), path, scope)
+
     def _declare(self, methods: tuple[str, ...], path: str, scope: str) -> Callable[[Handler], Handler]:
         if scope not in ALL_SCOPES | {PUBLIC, ANY_TOKEN}:
             raise ValueError(f'{methods[0]} {path}: unknown scope "{scope}"')
