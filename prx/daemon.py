@@ -29,7 +29,14 @@ from prx.runtime.endings import end
 from prx.runtime.listener import listen
 from prx.runtime.logging import LogOutput, get_logger, set_level
 from prx.runtime.memory import Memory
-from prx.runtime.process import ExitCode, data_dir_lock, exit_code_of, pid_file
+from prx.runtime.process import (
+    ExitCode,
+    announced_url,
+    data_dir_lock,
+    exit_code_of,
+    open_standard_descriptors,
+    pid_file,
+)
 from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
@@ -59,6 +66,7 @@ class Options:
 
 def main(options: Options) -> NoReturn:
     """Run the daemon and end the process with an `ExitCode`."""
+    open_standard_descriptors()
     try:
         live = LiveConfig(partial(load, options.config, options.flags))
         with ExitStack() as held:
@@ -214,6 +222,7 @@ class Daemon:
         site = await listen(runner, gateway)
         self._gateway = runner
         url = f"{site.name}{PREFIX}"
+        self._endings.enter_context(announced_url(self._live.current.daemon.data_dir, url))
         _log.info("listening", url=url)
         return url
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from prx.cli.client import daemon, segment
 from prx.cli.context import load_config
 from prx.config.schema import Config
 from prx.plugins.errors import LoadError
@@ -17,7 +18,7 @@ from prx.plugins.report import report
 
 @click.group()
 def plugin() -> None:
-    """Look at plugins."""
+    """Look at plugins and decide what they may do."""
 
 
 @plugin.command()
@@ -45,6 +46,49 @@ def validate(path: Path, *, as_json: bool) -> None:
         sys.exit(1)
 
 
+@plugin.command()
+@click.argument("name")
+@click.argument("permissions", metavar="PERMISSION...", nargs=-1, required=True)
+def grant(name: str, permissions: tuple[str, ...]) -> None:
+    """Allow a plugin what its manifest asks for; its next call may use it."""
+    _decide(name, dict.fromkeys(permissions, True))
+
+
+@plugin.command()
+@click.argument("name")
+@click.argument("permissions", metavar="PERMISSION...", nargs=-1, required=True)
+def revoke(name: str, permissions: tuple[str, ...]) -> None:
+    """Take permissions back; without one that it requires a plugin is out of service."""
+    _decide(name, dict.fromkeys(permissions, False))
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def grants(name: str, *, as_json: bool) -> None:
+    """Show what a plugin asks for, may do and was refused."""
+    with daemon() as client:
+        found = client.get(f"/plugins/{segment(name)}/grants")
+    click.echo(json.dumps(found, indent=2) if as_json else _grants_text(found))
+
+
+def _decide(name: str, decisions: dict[str, bool]) -> None:
+    with daemon() as client:
+        found = client.request("PUT", f"/plugins/{segment(name)}/grants", {"decisions": decisions})
+    click.echo(f"{name} may use {', '.join(found['granted']) or 'nothing'}; it is {found['status']}.")
+
+
+def _grants_text(found: dict[str, Any]) -> str:
+    lines = [
+        f"{title}: {', '.join(found[key]) or 'nothing'}"
+        for title, key in (("Requires", "required"), ("Would like", "optional"), ("May use", "granted"))
+    ]
+    for denial in found["denials"]:
+        times = "once" if denial["count"] == 1 else f"{denial['count']} times"
+        lines.append(f"Refused {denial['operation']} {times}, last {denial['last']}: {denial['allow_with']}")
+    return "\n".join(lines)
+
+
 async def _report(path: Path, config: Config) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="prx-validate-") as scratch:
         return await report(path, config.plugins, Path(scratch))
@@ -65,7 +109,7 @@ def _text(found: dict[str, Any]) -> str:
             lines.append(f"  {title.replace('_', ' ')}: {', '.join(permissions[title])}")
     if permissions["missing"]:
         lines.append(
-            "  It does not load without the missing ones: add them to plugins.auto_grant in prx.toml."
+            "  It does not load without the missing ones: `prx plugin grant` gives them once it is installed."
         )
     limits = (f"{key} {value}" for key, value in found["limits"].items() if value is not None)
     lines += ["", "Limits:", f"  {', '.join(limits)}"]

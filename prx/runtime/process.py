@@ -10,6 +10,7 @@ from pathlib import Path
 from prx.core.errors import ConfigError, PrxError
 
 _LOCK_NAME = "prx.lock"
+_URL_NAME = "prx.url"
 
 
 class ExitCode(IntEnum):
@@ -45,6 +46,18 @@ def exit_code_of(error: PrxError) -> ExitCode:
             return ExitCode.ADDRESS_IN_USE
         case _:
             return ExitCode.CRASHED
+
+
+def open_standard_descriptors() -> None:
+    """Open stdin, stdout and stderr on /dev/null where they are closed.
+
+    A closed one would be given to the next file that is opened, and log lines would be written into the store.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 @contextmanager
@@ -97,3 +110,29 @@ def pid_file(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def announced_url(data_dir: Path, url: str) -> Iterator[None]:
+    """Tell the command line on this machine where the daemon listens, for the length of the block."""
+    path = data_dir / _URL_NAME
+    temporary = data_dir / f"{_URL_NAME}.new"
+    temporary.write_text(url)
+    temporary.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def daemon_url(data_dir: Path) -> str | None:
+    """Return where the daemon of `data_dir` listens; `None` when none runs, even if one was killed."""
+    try:
+        url = (data_dir / _URL_NAME).read_text()
+        with (data_dir / _LOCK_NAME).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return url  # somebody holds the lock: it runs
+    except OSError:
+        return None
+    return None

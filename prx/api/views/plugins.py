@@ -3,15 +3,24 @@
 from typing import Any, Final
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
-from prx.api.bodies import reply
+from prx.api.bodies import read_body, reply
 from prx.api.deps import PLUGINS
 from prx.api.routes import Routes
-from prx.plugins.catalogue import Plugin
+from prx.plugins.catalogue import Catalogue, Plugin
 
 routes = Routes()
 
 _FAILED: Final = frozenset({"error", "quarantined"})
+
+
+class Decisions(BaseModel):
+    """What the operator decides about permissions; those that are not named stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decisions: dict[str, bool] = Field(min_length=1)
 
 
 @routes.get("/plugins", scope="plugins:read")
@@ -46,6 +55,25 @@ async def enable_plugin(request: web.Request) -> web.Response:
     """Undo a disable; idempotent. The answer has `error` when the plugin does not load."""
     plugin = await request.app[PLUGINS].enable(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version} | _error(plugin))
+
+
+@routes.get("/plugins/{name}/grants", scope="plugins:read")
+async def get_grants(request: web.Request) -> web.Response:
+    """What a plugin asks for, may do and was refused."""
+    return reply(_grants(request.app[PLUGINS], request.match_info["name"]))
+
+
+@routes.put("/plugins/{name}/grants", scope="plugins:admin")
+async def put_grants(request: web.Request) -> web.Response:
+    """Grant and revoke permissions, effective at the plugin's next call."""
+    body = await read_body(request, Decisions)
+    plugin = await request.app[PLUGINS].decide(request.match_info["name"], body.decisions)
+    return reply(_grants(request.app[PLUGINS], plugin.name))
+
+
+def _grants(plugins: Catalogue, name: str) -> dict[str, Any]:
+    plugin = plugins.get(name)
+    return {"status": plugin.status} | plugins.grants_of(name) | _error(plugin)
 
 
 def _row(plugin: Plugin) -> dict[str, Any]:
