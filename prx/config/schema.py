@@ -27,7 +27,7 @@ class RateLimitsConfig(Table):
 class CorsConfig(Table):
     """Which web pages may call the API from a browser."""
 
-    allowed_origins: tuple[str, ...] = restart(
+    allowed_origins: tuple[str, ...] = hot(
         'Origins such as "https://console.example.com"; empty switches CORS off.', ()
     )
 

@@ -67,3 +67,14 @@ def test_what_nobody_expected_is_logged_and_ends_the_process_with_1() -> None:
     assert ended.returncode == ExitCode.CRASHED
     assert '"message": "the daemon crashed"' in ended.stderr
     assert "KeyError: 'lost'" in ended.stderr
+
+
+def test_a_closed_stderr_is_not_given_to_the_next_file() -> None:
+    script = (
+        "import os; from prx.runtime.process import open_standard_descriptors; "
+        "open_standard_descriptors(); print(os.readlink('/proc/self/fd/2'))"
+    )
+    ended = run(
+        ["sh", "-c", f'exec {sys.executable} -c "{script}" 2>&-'], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "/dev/null\n"
