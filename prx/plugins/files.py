@@ -15,15 +15,13 @@ def read_regular(path: Path, most: int) -> bytes:
         LoadError: it is missing, larger, or no regular file.
     """
     try:
-        descriptor = open_regular(path)
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(most + 1)
+        with os.fdopen(open_regular(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise LoadError(f"{path.name} has {size} bytes, at most {most} are allowed")
+            return file.read(size)
     except OSError as error:
         raise LoadError(f"{path.name} cannot be read: {error.strerror}") from error
-    if len(content) > most:
-        unit, size = ("MiB", 1024 * 1024) if most >= 1024 * 1024 else ("KiB", 1024)
-        raise LoadError(f"{path.name} is larger than {most // size} {unit}")
-    return content
 
 
 def open_regular(path: Path) -> int:

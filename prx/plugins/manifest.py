@@ -16,7 +16,10 @@ _MAX_BYTES = 256 * 1024
 _MAX_REPORTED = 3
 
 PLUGIN_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-SEMVER = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+_NUMBER = "(?:0|[1-9][0-9]*)"
+_PRERELEASE = f"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_BUILD = "[0-9A-Za-z-]+"
+SEMVER = rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRERELEASE}(\.{_PRERELEASE})*)?(\+{_BUILD}(\.{_BUILD})*)?$"
 
 Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
 
@@ -145,21 +148,22 @@ def parse_manifest(data: bytes) -> Manifest:
 
 
 def _explained(detail: ErrorDetails) -> str:
-    *table, key = detail["loc"]
-    place = "".join(f"[{part}] " for part in table if isinstance(part, str))
+    # Places in a list are left out: the tables and the key are what an author looks for.
+    *table, key = (part for part in detail["loc"] if isinstance(part, str))
+    place = "".join(f"[{part}] " for part in table)
     if detail["type"] == "extra_forbidden":
-        close = get_close_matches(str(key), _known_keys(table), n=1)
+        close = get_close_matches(key, _known_keys(table), n=1)
         hint = f'did you mean "{close[0]}"?' if close else f"known keys: {', '.join(_known_keys(table))}"
-        return f'{place}unknown key "{key}"; {hint}'
+        return f'{place}unknown key "{key[:80]}"; {hint}'
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"{place}{key}: {message}"
 
 
-def _known_keys(table: list[int | str]) -> list[str]:
+def _known_keys(table: list[str]) -> list[str]:
     tables: dict[str, type[BaseModel]] = {
         "plugin": About,
         "capabilities": Capability,
         "permissions": Permissions,
         "resources": Resources,
     }
-    return list((tables[str(table[0])] if table else Manifest).model_fields)
+    return list((tables[table[0]] if table else Manifest).model_fields)

@@ -24,10 +24,10 @@ class Source:
 
     path: Path
     """The `.wasm` file, or the directory with a `plugin.toml`."""
-    bare: bool
-    """Whether it is a file without a manifest."""
     stamp: Stamp
     """Changes when one of its files does."""
+    bare: bool
+    """Whether it is a file without a manifest."""
 
     @property
     def fallback_name(self) -> str:
@@ -153,12 +153,10 @@ class Names:
         """
         grouped: dict[str, list[Source]] = {}
         known: dict[Path, _Known] = {}
-        for found in scan(directory):
-            source, about = found, self._about(found)
-            known[source.path] = about
-            if about.nested is not None:
-                source = replace(source, stamp=source.stamp + _stamp_of_any(about.nested))
-            grouped.setdefault(about.name, []).append(source)
+        for source in scan(directory):
+            about = known[source.path] = self._about(source)
+            nested = _stamp_of_any(about.nested) if about.nested is not None else ()
+            grouped.setdefault(about.name, []).append(replace(source, stamp=source.stamp + nested))
         self._known = known
         return grouped
 
@@ -181,9 +179,9 @@ def source_at(path: Path) -> Source | None:
     try:
         if path.is_dir():
             manifest = path / MANIFEST_NAME
-            return Source(path, False, _stamp(path)) if os.path.lexists(manifest) else None
+            return Source(path, _stamp(path), bare=False) if os.path.lexists(manifest) else None
         if path.suffix == ".wasm":
-            return Source(path, True, _file_stamp(path))
+            return Source(path, _file_stamp(path), bare=True)
     except OSError:  # deleted since it was listed
         return None
     return None

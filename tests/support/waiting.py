@@ -13,6 +13,6 @@ async def eventually(condition: Callable[[], object], *, within_secs: float = 15
         TimeoutError: it was not within `within_secs`.
     """
     async with asyncio.timeout(within_secs):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # see below
             # The one place where tests sleep: a file system, a thread or a process tells nobody that it is done.
             await asyncio.sleep(_STEP_SECS)
