@@ -196,6 +196,10 @@ class PluginsConfig(Table):
     auto_grant: tuple[Permission, ...] = hot(
         "Permissions that a plugin is given without asking the operator.", ("kv", "events")
     )
+    allow_private_targets: bool = hot(
+        "Let plugins reach hosts on private, loopback and link-local networks that their `http_allowlist` names.",
+        default=False,
+    )
     keep_generations: int = hot("Generations of a plugin that are kept for a step back.", 3, ge=1, le=100)
     require_signature: bool = hot("Load only packages signed by one of `trusted_keys`.", default=False)
     trusted_keys: tuple[str, ...] = hot("Public keys that packages may be signed with.", ())
