@@ -20,13 +20,11 @@ class CorsPolicy:
     """Cross-origin rules. There are no cookies to protect: a page still needs a token of its own."""
 
     def __init__(self, origins: Iterable[str]) -> None:
-        """Allow `origins` as a browser writes them, or every one by `*`; none switches CORS off."""
+        """Allow `origins` as a browser writes them, or every one by `*`."""
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
     def headers_for(self, request: web.BaseRequest) -> Mapping[str, str]:
         """Return what lets the page that sent `request` read the answer; nothing for another's page."""
-        if not self._origins:
-            return {}
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or not (_ANY in self._origins or origin.lower() in self._origins):
             return {hdrs.VARY: hdrs.ORIGIN}

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -15,8 +15,7 @@ from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """Numbers of `GET /status` that other parts of the daemon keep."""
 
     active_sessions: int = 0

@@ -49,7 +49,8 @@ class _Settings:
 
     config: Config
     hosts: HostPolicy
-    cors: CorsPolicy
+    cors: CorsPolicy | None
+    """None where no page of another origin may call, so that no request pays for it."""
     limits: Mapping[str, int]
     trust_forwarded: bool
     timeout_secs: float
@@ -60,7 +61,7 @@ class _Settings:
         return cls(
             config=config,
             hosts=HostPolicy(gateway.host, gateway.allowed_hosts),
-            cors=CorsPolicy(gateway.cors.allowed_origins),
+            cors=CorsPolicy(gateway.cors.allowed_origins) if gateway.cors.allowed_origins else None,
             limits=gateway.rate_limits.model_dump(),
             trust_forwarded=gateway.trust_forwarded_headers,
             timeout_secs=gateway.request_timeout_secs,
@@ -103,7 +104,7 @@ class Edge:
         try:
             guard = self._guards.get(request.match_info.route, UNMATCHED)
             settings = self._admit(request, guard, headers)
-            if (answer := settings.cors.preflight(request)) is not None:
+            if settings.cors is not None and (answer := settings.cors.preflight(request)) is not None:
                 return answer
             return await self._deadlines.within(settings.timeout_secs, handler, request)
         except DeadlineError:
@@ -132,7 +133,8 @@ class Edge:
 
     def _admit(self, request: web.Request, guard: Guard, headers: dict[str, str]) -> _Settings:
         settings = self._current()
-        headers.update(settings.cors.headers_for(request))
+        if settings.cors is not None:
+            headers.update(settings.cors.headers_for(request))
         secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
         token = None if secret is None or guard.probe else self._tokens.authenticate(secret)
         self._count(request, token, guard, headers)

@@ -17,8 +17,9 @@ routes = Routes()
 @routes.get("/status", scope="status:read")
 async def get_status(request: web.Request) -> web.Response:
     """The daemon at a glance, with everything that is wrong and what to do about it."""
-    board, config, figures = request.app[STATUS], request.app[CONFIG](), request.app[FIGURES]()
-    plugins = request.app[PLUGINS].list()
+    app = request.app
+    board, config, figures = app[STATUS], app[CONFIG](), app[FIGURES]()
+    plugins = app[PLUGINS].list()
     problems = [_described(problem) for problem in board.problems()]
     return reply(
         {
@@ -35,7 +36,7 @@ async def get_status(request: web.Request) -> web.Response:
             "provider": {"name": config.provider.name, "model": config.provider.model},
             "problems": problems,
             "loop_lag_ms": round(board.loop_lag_ms, 3),
-            "memory_rss_bytes": request.app[RESIDENT].bytes_now(),
+            "memory_rss_bytes": app[RESIDENT].bytes_now(),
             "config": {"version": figures.config_version, "restart_required": figures.restart_required},
         }
     )
