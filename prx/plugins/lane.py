@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -107,6 +108,22 @@ class Lane:
                 thread.start()
         return future
 
+    def abandon(self) -> None:
+        """Take no more calls and refuse those that wait; those that run go on."""
+        with self._lock:
+            self._closed = True
+            waiting: list[_Job | None] = []
+            with suppress(Empty):
+                while True:
+                    waiting.append(self._queue.get_nowait())
+            for item in waiting:
+                if item is None:  # it tells a thread to end
+                    self._queue.put(None)
+                    continue
+                self._outstanding -= 1
+                refusal = UnavailableError(f'plugin "{self._name}" is being stopped; the call did not run')
+                self._completions.deliver(item[1], None, refusal)
+
     async def aclose(self, timeout_secs: float) -> bool:
         """Take no more calls and wait for those that run or wait; false when one outlived the timeout."""
         with self._lock:
@@ -125,18 +142,22 @@ class Lane:
             while self._work_once():
                 pass
         finally:
-            if not self._threads:
-                self._on_idle(True)  # noqa: FBT003  # one flag, named in the contract
-                if self._ended is not None:
-                    self._completions.deliver(self._ended, None, None)
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+                last = not self._threads
+            if last:
+                try:
+                    self._on_idle(True)  # noqa: FBT003  # one flag, named in the contract
+                finally:
+                    if self._ended is not None:
+                        self._completions.deliver(self._ended, None, None)
 
     def _work_once(self) -> bool:
         try:
             item = self._queue.get(timeout=_IDLE_SECS)
         except Empty:
-            return not self._retire()
+            return not self._may_leave()
         if item is None:
-            self._retire()
             return False
         job, future = item
         result, error = None, None
@@ -153,8 +174,8 @@ class Lane:
             self._on_idle(False)  # noqa: FBT003  # one flag, named in the contract
         return True
 
-    def _retire(self) -> bool:
-        """Leave the lane, unless a call came in meanwhile."""
+    def _may_leave(self) -> bool:
+        """Take this thread off the lane, unless a call came in meanwhile."""
         with self._lock:
             if not self._closed and not self._queue.empty():
                 return False
