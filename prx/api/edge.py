@@ -181,24 +181,27 @@ class Edge:
         return client_address(request.remote, hops[-1] if hops else None)
 
     def _refusal(self, request: web.BaseRequest, error: Exception) -> web.Response:
-        request_id = request[REQUEST_ID]
-        refusal = error if isinstance(error, PrxError) else InternalError(request_id)
-        if is_internal(refusal):
-            _log.error(
-                "request failed",
-                request_id=request_id,
-                method=request.method,
-                path=request.path,
-                exc_info=error,
-            )
-        else:
-            _log.debug("refused", request_id=request_id, code=refusal.code, reason=refusal.message)
+        refusal = _judged(request, error)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already; only closing is left") from error
         response = response_of(refusal)
         if not self._status.ready:
             response.force_close()
         return response
+
+
+def _judged(request: web.BaseRequest, error: Exception) -> PrxError:
+    """Log `error`, and return what of it the caller may know."""
+    request_id = request[REQUEST_ID]
+    if isinstance(error, PrxError) and not is_internal(error):
+        _log.debug("refused", request_id=request_id, code=error.code, reason=error.message)
+        return error
+    _log.error(
+        "request failed", request_id=request_id, method=request.method, path=request.path, exc_info=error
+    )
+    return (
+        InternalError(request_id, error.message) if isinstance(error, PrxError) else InternalError(request_id)
+    )
 
 
 def _opened(request: web.BaseRequest) -> dict[str, str]:

@@ -64,10 +64,10 @@ class RateExceededError(RateLimitedError):
 class InternalError(PrxError):
     """A fault of the daemon; the caller learns the request id, the log the rest."""
 
-    def __init__(self, request_id: str) -> None:
-        """Name the request, under which the log has the cause."""
+    def __init__(self, request_id: str, reason: str = "Internal error") -> None:
+        """Name the request, under which the log has the cause, and what of it is fit for the caller."""
         super().__init__(
-            f"Internal error. The daemon's log has the cause under request id {request_id}",
+            f"{reason}. The daemon's log has more under request id {request_id}",
             details={"request_id": request_id},
         )
 

@@ -180,7 +180,8 @@ async def test_an_error_without_a_status_of_its_own_is_an_internal_error_with_it
     with api.router.offering([Scripted("broken", fail_oddly)]):
         reply = await api.post("/api/v1/tools/broken/call", json={})
     assert (reply.status, reply.error["code"]) == (500, "internal_error")
-    assert reply.error["message"] == "the tool's disk is full; free some space"
+    assert reply.error["message"].startswith("the tool's disk is full; free some space. ")
+    assert reply.error["details"] == {"request_id": reply.headers["X-Request-Id"]}
     assert "disk is full" in capsys.readouterr().err
 
 
