@@ -16,6 +16,7 @@ _COMMANDS = {
     "auth": "prx.cli.auth:auth",
     "daemon": "prx.cli.daemon:daemon",
     "plugin": "prx.cli.plugin:plugin",
+    "secret": "prx.cli.secret:secret",
 }
 
 

@@ -47,6 +47,9 @@ class Allowlist:
             )
 
 
+NO_TARGETS: Final = Allowlist()
+
+
 def _entry(text: str) -> Target:
     url = text.removesuffix("*") if text.endswith(_EVERYTHING_BELOW) else text
     if "*" in url:

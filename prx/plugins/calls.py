@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prx.core.tool import CallContext
+from prx.plugins.allowlist import NO_TARGETS, Allowlist
 from prx.plugins.engine import ticks
+from prx.plugins.placeholders import NO_SECRETS, SealedConfig
 
 if TYPE_CHECKING:
     from prx.plugins.grants import Ledger
@@ -57,6 +59,8 @@ class Owner:
     limits: Limits
     output: "GuestOutput"
     ledger: "Ledger"
+    allowlist: Allowlist = NO_TARGETS
+    secrets: SealedConfig = NO_SECRETS
 
 
 class Call:

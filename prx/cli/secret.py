@@ -1,0 +1,69 @@
+"""`prx secret`: what plugins send without seeing it, stored encrypted, whether the daemon runs or not."""
+
+import json
+import sys
+
+import click
+
+from prx.cli.context import load_config
+from prx.core.errors import BadRequestError
+from prx.core.ids import iso_utc
+from prx.plugins.secrets import MAX_VALUE_BYTES, SecretStore
+
+
+@click.group()
+def secret() -> None:
+    """Keep the secrets that plugins' configurations name as secret:NAME."""
+
+
+@secret.command("set")
+@click.argument("name")
+@click.option("--plugin", "plugins", multiple=True, help="Only this plugin may use it; repeatable.")
+def set_secret(name: str, plugins: tuple[str, ...]) -> None:
+    """Store a secret, new or changed; plugins use it from their next request on.
+
+    The value is asked for, or read from standard input where that is no terminal; one final line break is left out.
+    """
+    _store().set(name, _value(), plugins)
+    click.echo(f'Stored the secret "{name}" for {", ".join(plugins) or "every plugin that names it"}.')
+
+
+@secret.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_secrets(*, as_json: bool) -> None:
+    """Show every secret's name, when it was set and for whom; never its value."""
+    rows = [
+        {"name": stored.name, "changed": iso_utc(stored.changed), "plugins": stored.plugins}
+        for stored in _store().all()
+    ]
+    if as_json:
+        click.echo(json.dumps({"secrets": rows}, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']}  set {row['changed']}  for {', '.join(row['plugins']) or 'every plugin'}")
+    if not rows:
+        click.echo("No secrets; `prx secret set NAME` stores one.")
+
+
+@secret.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget a secret; requests that need it fail from now on."""
+    _store().remove(name)
+    click.echo(f'Removed the secret "{name}".')
+
+
+def _store() -> SecretStore:
+    return SecretStore(load_config().daemon.data_dir)
+
+
+def _value() -> str:
+    if sys.stdin.isatty():
+        answer: str = click.prompt("Value", hide_input=True, confirmation_prompt=True)
+        return answer
+    data = sys.stdin.buffer.read(MAX_VALUE_BYTES + 3)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"a secret is UTF-8 text; byte {error.start} of this one is not") from None
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,175 @@
+"""What plugins send but never see: secrets by name, encrypted in the data directory.
+
+The key lies beside them: encryption protects a copy of the one file, such as a backup or a support bundle, not
+against whoever may read all of the data directory.
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, ValidationError
+
+from prx.core.errors import BadRequestError, ForbiddenError, NotFoundError, PrxError
+from prx.core.ids import iso_utc, now_utc
+from prx.plugins.manifest import PLUGIN_NAME
+from prx.runtime.private_file import PrivateFile
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SECRET_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"  # noqa: S105  # a pattern
+MAX_VALUE_BYTES: Final = 64 * 1024
+_MAX_FILE_BYTES: Final = 4 * 1024 * 1024
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One secret as it is stored."""
+
+    name: Annotated[str, Field(pattern=SECRET_NAME)]
+    changed: Annotated[AwareDatetime, PlainSerializer(iso_utc, when_used="json")]
+    sealed: str
+    """Nonce and AES-256-GCM ciphertext in base64; name and plugins are authenticated with it."""
+    plugins: list[str] = field(default_factory=list)
+    """Which plugins may use it; empty is every one whose configuration names it."""
+
+    def bound(self) -> bytes:
+        """Return what the ciphertext is bound to, so that nobody can swap two of them."""
+        return "\0".join([self.name, *self.plugins]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    version: Literal[1] = 1
+    secrets: list[Secret] = field(default_factory=list)
+
+
+_DOCUMENT: Final = TypeAdapter(_Document)
+
+
+class SecretStore:
+    """The secrets of one data directory, shared by the daemon and any number of CLI processes.
+
+    Every method blocks on the file system: none is for the event loop. A change counts from the next request on.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        """Stand for `secrets.json` and `secrets.key` in `data_dir`; neither need exist yet."""
+        self._file = PrivateFile(data_dir / "secrets.json", max_bytes=_MAX_FILE_BYTES)
+        self._key_file = PrivateFile(data_dir / "secrets.key", max_bytes=1024)
+
+    def all(self) -> Sequence[Secret]:
+        """Return every secret by name, its value still sealed.
+
+        Raises:
+            PrxError: the file cannot be read.
+        """
+        content = self._file.read()
+        if content is None:
+            return []
+        try:
+            return sorted(_DOCUMENT.validate_json(content).secrets, key=lambda secret: secret.name)
+        except ValidationError as error:
+            # Not with pydantic's text: it repeats what it found.
+            raise PrxError(
+                f"{self._file.path}: not a secrets file: restore it from a backup, or delete it and set the "
+                "secrets again"
+            ) from error
+
+    def value(self, name: str, plugin: str) -> str:
+        """Return the value of `name` for a request of `plugin`.
+
+        Raises:
+            NotFoundError: there is no such secret.
+            ForbiddenError: it is kept for other plugins.
+            PrxError: it cannot be read.
+        """
+        secret = next((secret for secret in self.all() if secret.name == name), None)
+        if secret is None:
+            raise NotFoundError(f'there is no secret "{name}": prx secret set {name}')
+        if secret.plugins and plugin not in secret.plugins:
+            raise ForbiddenError(
+                f'the secret "{name}" is not for the plugin "{plugin}": set it again with --plugin {plugin}'
+            )
+        return self._opened(secret)
+
+    def set(self, name: str, value: str, plugins: Collection[str] = ()) -> None:
+        """Store `value` as `name`, for `plugins` alone where there are any.
+
+        Raises:
+            BadRequestError: an unfit name or value.
+            PrxError: the file cannot be read or written.
+        """
+        if not re.fullmatch(SECRET_NAME, name):
+            raise BadRequestError(f'"{name}" is no name of a secret: use letters, digits, "_", "-" and "."')
+        if not 0 < len(value.encode()) <= MAX_VALUE_BYTES:
+            raise BadRequestError(f"a secret has 1 to {MAX_VALUE_BYTES} bytes")
+        for plugin in plugins:
+            if not re.fullmatch(PLUGIN_NAME, plugin.replace("_", "-")):
+                raise BadRequestError(f'"{plugin}" is no name of a plugin')
+        with self._file.locked():
+            others = [secret for secret in self.all() if secret.name != name]
+            blank = Secret(name, now_utc(), "", sorted(set(plugins)))
+            nonce = os.urandom(_NONCE_BYTES)
+            sealed = nonce + self._cipher(make=not others).encrypt(nonce, value.encode(), blank.bound())
+            secret = Secret(blank.name, blank.changed, base64.b64encode(sealed).decode(), blank.plugins)
+            self._write([*others, secret])
+
+    def remove(self, name: str) -> None:
+        """Forget `name`.
+
+        Raises:
+            NotFoundError: there is no such secret.
+            PrxError: the file cannot be read or written.
+        """
+        with self._file.locked():
+            secrets = self.all()
+            rest = [secret for secret in secrets if secret.name != name]
+            if len(rest) == len(secrets):
+                raise NotFoundError(f'there is no secret "{name}"; `prx secret list` shows what there is')
+            self._write(rest)
+
+    def _write(self, secrets: list[Secret]) -> None:
+        self._file.replace(_DOCUMENT.dump_json(_Document(secrets=secrets), indent=2))
+
+    def _opened(self, secret: Secret) -> str:
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # as in `_cipher`
+
+        try:
+            sealed = base64.b64decode(secret.sealed, validate=True)
+            nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+            return self._cipher().decrypt(nonce, text, secret.bound()).decode()
+        except (InvalidTag, binascii.Error, ValueError):
+            raise PrxError(
+                f'the secret "{secret.name}" was changed, or sealed with another key than {self._key_file.path}: '
+                f"prx secret set {secret.name}"
+            ) from None
+
+    def _cipher(self, *, make: bool = False) -> "AESGCM":
+        """Return the cipher with the data directory's key, which is made where `make` says so and there is none."""
+        # 80 ms and 8 MiB, which a daemon without secrets does not pay.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        content = self._key_file.read()
+        if content is None and make:
+            content = base64.b64encode(AESGCM.generate_key(8 * _KEY_BYTES))
+            self._key_file.replace(content)
+        try:
+            key = base64.b64decode(content or b"", validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            state = "is missing" if content is None else "is damaged"
+            raise PrxError(
+                f"{self._key_file.path} {state}: restore it from a backup, or delete {self._file.path} and set "
+                "the secrets again"
+            )
+        return AESGCM(key)
