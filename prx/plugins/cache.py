@@ -27,14 +27,14 @@ _MAX_FILES = 2048
 _MAX_BYTES = 8 * 1024**3
 
 
-def cache_key(wasm: bytes, *, fuel: bool) -> str:
-    """Name the code that `wasm` compiles to, on this machine, with this engine."""
+def cache_key(digest: str, *, fuel: bool) -> str:
+    """Name the code that the component of this SHA-256 compiles to, on this machine, with this engine."""
     parts = {
         "format": _FORMAT,
         "wasmtime": PINNED_VERSION,
         "engine": engine_fingerprint(fuel=fuel),
         "machine": f"{sys.platform}-{platform.machine()}",
-        "wasm": hashlib.sha256(wasm).hexdigest(),
+        "wasm": digest,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

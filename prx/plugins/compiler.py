@@ -22,23 +22,22 @@ class Compiler:
         self._cache = cache
         self._one_at_a_time = asyncio.Semaphore(1)
 
-    async def cached(self, wasm: bytes, *, fuel: bool) -> Path | None:
-        """Return the compiled code of `wasm` if it was compiled before."""
-        return await asyncio.to_thread(lambda: self._cache.lookup(cache_key(wasm, fuel=fuel)))
+    async def cached(self, digest: str, *, fuel: bool) -> Path | None:
+        """Return the compiled code of the component with this SHA-256 if it was compiled before."""
+        return await asyncio.to_thread(self._cache.lookup, cache_key(digest, fuel=fuel))
 
-    async def compile(self, wasm: bytes, *, fuel: bool) -> Path:
-        """Compile `wasm` and return where its code is.
+    async def compile(self, wasm: bytes, digest: str, *, fuel: bool) -> Path:
+        """Compile `wasm`, whose SHA-256 is `digest`, and return where its code is.
 
         Raises:
             LoadError: it is not a valid component, or compiling it takes too long or too much memory.
         """
         async with self._one_at_a_time:
-            key = await asyncio.to_thread(cache_key, wasm, fuel=fuel)
             source, target = self._cache.new_file(), self._cache.new_file()
             try:
                 await asyncio.to_thread(source.write_bytes, wasm)
                 await self._run_worker(source, target, fuel=fuel)
-                return await asyncio.to_thread(self._cache.store, key, target)
+                return await asyncio.to_thread(self._cache.store, cache_key(digest, fuel=fuel), target)
             except OSError as error:
                 raise LoadError(
                     f"its compiled code cannot be stored in {source.parent}: {error.strerror}; free some disk space or "
@@ -48,9 +47,9 @@ class Compiler:
                 source.unlink(missing_ok=True)
                 target.unlink(missing_ok=True)
 
-    async def drop(self, wasm: bytes, *, fuel: bool) -> None:
+    async def drop(self, digest: str, *, fuel: bool) -> None:
         """Forget code that the engine refused, so that it is compiled again."""
-        await asyncio.to_thread(lambda: self._cache.drop(cache_key(wasm, fuel=fuel)))
+        await asyncio.to_thread(self._cache.drop, cache_key(digest, fuel=fuel))
 
     async def _run_worker(self, source: Path, target: Path, *, fuel: bool) -> None:
         process = await asyncio.create_subprocess_exec(

@@ -1,7 +1,6 @@
 """From what lies on disk to a verified generation, ready to be offered."""
 
 import asyncio
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +30,13 @@ from prx.plugins.sources import Contents, Source
 from prx.plugins.worlds import plain, tool
 from prx.plugins.worlds.binding import Binding
 from prx.plugins.worlds.resolve import Resolved, ToolExports, resolve
+from prx.runtime.logging import get_logger
+
+log = get_logger("plugins::loader")
 
 _MAX_TOOL_NAME = 64
+_END_ROUNDS = 3
+_END_SECS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,6 @@ class Loaded:
     settings: Settings
     generation: Generation
     tools: list[PluginTool]
-    digest: str
     inspection: Inspection
     skipped: dict[str, str] = field(default_factory=dict)
     """Exported functions that cannot be tools, and why."""
@@ -83,7 +86,8 @@ class Loader:
         self._hosts: dict[bool, Host] = {}
         self._stdio = StdioReader()
         self._completions = Completions(loop)
-        self.ticker = Ticker(*self._engines.values())
+        self._ticker = Ticker(*self._engines.values())
+        self._live: set[Generation] = set()
 
     async def load(self, source: Source, config: PluginsConfig, progress: Progress) -> Loaded:
         """Read, compile and verify `source`.
@@ -91,23 +95,24 @@ class Loader:
         Raises:
             LoadError: it is not a plugin that this host can run; says why.
         """
-        contents = await asyncio.to_thread(sources.read, source)
+        contents, component = await asyncio.to_thread(sources.read, source)
         progress.read(contents)
-        sources.check_component(contents.wasm, source.path.name)
+        sources.check_component(component, source.path.name)
         settings = settings_for(
             contents.name, contents.manifest, config, self._grants.decisions(contents.name)
         )
         if settings.missing and not self._lenient:
             raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
         fuel = settings.limits.max_fuel is not None
-        compiled = await self._compiler.cached(contents.wasm, fuel=fuel)
+        compiled = await self._compiler.cached(contents.digest, fuel=fuel)
         if compiled is None:
             progress.compiles()
-            compiled = await self._compiler.compile(contents.wasm, fuel=fuel)
+            compiled = await self._compiler.compile(component, contents.digest, fuel=fuel)
+        del component  # megabytes that nothing needs any more
         try:
             code, resolved, inspection = await asyncio.to_thread(self._open, compiled, fuel)
         except WasmtimeError as error:
-            await self._compiler.drop(contents.wasm, fuel=fuel)
+            await self._compiler.drop(contents.digest, fuel=fuel)
             raise LoadError(
                 f"its compiled code was refused: {error}; reload the plugin to compile it again"
             ) from error
@@ -121,27 +126,46 @@ class Loader:
                 self._grants.ledger(contents.name),
             ),
             code,
-            self.ticker,
+            self._ticker,
             self._completions,
         )
+        self._live.add(generation)
         try:
             bindings = await self._bind(generation, resolved, contents, settings)
         except BaseException:
-            await generation.aclose(0)
+            await self.retire(generation, _END_SECS)
             raise
         return Loaded(
             contents=contents,
             settings=settings,
             generation=generation,
             tools=[PluginTool(generation, binding) for binding in bindings],
-            digest=hashlib.sha256(contents.wasm).hexdigest(),
             inspection=inspection,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
         )
 
-    def close(self) -> None:
-        """Stop the shared threads, after every generation is closed."""
-        self.ticker.close()
+    async def retire(self, generation: Generation, timeout_secs: float) -> bool:
+        """Let the calls of `generation` finish and free it; false when one outlived the timeout."""
+        ended = await generation.aclose(timeout_secs)
+        if ended:
+            self._live.discard(generation)
+        return ended
+
+    async def aclose(self) -> None:
+        """End every call of every generation within seconds, then the shared threads."""
+        for generation in self._live:
+            generation.abandon()
+        for _ in range(_END_ROUNDS):  # a call may begin its time just after the others' ended
+            await asyncio.to_thread(self._ticker.end_calls)
+            await asyncio.gather(*(self.retire(generation, _END_SECS) for generation in tuple(self._live)))
+            if not self._live:
+                break
+        else:
+            log.error("calls did not end", plugins=[generation.owner.plugin for generation in self._live])
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._ticker.close()
         self._stdio.close()
 
     def _open(self, compiled: Path, fuel: bool) -> tuple[Code, Resolved, Inspection]:  # noqa: FBT001  # a key

@@ -24,8 +24,10 @@ PluginStatus = Literal["loaded", "disabled", "loading", "error", "quarantined"]
 class Plugin:
     """The live state of one plugin. Only the catalogue changes it, one change at a time under `changing`."""
 
-    def __init__(self, name: str, source: Source, router: ToolRouter, *, disabled: bool) -> None:
-        """Start without a generation: nothing was loaded yet."""
+    def __init__(
+        self, name: str, source: Source, router: ToolRouter, progress: asyncio.Event, *, disabled: bool
+    ) -> None:
+        """Start without a generation: nothing was loaded yet. `progress` is set when a load begins to compile."""
         self.name = name
         self.source = source
         self.changing = asyncio.Lock()
@@ -38,12 +40,15 @@ class Plugin:
         self.number = 0
         """Counts the generations that were loaded since the daemon started."""
         self._router = router
+        self._progress = progress
         self._contents: Contents | None = None
         self._offer = ExitStack()
         self._fault: str | None = None
         self._suspended: str | None = None
         self.waits_for_grant = False
         """Whether the newest version did not load for want of a permission."""
+        self.waits_for_name = False
+        """Whether the newest version did not load because a tool's name is taken."""
         self._changed_at = now_utc()
 
     @property
@@ -93,7 +98,7 @@ class Plugin:
         generation, contents, settings = self.loaded.generation, self.loaded.contents, self.loaded.settings
         last = generation.last_error
         return shared | {
-            "digest": f"sha256:{self.loaded.digest}",
+            "digest": f"sha256:{contents.digest}",
             "loaded_at": iso_utc(self._changed_at),
             "manifest": contents.manifest.model_dump(exclude_defaults=True, exclude={"config"})
             if contents.manifest is not None
@@ -122,11 +127,13 @@ class Plugin:
     def compiles(self) -> None:
         """Note that it will take a while; see `Progress`."""
         self.compiling = True
+        self._progress.set()
 
-    def failed(self, reason: str, *, waits_for_grant: bool = False) -> None:
+    def failed(self, reason: str, *, waits_for_grant: bool = False, waits_for_name: bool = False) -> None:
         """Keep what runs, if anything, and say why the newest version does not."""
         self._fault = reason
         self.waits_for_grant = waits_for_grant
+        self.waits_for_name = waits_for_name
         self._changed_at = now_utc()
 
     def replace(self, loaded: Loaded) -> Loaded | None:
@@ -147,7 +154,7 @@ class Plugin:
         self.loaded = loaded
         self.number += 1
         self._fault = self._suspended = None
-        self.waits_for_grant = False
+        self.waits_for_grant = self.waits_for_name = False
         self._changed_at = now_utc()
         self._hold_back()
         return previous

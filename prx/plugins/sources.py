@@ -1,5 +1,6 @@
 """What lies in the plugins directory: one source for each plugin, found without reading any of it."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
@@ -42,7 +43,8 @@ class Contents:
     name: str
     version: str
     manifest: Manifest | None
-    wasm: bytes
+    digest: str
+    """SHA-256 of the component, in hexadecimal."""
 
 
 def scan(directory: Path) -> list[Source]:
@@ -57,8 +59,8 @@ def scan(directory: Path) -> list[Source]:
     return [source for source in sources if source is not None]
 
 
-def read(source: Source) -> Contents:
-    """Read a source's manifest and component.
+def read(source: Source) -> tuple[Contents, bytes]:
+    """Read a source's manifest and component; the second is large, and nobody keeps it.
 
     Raises:
         LoadError: a file is missing, too large, a symlink, or the manifest is wrong.
@@ -70,13 +72,17 @@ def read(source: Source) -> Contents:
                 f'"{source.path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
                 "beginning with a letter"
             )
-        return Contents(name, "0.0.0", None, read_regular(source.path, MAX_WASM_BYTES))
+        wasm = read_regular(source.path, MAX_WASM_BYTES)
+        return Contents(name, "0.0.0", None, _digest(wasm)), wasm
     manifest = read_manifest(source.path / MANIFEST_NAME)
-    wasm = source.path / manifest.plugin.wasm
-    refuse_links(source.path, wasm)
-    return Contents(
-        manifest.plugin.name, manifest.plugin.version, manifest, read_regular(wasm, MAX_WASM_BYTES)
-    )
+    path = source.path / manifest.plugin.wasm
+    refuse_links(source.path, path)
+    wasm = read_regular(path, MAX_WASM_BYTES)
+    return Contents(manifest.plugin.name, manifest.plugin.version, manifest, _digest(wasm)), wasm
+
+
+def _digest(wasm: bytes) -> str:
+    return hashlib.sha256(wasm).hexdigest()
 
 
 def check_component(wasm: bytes, name: str) -> None:
