@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,6 @@ log = get_logger("plugins::catalogue")
 T = TypeVar("T")
 
 _UNFINISHED_SECS = 1.0
-_END_CALLS_SECS = 2.0
 
 
 class Catalogue:
@@ -73,10 +73,12 @@ class Catalogue:
             await self._reconcile(patient=False)
             await self._settle()
             started()
-            directory = self._config().directory
-            async for _ in changes(directory, self._look_again):
-                await self._reconcile()
-                await self._grants.flush()
+            config = self._config()
+            async with aclosing(changes(config.directory, self._look_again, watch=config.watch)) as signs:
+                async for changed in signs:
+                    if changed:
+                        await self._reconcile()
+                    await self._grants.flush()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader)))
 
@@ -105,6 +107,8 @@ class Catalogue:
         plugin = self.get(name)
         if plugin.disabled:
             raise ConflictError(f'plugin "{name}" is disabled; enable it first')
+        if plugin.doubled:
+            raise ConflictError(plugin.error or f'two plugins are named "{name}"')
         # A task of its own: a caller that goes away must not leave it half done.
         if not await asyncio.shield(self._start(self._load(plugin))):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
@@ -181,7 +185,7 @@ class Catalogue:
             return
         self._scan_problem = None
         for name in self._plugins.keys() - found.keys():
-            self._start(self._unload(self._plugins.pop(name)))
+            self._unload(self._plugins.pop(name))
         for name, same_name in found.items():
             self._apply(name, same_name, patient=patient)
 
@@ -190,14 +194,16 @@ class Catalogue:
         plugin = self._plugins.get(name)
         if plugin is None:
             disabled = self._switches.disabled(name)
-            plugin = self._plugins[name] = Plugin(name, source, self._router, disabled=disabled)
+            plugin = Plugin(name, source, self._router, self._progress, disabled=disabled)
+            self._plugins[name] = plugin
         elif plugin.source == source and plugin.doubled == doubled:
             return
         plugin.source, plugin.doubled = source, doubled
         if doubled:
             paths = " and ".join(str(source.path) for source in same_name)
+            plugin.loading = False
             plugin.failed(f'two plugins are named "{name}": {paths}; remove or rename one')
-            self._start(self._unload(plugin))
+            self._unload(plugin)
         else:
             plugin.loading = True
             self._start(self._load_found(plugin, source, patient=patient))
@@ -218,51 +224,69 @@ class Catalogue:
         try:
             loaded = await self._loader.load(source, self._config(), plugin)
             async with plugin.changing:
-                if self._plugins.get(plugin.name) is not plugin or plugin.source != source or plugin.doubled:
+                if not self._is_current(plugin, source):
                     self._start(self._retire(loaded))
                     return True
                 tools = [tool.spec.name for tool in loaded.tools]
                 self._holders.check(plugin.name, tools, self._plugins.keys())
                 previous = plugin.replace(loaded)
         except (LoadError, ConflictError) as error:
-            self._note_failure(plugin, error, loaded)
+            if self._is_current(plugin, source):
+                self._note_failure(plugin, error)
+            if loaded is not None:
+                self._start(self._retire(loaded))
             return False
         finally:
-            plugin.loading = plugin.compiling = False
+            if plugin.source is source:  # otherwise a newer load is under way
+                plugin.loading = plugin.compiling = False
             self._progress.set()
         if previous is not None:
             self._start(self._retire(previous))
+            self._retry_blocked()
         self._start(self._holders.record(plugin.name, tools))
         log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
         self._publish("loaded", plugin, version=plugin.version, tools=tools)
         return True
 
-    def _note_failure(self, plugin: Plugin, error: LoadError | ConflictError, loaded: Loaded | None) -> None:
+    def _is_current(self, plugin: Plugin, source: Source) -> bool:
+        """Tell whether `source` is still what `plugin` should be: its files may have changed or gone meanwhile."""
+        return self._plugins.get(plugin.name) is plugin and plugin.source is source and not plugin.doubled
+
+    def _note_failure(self, plugin: Plugin, error: LoadError | ConflictError) -> None:
         details = error.details or {}
         reason = error.message
         if "holder" in details:
             reason = taken(details["tool"], details["holder"], plugin.name)
-        plugin.failed(reason, waits_for_grant=isinstance(error, MissingPermissionError))
+        plugin.failed(
+            reason,
+            waits_for_grant=isinstance(error, MissingPermissionError),
+            waits_for_name=isinstance(error, ConflictError),
+        )
         self._publish("error", plugin, reason=reason)
         log.warning(
             "plugin did not load", plugin=plugin.name, reason=reason, still_serving=plugin.loaded is not None
         )
-        if loaded is not None:
-            self._start(self._retire(loaded))
 
-    async def _unload(self, plugin: Plugin) -> None:
-        async with plugin.changing:
-            loaded = plugin.remove()
+    def _unload(self, plugin: Plugin) -> None:
+        loaded = plugin.remove()
         if loaded is not None:
             log.info("plugin unloaded", plugin=plugin.name)
             self._publish("unloaded", plugin)
-            await self._retire(loaded)
+            self._start(self._retire(loaded))
+        self._retry_blocked()
+
+    def _retry_blocked(self) -> None:
+        """Names of tools may have come free: load those that wait for one."""
+        for plugin in self._plugins.values():
+            if plugin.waits_for_name and not plugin.loading:
+                self._start(self._load(plugin))
 
     async def _retire(self, loaded: Loaded) -> None:
         """Let the calls of a generation that was replaced finish, each within its own limit."""
         limits = loaded.settings.limits
         longest = limits.max_execution_secs * (1 + limits.max_waiting / limits.max_concurrency)
-        if not await loaded.generation.aclose(longest + 1):
+        assert self._loader is not None  # noqa: S101  # set for as long as the unit runs
+        if not await self._loader.retire(loaded.generation, longest + 1):
             log.warning("a call outlived its plugin", plugin=loaded.contents.name)
 
     async def _settle(self) -> None:
@@ -299,12 +323,8 @@ class Catalogue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._grants.flush()
-        generations = [
-            loaded.generation for plugin in self._plugins.values() if (loaded := plugin.remove()) is not None
-        ]
+        for plugin in self._plugins.values():
+            plugin.remove()
         self._plugins.clear()
-        if loader.ticker.active:
-            await asyncio.to_thread(loader.ticker.end_calls)
-        await asyncio.gather(*(generation.aclose(_END_CALLS_SECS) for generation in generations))
-        await asyncio.to_thread(loader.close)
+        await loader.aclose()
         self._loader = None

@@ -74,6 +74,10 @@ class Generation:
         with self._lock:
             return replace(self._totals, errors_by_code=dict(self._totals.errors_by_code))
 
+    def abandon(self) -> None:
+        """Refuse the calls that wait and any further ones; those that run go on."""
+        self._lane.abandon()
+
     async def aclose(self, timeout_secs: float) -> bool:
         """Let the calls that run or wait finish, then free everything; false when one outlived the timeout."""
         ended = await self._lane.aclose(timeout_secs)

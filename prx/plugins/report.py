@@ -17,8 +17,6 @@ from prx.runtime.bus import Bus
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 
-_END_SECS = 5.0
-
 
 async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, Any]:
     """Load the plugin at `path` as the daemon would, with its files in `scratch`, and tell about it.
@@ -37,9 +35,8 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
         loader = Loader(compiler, functions, Grants(store), loop, lenient=True)
         try:
             loaded = await loader.load(source, config, _Unwatched())
-            await loaded.generation.aclose(_END_SECS)
         finally:
-            loader.close()
+            await loader.aclose()
     finally:
         await store.aclose()
     return _shown(loaded)

@@ -1,7 +1,7 @@
 """When to look at the plugins directory again: told by the file system, and every few seconds all the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -15,14 +15,15 @@ _DEBOUNCE_MS = 50
 _STEP_MS = 10
 
 
-async def changes(directory: Path, again: asyncio.Event) -> AsyncIterator[None]:
+async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> AsyncGenerator[bool, None]:
     """Yield whenever `directory` may have changed, when `again` is set, and every 5 seconds.
 
-    The poll covers file systems that give no notice, and a directory that is not there yet.
+    What is yielded tells whether to look at the directory; without `watch` only `again` is a reason to. The poll
+    covers file systems that give no notice, and a directory that is not there yet.
     """
     noticed = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        watch = group.create_task(_watch(directory, noticed))
+        watcher = group.create_task(_watch(directory, noticed)) if watch else None
         try:
             while True:
                 tasks = [asyncio.ensure_future(event.wait()) for event in (noticed, again)]
@@ -31,11 +32,13 @@ async def changes(directory: Path, again: asyncio.Event) -> AsyncIterator[None]:
                 finally:
                     for task in tasks:
                         task.cancel()
+                look = watch or again.is_set()
                 noticed.clear()
                 again.clear()
-                yield
+                yield look
         finally:
-            watch.cancel()
+            if watcher is not None:
+                watcher.cancel()
 
 
 async def _watch(directory: Path, noticed: asyncio.Event) -> None:

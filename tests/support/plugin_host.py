@@ -28,12 +28,14 @@ class PluginHost:
         """Use `directory` for plugins, `data_dir` for compiled code and the file `store` for what lasts."""
         self.directory = directory
         self.router = ToolRouter()
+        self.bus = Bus()
         self.config = PluginsConfig(directory=directory)
         self.at_start: dict[str, str] = {}
         """Each plugin's status when the catalogue said that it serves."""
         self._data_dir = data_dir
         self._store_path = store
         self.catalogue: Catalogue
+        self.store: Store
 
     def limit(self, **limits: Any) -> None:
         """Change the daemon's defaults for what plugins load from now on."""
