@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Protocol
@@ -31,11 +31,26 @@ class Names(Protocol):
         """
 
 
+def look_up(name: str) -> list[Address]:
+    """Ask the system what `name` stands for. Blocks.
+
+    Raises:
+        socket.gaierror: nothing, or it does not say.
+    """
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [
+        ip_address(str(where[0]).partition("%")[0])
+        for family, _, _, _, where in found
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]
+
+
 class SystemNames:
     """The system's resolver, on threads of its own: a name that hangs holds up nothing else of the daemon."""
 
-    def __init__(self) -> None:
-        """Start no thread before the first lookup."""
+    def __init__(self, ask: Callable[[str], list[Address]] = look_up) -> None:
+        """Start no thread before the first lookup, which is `ask`."""
+        self._ask = ask
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="prx-names")
         self._asked: dict[str, asyncio.Future[list[Address]]] = {}
 
@@ -45,7 +60,7 @@ class SystemNames:
         if answer is None:
             if len(self._asked) >= _MAX_LOOKUPS:
                 raise EgressError(f"{_MAX_LOOKUPS} names are being looked up already: try again later")
-            answer = asyncio.get_running_loop().run_in_executor(self._threads, _look_up, name)
+            answer = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, name)
             self._asked[name] = answer
             answer.add_done_callback(lambda done: self._forget(name, done))
         try:
@@ -62,15 +77,6 @@ class SystemNames:
         # Everybody may have stopped waiting; then nobody else takes note of the failure.
         if not answer.cancelled():
             answer.exception()
-
-
-def _look_up(name: str) -> list[Address]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return [
-        ip_address(str(where[0]).partition("%")[0])
-        for family, _, _, _, where in found
-        if family in (socket.AF_INET, socket.AF_INET6)
-    ]
 
 
 async def checked_addresses(target: Target, names: Names, policy: Policy) -> list[Address]:
