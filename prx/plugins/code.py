@@ -19,12 +19,16 @@ class Code:
         component: wasm.Component,
         engine: Engine,
         linker: wasm.Linker,
+        callbacks: object,
         *,
         uses_wasi: bool,
         stdio: StdioReader,
     ) -> None:
-        """Keep everything that instances point at alive for as long as they may live."""
-        self._keep: tuple[Any, ...] = (component, engine, linker)
+        """Keep everything that instances point at alive for as long as they may live.
+
+        `callbacks` owns what the linker calls in this process: without it a guest's next host call is a crash.
+        """
+        self._keep: tuple[Any, ...] = (component, engine, linker, callbacks)
         self._component = component
         self._indexes: dict[Function, wasm.ExportIndex] = {}
         self.component = ffi.address(component.ptr())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from wasmtime import component as wasm
 from prx.config.schema import PluginsConfig
 from prx.core.tool import ToolSpec
 from prx.plugins import sources
+from prx.plugins.allowlist import Allowlist
 from prx.plugins.calls import GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.compiler import Compiler
@@ -25,6 +27,8 @@ from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import StdioReader
 from prx.plugins.inspect import Inspection, inspect
 from prx.plugins.lane import Completions
+from prx.plugins.placeholders import seal
+from prx.plugins.secrets import SecretStore
 from prx.plugins.settings import Settings, missing_permissions, settings_for
 from prx.plugins.sources import Contents, Source
 from prx.plugins.worlds import plain, tool
@@ -70,6 +74,7 @@ class Loader:
         compiler: Compiler,
         functions: list[HostFunction],
         grants: Grants,
+        secrets: SecretStore,
         loop: asyncio.AbstractEventLoop,
         *,
         lenient: bool = False,
@@ -80,10 +85,12 @@ class Loader:
         """
         self._lenient = lenient
         self._grants = grants
+        self._secrets = secrets
         self._compiler = compiler
         self._engines = {fuel: Engine(engine_config(fuel=fuel)) for fuel in (False, True)}
         self._functions = functions
         self._hosts: dict[bool, Host] = {}
+        self._hosts_lock = threading.Lock()
         self._stdio = StdioReader()
         self._completions = Completions(loop)
         self._ticker = Ticker(*self._engines.values())
@@ -116,19 +123,7 @@ class Loader:
             raise LoadError(
                 f"its compiled code was refused: {error}; reload the plugin to compile it again"
             ) from error
-        generation = Generation(
-            Owner(
-                contents.name,
-                settings.config,
-                settings.permissions,
-                settings.limits,
-                GuestOutput(contents.name),
-                self._grants.ledger(contents.name),
-            ),
-            code,
-            self._ticker,
-            self._completions,
-        )
+        generation = Generation(self._owner(contents, settings), code, self._ticker, self._completions)
         self._live.add(generation)
         try:
             bindings = await self._bind(generation, resolved, contents, settings)
@@ -142,6 +137,20 @@ class Loader:
             tools=[PluginTool(generation, binding) for binding in bindings],
             inspection=inspection,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
+        )
+
+    def _owner(self, contents: Contents, settings: Settings) -> Owner:
+        sealed = seal(contents.name, settings.config, self._secrets, settings.readable_env)
+        asked = contents.manifest.permissions.http_allowlist if contents.manifest is not None else []
+        return Owner(
+            contents.name,
+            sealed.shown,
+            settings.permissions,
+            settings.limits,
+            GuestOutput(contents.name),
+            self._grants.ledger(contents.name),
+            Allowlist.parse(asked),
+            sealed,
         )
 
     async def retire(self, generation: Generation, timeout_secs: float) -> bool:
@@ -172,12 +181,15 @@ class Loader:
         engine = self._engines[fuel]
         component = wasm.Component.deserialize_file(engine, str(compiled))
         inspection = inspect(component, engine)
-        if fuel not in self._hosts:
-            self._hosts[fuel] = Host(engine, self._functions)
-        linker = self._hosts[fuel].linker_for(inspection)
+        with self._hosts_lock:  # plugins are opened on several threads at once
+            if fuel not in self._hosts:
+                self._hosts[fuel] = Host(engine, self._functions)
+            host = self._hosts[fuel]
+            linker = host.linker_for(inspection)
         resolved = resolve(inspection)
         uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
-        return Code(component, engine, linker, uses_wasi=uses_wasi, stdio=self._stdio), resolved, inspection
+        code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio)
+        return code, resolved, inspection
 
     async def _bind(
         self, generation: Generation, resolved: Resolved, contents: Contents, settings: Settings
