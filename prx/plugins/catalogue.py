@@ -16,12 +16,15 @@ from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError, MissingPermissionError
 from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.holders import Holders, taken
+from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import Plugin, grants_shown
+from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
 from prx.plugins.watcher import changes
+from prx.runtime.egress.client import EgressClient
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
 
@@ -64,7 +67,11 @@ class Catalogue:
         check_layout()
         cache = await asyncio.to_thread(Cache, self._data_dir / "cache")
         loop = asyncio.get_running_loop()
-        loader = Loader(Compiler(cache), host_functions(self._services, loop), self._grants, loop)
+        client = EgressClient()
+        http = HttpOutbound(loop, client, lambda: self._config().allow_private_targets)
+        functions = host_functions(self._services, http, loop)
+        secrets = SecretStore(self._data_dir)
+        loader = Loader(Compiler(cache), functions, self._grants, secrets, loop)
         self._loader = loader
         try:
             await self._holders.load()
@@ -80,7 +87,7 @@ class Catalogue:
                         await self._reconcile()
                     await self._grants.flush()
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._close(loader)))
+            await asyncio.shield(asyncio.ensure_future(self._close(loader, client)))
 
     def list(self) -> list[Plugin]:
         """Return every plugin, by name."""
@@ -317,7 +324,7 @@ class Catalogue:
             action = "create the directory, or set plugins.directory to where the plugins are"
             self._scan_problem = Problem(self.name, reason, now_utc(), action)
 
-    async def _close(self, loader: Loader) -> None:
+    async def _close(self, loader: Loader, client: EgressClient) -> None:
         """End every call and thread, within seconds."""
         for task in self._tasks:
             task.cancel()
@@ -327,4 +334,5 @@ class Catalogue:
             plugin.remove()
         self._plugins.clear()
         await loader.aclose()
+        await client.aclose()
         self._loader = None

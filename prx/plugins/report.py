@@ -9,11 +9,14 @@ from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError
 from prx.plugins.grants import Grants
+from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import limits_shown
+from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Contents, source_at
 from prx.runtime.bus import Bus
+from prx.runtime.egress.client import EgressClient
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 
@@ -29,15 +32,18 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
         raise LoadError("not a plugin: give a .wasm file or a directory with a plugin.toml (docs/plugins.md)")
     store = await Store.open(scratch / "store.db")
     loop = asyncio.get_running_loop()
+    client = EgressClient()
     try:
         compiler = Compiler(Cache(scratch / "cache"))
-        functions = host_functions(HostServices(store, await Memory.open(store), Bus()), loop)
-        loader = Loader(compiler, functions, Grants(store), loop, lenient=True)
+        http = HttpOutbound(loop, client, lambda: config.allow_private_targets)
+        functions = host_functions(HostServices(store, await Memory.open(store), Bus()), http, loop)
+        loader = Loader(compiler, functions, Grants(store), SecretStore(scratch), loop, lenient=True)
         try:
             loaded = await loader.load(source, config, _Unwatched())
         finally:
             await loader.aclose()
     finally:
+        await client.aclose()
         await store.aclose()
     return _shown(loaded)
 

@@ -20,6 +20,9 @@ class Settings:
     missing: tuple[str, ...]
     """Required permissions that the operator did not grant: the plugin must not run without them."""
     config: Mapping[str, str]
+    """As it is written: `secret:` and `env:` are not resolved."""
+    readable_env: frozenset[str]
+    """Variables of the daemon's environment that `config` may name."""
     tool_prefix: str
 
 
@@ -34,13 +37,16 @@ def settings_for(
     asked = manifest.permissions if manifest is not None else Permissions()
     allowed = dict.fromkeys(config.auto_grant, True) | dict(decisions) | dict.fromkeys(ALWAYS_GRANTED, True)
     granted = frozenset(permission for permission, yes in allowed.items() if yes)
+    permissions = frozenset(ALWAYS_GRANTED) | (granted & {*asked.required, *asked.optional})
+    readable = {value.removeprefix("env:") for value in operator.config.values() if value.startswith("env:")}
     return Settings(
         limits=_limits(
             manifest.resources if manifest is not None else Resources(), operator.limits, config.limits
         ),
-        permissions=frozenset(ALWAYS_GRANTED) | (granted & {*asked.required, *asked.optional}),
+        permissions=permissions,
         missing=tuple(name for name in asked.required if name not in granted),
         config={**(manifest.config if manifest is not None else {}), **operator.config},
+        readable_env=frozenset(readable | set(asked.env_allowlist if "env" in permissions else ())),
         tool_prefix=operator.tool_prefix,
     )
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from prx.core.errors import BadRequestError
 from prx.plugins.abi.wit import (
     EnumType,
     FuncType,
@@ -21,6 +20,7 @@ from prx.plugins.abi.wit import (
 from prx.plugins.calls import Call
 from prx.plugins.host.events import Events
 from prx.plugins.host.functions import HostFunction
+from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.kv import KeyValue
 from prx.plugins.host.output import LEVELS
 from prx.runtime.bus import Bus
@@ -48,7 +48,9 @@ class HostServices:
     bus: Bus
 
 
-def host_functions(services: HostServices, loop: asyncio.AbstractEventLoop) -> list[HostFunction]:
+def host_functions(
+    services: HostServices, http: HttpOutbound, loop: asyncio.AbstractEventLoop
+) -> list[HostFunction]:
     """Return every function of `prx:host@0.1.0`; `loop` is where the bus lives."""
     kv, events = KeyValue(services.store), Events(services.bus, loop)
     request: dict[str, WitType] = {
@@ -65,7 +67,7 @@ def host_functions(services: HostServices, loop: asyncio.AbstractEventLoop) -> l
         _function("kv", "set", {"key": Prim.STRING, "value": _BYTES}, _DONE, kv.set),
         _function("kv", "delete", {"key": Prim.STRING}, ResultType(Prim.BOOL, Prim.STRING), kv.delete),
         _function("kv", "list-keys", {"prefix": Prim.STRING}, _STRINGS, kv.list_keys),
-        _function("http-outbound", "request", request, ResultType(_RESPONSE, Prim.STRING), _http_request),
+        _function("http-outbound", "request", request, ResultType(_RESPONSE, Prim.STRING), http.request),
         _function(
             "memory",
             "store",
@@ -116,7 +118,3 @@ def _memory_store(memory: Memory, call: Call, text: str, category: str) -> str:
 
 def _memory_recall(memory: Memory, call: Call, query: str, limit: int) -> list[dict[str, Any]]:
     return [entry._asdict() for entry in memory.recall(query, limit, call.remaining_secs())]
-
-
-def _http_request(_call: Call, _method: str, _url: str, _headers: Any, _body: Any) -> Any:
-    raise BadRequestError("this PRX does not offer http-outbound yet: nothing was sent")
