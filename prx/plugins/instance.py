@@ -15,7 +15,7 @@ from prx.plugins.faults import guest_error
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import Lines, Pipe
 from prx.plugins.inspect import Function
-from prx.plugins.memory_maps import freed_by
+from prx.plugins.memory_maps import free, freed_by
 
 _MAX_TABLE_ELEMENTS = 1_000_000
 _MAX_INSTANCES = 64
@@ -123,14 +123,17 @@ class Instance:
 
     def close(self) -> None:
         """Free the store and everything in it; twice is once."""
-        store, self._store = self._store, None
-        self.usable = False
-        if store is not None:
-            ffi.store_delete(store)
+        if self._store is not None:
+            free(self._delete_store)
         while self._pipes:
             pipe = self._pipes.pop()
             pipe.finish_line()
             pipe.close()
+
+    def _delete_store(self) -> None:
+        self.usable = False
+        store, self._store = self._store, None
+        ffi.store_delete(store)
 
     def _enter(self, call: Call) -> None:
         # Whole ticks are known beforehand; only a call that had to make its instance has used some.
@@ -144,10 +147,11 @@ class Instance:
         current.call = call
 
     def _failed(self, engine_error: tuple[str, int | None], call: Call) -> GuestError:
-        # Its memory can only be told by what goes when it is closed; closing it also reads the rest of its stderr.
+        # Its memory can only be told by what goes when it is freed; closing it also reads the rest of its stderr.
         if self._max_fuel is not None:
             call.fuel_used = self._max_fuel - self._fuel_left()
-        call.peak_memory_bytes = max(self.memory_bytes, freed_by(self.close))
+        call.peak_memory_bytes = max(self.memory_bytes, freed_by(self._delete_store))
+        self.close()
         call.stderr = bytes(self._stderr)
         return guest_error(engine_error, call, call.limits)
 
@@ -185,16 +189,20 @@ class Instance:
         return keep
 
     def _measure_memory(self) -> None:
-        # The engine frees what is in the result's place when it writes there. After `val_delete` it must not: an
-        # option would be freed twice, so its kind is cleared.
         if self._probe is None:
-            ffi.val_delete(self._result_address)
-            self._result[0] = ffi.KIND_BOOL
+            self._free_result()
             return
+        # The engine frees what is in the result's place when it writes there.
         error = ffi.func_call(self._probe.address, self._context, None, 0, self._result_address, 1)
         if error:
             # The call used its last tick just before it returned: it is over, only the measuring is refused.
             ffi.take_error(error)
+            self._free_result()
             self.usable = False
             return
         self.memory_bytes = self._result[1]
+
+    def _free_result(self) -> None:
+        ffi.val_delete(self._result_address)
+        # The engine frees what it finds here at the next call: an option would be freed twice.
+        self._result[0] = ffi.KIND_BOOL

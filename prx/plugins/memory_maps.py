@@ -4,6 +4,7 @@ Used where the guest can no longer be asked: after a trap an instance answers no
 it is closed is what it held.
 """
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,26 @@ _MAPS = Path("/proc/self/maps")
 _LEAST_RESERVATION = 1 << 30
 
 
-def freed_by(close: Callable[[], None]) -> int:
-    """Run `close` and return the bytes of linear memory that went with it; 0 where the kernel does not tell.
+_unmapping = threading.Lock()
 
-    Another thread that closes a store in the same instant can add to the figure; the largest memory is taken then.
+
+def free(close: Callable[[], None]) -> None:
+    """Run `close`, which deletes a store, while nobody measures what another one frees."""
+    with _unmapping:
+        close()
+
+
+def freed_by(close: Callable[[], None]) -> int:
+    """Run `close`, which deletes a store; return the bytes of linear memory that went with it.
+
+    It is 0 where the kernel does not tell.
     """
-    before = linear_memories()
-    close()
-    gone = before.items() - linear_memories().items()
-    return max((size for _, size in gone), default=0)
+    with _unmapping:
+        before = linear_memories()
+        close()
+        after = linear_memories()
+    # Memories of others may have grown meanwhile, and a new and smaller one may lie where this one was.
+    return max((size for start, size in before.items() if after.get(start, -1) < size), default=0)
 
 
 def linear_memories() -> dict[int, int]:
