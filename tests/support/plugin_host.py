@@ -100,7 +100,7 @@ class PluginHost:
         """Return the names of all plugins."""
         return [plugin.name for plugin in self.catalogue.list()]
 
-    async def until(self, name: str, status: str, *, error: str | None = None) -> Plugin:
+    async def until(self, name: str, status: str, error: str | None = None) -> Plugin:
         """Wait until the plugin has `status`, and an error that contains `error`."""
 
         def reached() -> bool:
