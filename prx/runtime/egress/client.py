@@ -1,6 +1,7 @@
 """The one HTTP client for requests on behalf of others: plugins and webhooks."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -244,9 +245,14 @@ def _errors_of(target: Target) -> Iterator[None]:
         reason = getattr(error.certificate_error, "verify_message", "it does not fit")
         raise EgressError(f"{target.origin}: its certificate is refused: {reason}") from error
     except ClientConnectorError as error:
-        reason = error.os_error.strerror or type(error.os_error).__name__
-        raise EgressError(f"{target.origin}: no connection: {reason}") from error
+        raise EgressError(f"{target.origin}: no connection: {_reason(error.os_error)}") from error
     except ClientError as error:
         raise EgressError(
             f"{target.origin}: its answer is broken off or is not HTTP ({type(error).__name__})"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -62,7 +62,7 @@ class SystemNames:
                 raise EgressError(f"{_MAX_LOOKUPS} names are being looked up already: try again later")
             answer = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, name)
             self._asked[name] = answer
-            answer.add_done_callback(lambda done: self._forget(name, done))
+            answer.add_done_callback(lambda _: self._asked.pop(name))
         try:
             return await asyncio.shield(answer)
         except socket.gaierror as error:
@@ -71,12 +71,6 @@ class SystemNames:
     def close(self) -> None:
         """Take no more questions; a lookup that hangs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _forget(self, name: str, answer: asyncio.Future[list[Address]]) -> None:
-        del self._asked[name]
-        # Everybody may have stopped waiting; then nobody else takes note of the failure.
-        if not answer.cancelled():
-            answer.exception()
 
 
 async def checked_addresses(target: Target, names: Names, policy: Policy) -> list[Address]:

@@ -13,6 +13,7 @@ _MAX_CHARS: Final = 8192
 _MAX_PORT: Final = 65535
 _MAX_LAYERS: Final = 8
 _PORTS: Final = {"http": 80, "https": 443}
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 _URL: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?")
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?")
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\\ud800-\udfff]")
@@ -64,7 +65,8 @@ class Target:
         # urljoin drops some of the characters that `parse` refuses.
         if found := _UNFIT.search(location):
             raise EgressRefusedError(f"the redirect's location holds the character {found[0]!r}")
-        return self.parse(urljoin(str(self), location))
+        # An absolute one is taken as it is: urljoin reads http:path as relative, as no standard says any more.
+        return self.parse(location if _SCHEME.match(location) else urljoin(str(self), location))
 
     def with_query(self, query: str | None) -> Self:
         """Return the same place with another query.

@@ -1,7 +1,6 @@
 """From a name to a connection: looked up once, checked in full, pinned."""
 
 import asyncio
-import gc
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -150,22 +149,6 @@ async def test_a_name_that_does_not_resolve_is_an_error_that_names_it() -> None:
     with slow.names() as names, pytest.raises(EgressError) as failed:
         await names.addresses("a.example")
     assert failed.value.message == "the name a.example does not resolve: Name or service not known"
-
-
-async def test_a_failure_that_nobody_waits_for_any_more_is_not_reported() -> None:
-    slow = Slow(socket.gaierror(socket.EAI_AGAIN, "Try again"))
-    complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    with slow.names() as names:
-        asker = asyncio.ensure_future(names.addresses("a.example"))
-        await asyncio.wait([asker], timeout=0)
-        asker.cancel()
-        slow.answer()
-        await asyncio.wait([asker])
-        with pytest.raises(EgressError):
-            await names.addresses("b.example")
-    gc.collect()
-    assert complaints == []
 
 
 async def test_names_that_hang_are_bounded_and_more_are_refused() -> None:

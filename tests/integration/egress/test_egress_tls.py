@@ -1,0 +1,111 @@
+"""TLS: the certificate must be the name's, whatever addresses the name was pinned to."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from prx.runtime.egress.client import EgressClient
+from prx.runtime.egress.errors import EgressError
+from tests.integration.egress.servers import Zone, accepting, fetch, ok, redirect, serving
+
+SERVED = ("good.example", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate and its key for what is in `SERVED`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(SERVED[0]), x509.IPAddress(ip_address(SERVED[1]))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + made.public_bytes(pem))
+    return path
+
+
+@pytest.fixture
+def serves(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def trusts(certificate: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate)
+
+
+def zone() -> Zone:
+    return Zone(good=[["127.0.0.1"]], evil=[["127.0.0.1"]])
+
+
+@pytest.mark.parametrize("host", SERVED)
+async def test_a_name_and_an_address_are_reached_under_their_certificate(
+    host: str, serves: ssl.SSLContext, trusts: ssl.SSLContext
+) -> None:
+    names: list[str | None] = []
+    serves.sni_callback = lambda _socket, name, _context: names.append(name)
+    async with serving(ok(b"secure"), tls=serves) as server, EgressClient(zone(), tls=trusts) as client:
+        assert (await fetch(client, f"https://{host}:{server.port}/")).body == b"secure"
+        assert server.received[0].values("Host") == [f"{host}:{server.port}"]
+        assert names == [None if host == SERVED[1] else host]
+
+
+async def test_another_name_of_the_same_address_is_refused_also_right_after_the_right_one(
+    serves: ssl.SSLContext, trusts: ssl.SSLContext
+) -> None:
+    async with serving(ok(b"secure"), tls=serves) as server, EgressClient(zone(), tls=trusts) as client:
+        await fetch(client, f"https://good.example:{server.port}/")
+        with pytest.raises(EgressError, match="its certificate is refused: Hostname mismatch"):
+            await fetch(client, f"https://evil.example:{server.port}/")
+        assert len(server.received) == 1
+
+
+async def test_a_certificate_that_nobody_signed_is_refused(serves: ssl.SSLContext) -> None:
+    async with serving(ok(b"secure"), tls=serves) as server, EgressClient(zone()) as client:
+        with pytest.raises(EgressError, match="its certificate is refused: self-signed certificate"):
+            await fetch(client, f"https://good.example:{server.port}/")
+        assert server.received == []
+
+
+async def test_a_server_without_tls_is_an_error_that_says_so(trusts: ssl.SSLContext) -> None:
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 X\r\n\r\n")
+        await writer.drain()
+
+    async with accepting(plain) as server, EgressClient(zone(), tls=trusts) as client:
+        with pytest.raises(EgressError, match="no connection: TLS failed"):
+            await fetch(client, f"https://good.example:{server.port}/")
+
+
+async def test_plain_and_secure_are_different_origins(serves: ssl.SSLContext, trusts: ssl.SSLContext) -> None:
+    async with serving(ok(b"plain")) as plain, EgressClient(zone(), tls=trusts) as client:
+        async with serving(redirect(plain.url(host="good.example")), tls=serves) as secure:
+            headers = [("Authorization", "Bearer a")]
+            await fetch(client, f"https://good.example:{secure.port}/", headers=headers)
+        assert secure.received[0].values("Authorization") == ["Bearer a"]
+        assert plain.received[0].values("Authorization") == []
