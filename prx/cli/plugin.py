@@ -72,6 +72,15 @@ def grants(name: str, *, as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else _grants_text(found))
 
 
+@plugin.command()
+@click.argument("name")
+def release(name: str) -> None:
+    """End a plugin's quarantine: load it afresh and let calls through again."""
+    with daemon() as client:
+        found = client.request("POST", f"/plugins/{segment(name)}/reload")
+    click.echo(f"{name} is {found['status']}.")
+
+
 def _decide(name: str, decisions: dict[str, bool]) -> None:
     with daemon() as client:
         found = client.request("PUT", f"/plugins/{segment(name)}/grants", {"decisions": decisions})

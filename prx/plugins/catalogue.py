@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prx.config.schema import PluginsConfig
-from prx.core.errors import ConflictError, NotFoundError
-from prx.core.ids import now_utc
+from prx.core.errors import ConflictError, NotFoundError, PrxError
+from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.cache import Cache
@@ -20,6 +20,7 @@ from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import Plugin, grants_shown
+from prx.plugins.quarantine import Quarantine, Sentences
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
@@ -54,6 +55,7 @@ class Catalogue:
         self._holders = Holders(services.store)
         self._switches = Switches(services.store)
         self._grants = Grants(services.store)
+        self._sentences = Sentences(services.store)
         self._plugins: dict[str, Plugin] = {}
         self._names = Names()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -77,6 +79,7 @@ class Catalogue:
             await self._holders.load()
             await self._switches.load()
             await self._grants.load()
+            await self._sentences.load()
             await self._reconcile(patient=False)
             await self._settle()
             started()
@@ -116,8 +119,8 @@ class Catalogue:
             raise ConflictError(f'plugin "{name}" is disabled; enable it first')
         if plugin.doubled:
             raise ConflictError(plugin.error or f'two plugins are named "{name}"')
-        # A task of its own: a caller that goes away must not leave it half done.
-        if not await asyncio.shield(self._start(self._load(plugin))):
+        plugin.gate.release()
+        if not await self._whole(self._load(plugin)):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
         return plugin
 
@@ -127,12 +130,7 @@ class Catalogue:
         Raises:
             NotFoundError: there is none.
         """
-        plugin = self.get(name)
-        async with plugin.changing:
-            await self._switches.set(name, disabled=True)
-            plugin.disable()
-        log.info("plugin disabled", plugin=name)
-        return plugin
+        return await self._whole(self._disable(self.get(name)))
 
     async def enable(self, name: str) -> Plugin:
         """Undo `disable`.
@@ -141,14 +139,7 @@ class Catalogue:
             NotFoundError: there is none.
             ConflictError: one of its tools' names was taken meanwhile.
         """
-        plugin = self.get(name)
-        async with plugin.changing:
-            plugin.enable()
-            await self._switches.set(name, disabled=False)
-        if plugin.loaded is None and not plugin.loading:
-            await asyncio.shield(self._start(self._load(plugin)))
-        log.info("plugin enabled", plugin=name)
-        return plugin
+        return await self._whole(self._enable(self.get(name)))
 
     def grants_of(self, name: str) -> dict[str, Any]:
         """Return what the plugin asks for, may do, was refused, and the command that would allow it.
@@ -167,20 +158,42 @@ class Catalogue:
             NotFoundError: there is none.
             BadRequestError: a permission does not exist or cannot be revoked.
         """
-        plugin = self.get(name)
         check_decisions(decisions)
-        async with plugin.changing:
-            await self._grants.decide(name, decisions)
-            plugin.regrant(self._config(), self._grants.decisions(name))
-        if plugin.waits_for_grant and not plugin.disabled:
-            await asyncio.shield(self._start(self._load(plugin)))
-        log.info("grants changed", plugin=name, decisions=dict(decisions))
-        return plugin
+        return await self._whole(self._decide(self.get(name), decisions))
 
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
         found = [problem for plugin in self.list() for problem in plugin.problems()]
         return [self._scan_problem, *found] if self._scan_problem is not None else found
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` in a task of its own: a caller that goes away must not leave it half done."""
+        return await asyncio.shield(self._start(work))
+
+    async def _disable(self, plugin: Plugin) -> Plugin:
+        async with plugin.changing:
+            await self._switches.set(plugin.name, disabled=True)
+            plugin.disable()
+        log.info("plugin disabled", plugin=plugin.name)
+        return plugin
+
+    async def _enable(self, plugin: Plugin) -> Plugin:
+        async with plugin.changing:
+            plugin.enable()
+            await self._switches.set(plugin.name, disabled=False)
+        if plugin.loaded is None and not plugin.loading:
+            await self._load(plugin)
+        log.info("plugin enabled", plugin=plugin.name)
+        return plugin
+
+    async def _decide(self, plugin: Plugin, decisions: Mapping[str, bool]) -> Plugin:
+        async with plugin.changing:
+            await self._grants.decide(plugin.name, decisions)
+            plugin.regrant(self._config(), self._grants.decisions(plugin.name))
+        if plugin.waits_for_grant and not plugin.disabled:
+            await self._load(plugin)
+        log.info("grants changed", plugin=plugin.name, decisions=dict(decisions))
+        return plugin
 
     async def _reconcile(self, *, patient: bool = True) -> None:
         """Make the list equal to the directory: new and changed sources load, missing ones unload."""
@@ -201,7 +214,9 @@ class Catalogue:
         plugin = self._plugins.get(name)
         if plugin is None:
             disabled = self._switches.disabled(name)
-            plugin = Plugin(name, source, self._router, self._progress, disabled=disabled)
+            gate = Quarantine(name, lambda: self._gate_changed(name))
+            gate.restore(self._sentences.of(name))
+            plugin = Plugin(name, source, self._router, gate, self._progress, disabled=disabled)
             self._plugins[name] = plugin
         elif plugin.source == source and plugin.doubled == doubled:
             return
@@ -248,6 +263,8 @@ class Catalogue:
                 plugin.loading = plugin.compiling = False
             self._progress.set()
         if previous is not None:
+            if previous.contents.digest != loaded.contents.digest:
+                plugin.gate.release()
             self._start(self._retire(previous))
             self._retry_blocked()
         self._start(self._holders.record(plugin.name, tools))
@@ -311,8 +328,23 @@ class Catalogue:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._progress.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, PrxError):
+            log.warning("a change of a plugin was refused", reason=error.message)
+        elif error is not None:
             log.error("a plugin's background work failed", exc_info=error)
+
+    def _gate_changed(self, name: str) -> None:
+        plugin = self._plugins.get(name)
+        if plugin is None:
+            return  # a call that began before its plugin was removed
+        sentence = plugin.gate.sentence
+        self._start(self._sentences.save(name, sentence))
+        if sentence is None:
+            log.info("plugin released from quarantine", plugin=name)
+            return
+        log.warning("plugin quarantined", plugin=name, reason=sentence.reason, until=iso_utc(sentence.until))
+        self._publish("quarantined", plugin, reason=sentence.reason)
 
     def _publish(self, what: str, plugin: Plugin, **facts: object) -> None:
         self._bus.publish(f"prx.plugin.{what}", {"plugin": plugin.name, **facts})

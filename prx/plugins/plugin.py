@@ -14,6 +14,7 @@ from prx.plugins.calls import Limits
 from prx.plugins.grants import Grants
 from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
+from prx.plugins.quarantine import Gated, Quarantine
 from prx.plugins.settings import missing_permissions, settings_for
 from prx.plugins.sources import Contents, Source
 from prx.runtime.tools import ToolRouter
@@ -25,9 +26,17 @@ class Plugin:
     """The live state of one plugin. Only the catalogue changes it, one change at a time under `changing`."""
 
     def __init__(
-        self, name: str, source: Source, router: ToolRouter, progress: asyncio.Event, *, disabled: bool
+        self,
+        name: str,
+        source: Source,
+        router: ToolRouter,
+        gate: Quarantine,
+        progress: asyncio.Event,
+        *,
+        disabled: bool,
     ) -> None:
         """Start without a generation: nothing was loaded yet. `progress` is set when a load begins to compile."""
+        self.gate = gate
         self.name = name
         self.source = source
         self.changing = asyncio.Lock()
@@ -59,7 +68,7 @@ class Plugin:
         if self._suspended is not None:
             return "error"
         if self.loaded is not None:
-            return "loaded"
+            return "quarantined" if self.gate.sentence is not None else "loaded"
         return "loading" if self.loading else "error"
 
     @property
@@ -67,6 +76,8 @@ class Plugin:
         """Why it is not running, or why its newest version is not."""
         if self.disabled or self.status == "loading":
             return None
+        if self._suspended is None and self.gate.sentence is not None:
+            return f"in quarantine until {iso_utc(self.gate.sentence.until)}: {self.gate.sentence.reason}"
         return self._suspended or self._fault
 
     @property
@@ -115,6 +126,9 @@ class Plugin:
         """Return why the daemon is degraded because of this plugin."""
         if self.error is None:
             return []
+        if self.status == "quarantined":
+            action = f"see its last error; `prx plugin release {self.name}` ends the quarantine"
+            return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
         action = "mend the file: it is loaded again by itself"
         if self._suspended is not None or self.waits_for_grant:
             action = "grant what it requires, or remove it"
@@ -146,10 +160,10 @@ class Plugin:
         self._withdraw()
         try:
             if not self.disabled:
-                self._offer.enter_context(self._router.offering(loaded.tools))
+                self._offer_tools(loaded)
         except ConflictError:
             if previous is not None:
-                self._offer.enter_context(self._router.offering(previous.tools))
+                self._offer_tools(previous)
             raise
         self.loaded = loaded
         self.number += 1
@@ -174,7 +188,7 @@ class Plugin:
         self._changed_at = now_utc()
         self._withdraw()
         if not self.disabled and self._suspended is None:
-            self._offer.enter_context(self._router.offering(self.loaded.tools))
+            self._offer_tools(self.loaded)
         self._hold_back()
 
     def disable(self) -> None:
@@ -192,7 +206,7 @@ class Plugin:
         self._withdraw()
         try:
             if self.loaded is not None and self._suspended is None:
-                self._offer.enter_context(self._router.offering(self.loaded.tools))
+                self._offer_tools(self.loaded)
         except ConflictError:
             self._hold_back()
             raise
@@ -204,6 +218,10 @@ class Plugin:
         self._withdraw()
         loaded, self.loaded = self.loaded, None
         return loaded
+
+    def _offer_tools(self, loaded: Loaded) -> None:
+        tools = [Gated(tool, self.gate) for tool in loaded.tools]
+        self._offer.enter_context(self._router.offering(tools))
 
     def _withdraw(self) -> None:
         self._offer.close()

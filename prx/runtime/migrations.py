@@ -36,6 +36,15 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             PRIMARY KEY (plugin, permission, operation)
         ) WITHOUT ROWID
         """,
+        """
+        CREATE TABLE plugin_quarantine (
+            plugin TEXT PRIMARY KEY,
+            reason TEXT NOT NULL,
+            since TEXT NOT NULL,
+            until TEXT NOT NULL,
+            pauses INTEGER NOT NULL
+        )
+        """,
         "CREATE TABLE tool_holders (tool TEXT PRIMARY KEY, plugin TEXT NOT NULL)",
         """
         CREATE TABLE memory_entries (

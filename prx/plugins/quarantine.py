@@ -1,0 +1,174 @@
+"""A plugin that keeps failing is refused at once, tried again with one call after growing pauses, or released.
+
+What counts is how the guest ended: traps, limits and timeouts. An error that a tool reports itself does not.
+"""
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from prx.core.errors import ConflictError
+from prx.core.ids import iso_utc, now_utc
+from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
+from prx.runtime.store import Store
+
+_FAILURES = 5
+_WINDOW_SECS = 60.0
+_FIRST_PAUSE_SECS = 30.0
+_LONGEST_PAUSE_SECS = 3600.0
+
+COUNTED = frozenset({"trap", "timeout", "out_of_fuel", "out_of_memory", "stack_overflow", "output_too_large"})
+"""The error codes that count as failures of the plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Why and how long a plugin is in quarantine; what is remembered over a restart."""
+
+    reason: str
+    since: datetime
+    until: datetime
+    """When one call is let through again."""
+    pauses: int
+    """How many pauses there were, this one included."""
+
+
+class Quarantine:
+    """The gate before one plugin's calls. Used on the event loop only."""
+
+    def __init__(self, plugin: str, changed: Callable[[], None]) -> None:
+        """Let everything through; `changed` is told when that ends or begins again."""
+        self._plugin = plugin
+        self._changed = changed
+        self._failures: deque[float] = deque(maxlen=_FAILURES)
+        self._probing = False
+        self.sentence: Sentence | None = None
+
+    def admit(self) -> None:
+        """Let a call through, or refuse it at once.
+
+        Raises:
+            ConflictError: the plugin is in quarantine, and it is not time for a probe or one is under way.
+        """
+        sentence = self.sentence
+        if sentence is None:
+            return
+        if self._probing or now_utc() < sentence.until:
+            raise ConflictError(
+                f'plugin "{self._plugin}" is in quarantine until {iso_utc(sentence.until)}: {sentence.reason}; '
+                f"`prx plugin release {self._plugin}` ends it now"
+            )
+        self._probing = True
+
+    def settle(self, failure: ToolFailure | None) -> None:
+        """Count how an admitted call ended; `failure` is `None` for one that did not fail."""
+        failed = failure is not None and failure.code in COUNTED
+        message = failure.message if failure is not None else ""
+        if self._probing:
+            self._probing = False
+            if failed:
+                self._sentence(f"the probe failed too: {message}")
+            else:
+                self.release()
+        elif failed and self.sentence is None:
+            now = time.monotonic()
+            self._failures.append(now)
+            if len(self._failures) == _FAILURES and now - self._failures[0] <= _WINDOW_SECS:
+                self._sentence(
+                    f"{_FAILURES} calls failed within {_WINDOW_SECS:.0f} s, the last one: {message}"
+                )
+
+    def abandon(self) -> None:
+        """Forget an admitted call that never ran."""
+        self._probing = False
+
+    def release(self) -> None:
+        """Let everything through again."""
+        self._failures.clear()
+        self._probing = False
+        if self.sentence is not None:
+            self.sentence = None
+            self._changed()
+
+    def restore(self, sentence: Sentence | None) -> None:
+        """Go on with what was remembered over a restart."""
+        self.sentence = sentence
+
+    def _sentence(self, reason: str) -> None:
+        pauses = self.sentence.pauses + 1 if self.sentence is not None else 1
+        since = self.sentence.since if self.sentence is not None else now_utc()
+        pause = min(_FIRST_PAUSE_SECS * 2 ** (pauses - 1), _LONGEST_PAUSE_SECS)
+        self.sentence = Sentence(reason, since, now_utc() + timedelta(seconds=pause), pauses)
+        self._failures.clear()
+        self._changed()
+
+
+class Gated:
+    """A plugin's tool behind its quarantine, as the router offers it."""
+
+    __slots__ = ("_gate", "_tool", "spec")
+
+    def __init__(self, tool: Tool, gate: Quarantine) -> None:
+        """Ask `gate` before each call of `tool`."""
+        self.spec: ToolSpec = tool.spec
+        self._tool = tool
+        self._gate = gate
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """See `Tool.call`."""
+        self._gate.admit()
+        try:
+            result = await self._tool.call(arguments, context)
+        except BaseException:
+            self._gate.abandon()
+            raise
+        self._gate.settle(result.error)
+        return result
+
+
+class Sentences:
+    """What the store remembers of quarantines."""
+
+    def __init__(self, store: Store) -> None:
+        """Know nothing until `load`."""
+        self._store = store
+        self._known: dict[str, Sentence] = {}
+
+    async def load(self) -> None:
+        """Read what was remembered."""
+
+        def job(db: sqlite3.Connection) -> dict[str, Sentence]:
+            rows = db.execute("SELECT plugin, reason, since, until, pauses FROM plugin_quarantine")
+            return {
+                plugin: Sentence(reason, datetime.fromisoformat(since), datetime.fromisoformat(until), pauses)
+                for plugin, reason, since, until, pauses in rows
+            }
+
+        self._known = await self._store.run(job)
+
+    def of(self, plugin: str) -> Sentence | None:
+        """Return the sentence that `plugin` had when the daemon stopped."""
+        return self._known.get(plugin)
+
+    async def save(self, plugin: str, sentence: Sentence | None) -> None:
+        """Remember `sentence`, or that there is none any more."""
+
+        def job(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM plugin_quarantine WHERE plugin = ?", (plugin,))
+            if sentence is not None:
+                db.execute(
+                    "INSERT INTO plugin_quarantine (plugin, reason, since, until, pauses) VALUES (?, ?, ?, ?, ?)",
+                    (
+                        plugin,
+                        sentence.reason,
+                        iso_utc(sentence.since),
+                        iso_utc(sentence.until),
+                        sentence.pauses,
+                    ),
+                )
+
+        await self._store.run(job)
