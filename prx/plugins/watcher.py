@@ -1,7 +1,9 @@
 """When to look at the plugins directory again: told by the file system, and every few seconds all the same."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -10,6 +12,7 @@ from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::watcher")
 
+_FIRST_LOOK_SECS = 0.5
 _POLL_SECS = 5.0
 _DEBOUNCE_MS = 50
 _STEP_MS = 10
@@ -24,11 +27,13 @@ async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> Asyn
     noticed = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         watcher = group.create_task(_watch(directory, noticed)) if watch else None
+        # Watching begins a moment after the caller's own first scan: what came in between is seen soon after.
+        wait_secs = _FIRST_LOOK_SECS
         try:
             while True:
                 tasks = [asyncio.ensure_future(event.wait()) for event in (noticed, again)]
                 try:
-                    await asyncio.wait(tasks, timeout=_POLL_SECS, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(tasks, timeout=wait_secs, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for task in tasks:
                         task.cancel()
@@ -36,6 +41,7 @@ async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> Asyn
                 noticed.clear()
                 again.clear()
                 yield look
+                wait_secs = _POLL_SECS
         finally:
             if watcher is not None:
                 watcher.cancel()
@@ -44,8 +50,9 @@ async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> Asyn
 async def _watch(directory: Path, noticed: asyncio.Event) -> None:
     while True:
         try:
+            relevant = partial(_relevant, str(directory))
             async for _ in awatch(
-                directory, debounce=_DEBOUNCE_MS, step=_STEP_MS, watch_filter=_relevant, recursive=True
+                directory, debounce=_DEBOUNCE_MS, step=_STEP_MS, watch_filter=relevant, recursive=True
             ):
                 noticed.set()
         except (OSError, RuntimeError) as error:
@@ -54,5 +61,9 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
         await asyncio.sleep(_POLL_SECS)
 
 
-def _relevant(_change: Change, path: str) -> bool:
-    return path.endswith((".wasm", ".toml", ".prxplugin"))
+def _relevant(directory: str, _change: Change, path: str) -> bool:
+    parent, name = os.path.split(path)
+    # A directory that comes with everything in it is told of by its own name alone.
+    return name.endswith((".wasm", ".toml", ".prxplugin")) or (
+        parent == directory and not name.startswith(".")
+    )

@@ -32,7 +32,7 @@ class PluginHost:
         self.config = PluginsConfig(directory=directory)
         self.at_start: dict[str, str] = {}
         """Each plugin's status when the catalogue said that it serves."""
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._store_path = store
         self.catalogue: Catalogue
         self.store: Store
@@ -40,13 +40,14 @@ class PluginHost:
     def limit(self, **limits: Any) -> None:
         """Change the daemon's defaults for what plugins load from now on."""
         merged = self.config.limits.model_dump(exclude_unset=True) | limits
-        self._configure(limits=PluginLimits(**merged))
+        self.configure(limits=PluginLimits(**merged))
 
     def settle(self, name: str, **settings: Any) -> None:
         """Change the operator's settings of one plugin."""
-        self._configure(settings={**self.config.settings, name: PluginSettings(**settings)})
+        self.configure(settings={**self.config.settings, name: PluginSettings(**settings)})
 
-    def _configure(self, **keys: Any) -> None:
+    def configure(self, **keys: Any) -> None:
+        """Change keys of `[plugins]`."""
         self.config = self.config.model_copy(update=keys)
 
     @asynccontextmanager
@@ -54,7 +55,7 @@ class PluginHost:
         """Run the catalogue until the block ends, on a store of its own life."""
         store = await Store.open(self._store_path)
         self.catalogue = Catalogue(
-            lambda: self.config, self._data_dir, self.router, HostServices(store, Memory(store), Bus())
+            lambda: self.config, self.data_dir, self.router, HostServices(store, Memory(store), self.bus)
         )
         serving = asyncio.Event()
 
