@@ -10,7 +10,6 @@ from typing import Final
 
 from prx.core.errors import PrxError, UnavailableError
 
-_LOCK_WAIT_SECS: Final = 5.0
 _LOCK_POLL_SECS: Final = 0.02
 _FOR_OTHERS: Final = 0o077
 
@@ -18,9 +17,10 @@ _FOR_OTHERS: Final = 0o077
 class PrivateFile:
     """Reading takes no lock, since the file is only ever replaced; `locked` keeps other writers out."""
 
-    def __init__(self, path: Path, *, max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, lock_wait_secs: float = 5.0) -> None:
         """Stand for the file at `path`, which need not exist yet."""
         self.path = path
+        self._lock_wait_secs = lock_wait_secs
         self._max_bytes = max_bytes
 
     def read(self) -> bytes | None:
@@ -45,10 +45,10 @@ class PrivateFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other writers out for the length of the block, in this process and in others. Blocks up to 5 s.
+        """Keep other writers out for the length of the block, in this process and in others. Blocks.
 
         Raises:
-            UnavailableError: another one kept the lock.
+            UnavailableError: another one kept the lock for `lock_wait_secs`.
             PrxError: the directory cannot be written.
         """
         try:
@@ -90,14 +90,14 @@ class PrivateFile:
             raise self._unwritable(error) from error
 
     def _acquire(self, lock: int) -> None:
-        deadline = time.monotonic() + _LOCK_WAIT_SECS
+        deadline = time.monotonic() + self._lock_wait_secs
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise UnavailableError(
-                        f"{self.path} stayed locked by another process for {_LOCK_WAIT_SECS:.0f} s; try again"
+                        f"{self.path} stayed locked by another process for {self._lock_wait_secs:g} s: try again"
                     ) from None
                 time.sleep(_LOCK_POLL_SECS)
             except OSError as error:
