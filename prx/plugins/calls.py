@@ -74,6 +74,8 @@ class Call:
     http_requests: int = 0
     published: int = 0
     host_secs: float = 0.0
+    ended: float = 0.0
+    """When the exported function returned, on the monotonic clock."""
     guest_secs: float = 0.0
     """In the exported function, host functions included."""
     peak_memory_bytes: int = 0

@@ -7,7 +7,6 @@ plugins that set `max_fuel` run on the engine that counts it.
 import math
 import threading
 import time
-from threading import get_ident
 from typing import ClassVar
 
 from wasmtime import Config, Engine
@@ -40,21 +39,22 @@ class Ticker:
     def __init__(self, *engines: Engine) -> None:
         """Start the thread; it rests at once."""
         self._engines = engines
-        self._busy: set[int] = set()
+        self._busy: set[object] = set()
+        self._resting = True
         self._wake = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def begin(self) -> None:
-        """Keep time for a guest call on this thread until `end`; every call pays for this, so no lock."""
-        self._busy.add(get_ident())
-        if not self._wake.is_set():
+    def begin(self, call: object) -> None:
+        """Keep time for `call` until `end`; every call pays for this, so no lock."""
+        self._busy.add(call)
+        if self._resting:
             self._wake.set()
 
-    def end(self) -> None:
-        """Stop keeping time for this thread."""
-        self._busy.discard(get_ident())
+    def end(self, call: object) -> None:
+        """Stop keeping time for `call`."""
+        self._busy.discard(call)
 
     @property
     def active(self) -> int:
@@ -78,6 +78,7 @@ class Ticker:
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait()
+            self._resting = False
             self._tick_until_idle()
 
     def _tick_until_idle(self) -> None:
@@ -95,11 +96,11 @@ class Ticker:
                 last_busy = now
             elif now - last_busy > _IDLE_SECS:
                 self._wake.clear()
-                if (
-                    not self._busy
-                ):  # a call that began before the flag went down would wait for a tick for ever
+                self._resting = True
+                # A call that began before the flag went up would wait for a tick for ever.
+                if not self._busy:
                     return
-                self._wake.set()
+                self._resting = False
 
 
 def ticks(secs: float) -> int:

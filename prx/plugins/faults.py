@@ -43,6 +43,12 @@ def out_of_time(limits: Limits) -> GuestError:
     return GuestError("timeout", _limit_text("timeout", limits))
 
 
+def too_large(size: int, limits: Limits) -> GuestError:
+    """Tell that what the guest returned is more than it may."""
+    limit = f"its limit is {limits.max_output_bytes} (max_output_kb)"
+    return GuestError("output_too_large", f"the guest returned {size} bytes, {limit}")
+
+
 def _cause(message: str) -> str:
     # wasmtime prints the chain outermost first; the last "Caused by" line is the reason itself.
     lines = [line.strip() for line in message.splitlines() if line.strip()]

@@ -12,7 +12,7 @@ from prx.plugins.abi.lower import Borrowed
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
-from prx.plugins.faults import out_of_time
+from prx.plugins.faults import out_of_time, too_large
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
 from prx.plugins.lane import Completions, Lane
@@ -42,7 +42,7 @@ class Generation:
 
     async def call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Run one call on the lane; see `Tool.call`."""
-        submitted = time.perf_counter()
+        submitted = time.monotonic()
         result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
         return result
 
@@ -89,26 +89,27 @@ class Generation:
 
     def _start(self) -> None:
         call = Call(self.owner, CallContext())
-        self._ticker.begin()
+        self._ticker.begin(call)
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
             self._make(call).close()
         finally:
-            self._ticker.end()
+            self._ticker.end(call)
 
     def _idle(self, asleep: bool) -> None:  # noqa: FBT001  # the shape that the lane calls
-        self._ticker.begin()
+        work = object()
+        self._ticker.begin(work)
         try:
             self._instances.idle(asleep=asleep)
         finally:
-            self._ticker.end()
+            self._ticker.end(work)
 
     def run(
         self, binding: Binding, arguments: Mapping[str, Any], context: CallContext, submitted: float
     ) -> ToolResult:
         """Run a call on this thread; whatever the guest does is a result, never an exception.
 
-        `submitted` is when it was asked for, on the performance counter.
+        `submitted` is when it was asked for, on the monotonic clock.
 
         Raises:
             BadRequestError: the arguments do not fit the function's types; nothing ran.
@@ -119,20 +120,21 @@ class Generation:
         output: Any = None
         failure: ToolFailure | None = None
         size = 0
-        self._ticker.begin()
+        self._ticker.begin(call)
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
             instance = self._instances.take(call)
             try:
-                _, *words = instance.invoke(binding.function, lowered, call)
+                _, first, second, third = instance.invoke(binding.function, lowered, call)
                 try:
-                    if time.monotonic() >= call.deadline:
+                    if call.ended >= call.deadline:
                         # A sleep that the host cut short ends here, perhaps before the engine's clock ticks again.
                         raise out_of_time(self.limits)
-                    size = binding.measure(*words) if binding.measure is not None else 0
-                    self._check_size(size)
+                    size = binding.measure(first, second, third) if binding.measure is not None else 0
+                    if size > self.limits.max_output_bytes:
+                        raise too_large(size, self.limits)
                     if binding.lift is not None:
-                        output, failure = binding.outcome(binding.lift(*words))
+                        output, failure = binding.outcome(binding.lift(first, second, third))
                 finally:
                     instance.release(call)
             finally:
@@ -140,11 +142,11 @@ class Generation:
         except GuestError as error:
             failure = ToolFailure(error.code, error.message)
         finally:
-            self._ticker.end()
+            self._ticker.end(call)
         receipt = Receipt(
             call.fuel_used,
-            (time.perf_counter() - submitted) * 1000,
-            max(0.0, call.guest_secs - call.host_secs) * 1000,
+            (time.monotonic() - submitted) * 1000,
+            (call.guest_secs - call.host_secs) * 1000,
             call.peak_memory_bytes,
             call.host_calls,
             call.http_requests,
@@ -153,13 +155,6 @@ class Generation:
         )
         self._account(receipt, failure)
         return ToolResult(output, failure, receipt)
-
-    def _check_size(self, size: int) -> None:
-        if size > self.limits.max_output_bytes:
-            raise GuestError(
-                "output_too_large",
-                f"the guest returned {size} bytes, its limit is {self.limits.max_output_bytes} (max_output_kb)",
-            )
 
     def _account(self, receipt: Receipt, failure: ToolFailure | None) -> None:
         totals = self._totals

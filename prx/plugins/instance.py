@@ -1,7 +1,7 @@
 """One sandbox: a store, an instance in it, and its exported functions. One owner at a time."""
 
 from ctypes import addressof, c_uint64
-from time import perf_counter
+from time import monotonic
 from typing import Any
 
 from wasmtime import WasiConfig
@@ -104,12 +104,13 @@ class Instance:
             VAL.pack_into(bound.arguments, position * VAL.size, *words)
         self.calls += 1
         self._enter(call)
-        entered = perf_counter()
+        entered = monotonic()
         error = ffi.func_call(
             bound.address, self._context, bound.arguments_address, len(arguments),
             self._result_address, function.type is not None and function.type.result is not None,
         )  # fmt: skip
-        call.guest_secs = perf_counter() - entered
+        call.ended = monotonic()
+        call.guest_secs = call.ended - entered
         if error:
             raise self._failed(ffi.take_error(error), call)
         return VAL.unpack_from(self._result)

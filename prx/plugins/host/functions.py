@@ -84,7 +84,7 @@ def callback(function: HostFunction) -> Any:
         _data: Any, _context: Any, _type: Any, arguments: int, count: int, results: int, _results_count: int
     ) -> int:
         call = current.call
-        entered = time.perf_counter()
+        entered = time.monotonic()
         try:
             values = VAL.iter_unpack(string_at(arguments, count * VAL.size)) if count else ()
             lifted = [lift(a, b, c) for lift, (_, a, b, c) in zip(lifts, values, strict=True)]
@@ -101,7 +101,7 @@ def callback(function: HostFunction) -> Any:
             )
             return ffi.error_new(b"host function failed")  # type: ignore[no-any-return]  # a C function
         finally:
-            call.host_secs += time.perf_counter() - entered
+            call.host_secs += time.monotonic() - entered
         return 0
 
     return run

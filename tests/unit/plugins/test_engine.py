@@ -37,7 +37,7 @@ def loop(engine: Engine, ticker: Ticker, request: pytest.FixtureRequest) -> Iter
         if request.node.callspec.params["engine"]:
             store.set_fuel(2**63)
         run = Instance(store, Module(engine, _LOOP), []).exports(store)["run"]
-        ticker.begin()
+        ticker.begin(store)
         try:
             started = time.monotonic()
             store.set_epoch_deadline(ticks(limit))
@@ -45,7 +45,7 @@ def loop(engine: Engine, ticker: Ticker, request: pytest.FixtureRequest) -> Iter
                 run(store)
             return time.monotonic() - started
         finally:
-            ticker.end()
+            ticker.end(store)
             store.close()
 
     with ThreadPoolExecutor() as threads:
