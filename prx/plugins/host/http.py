@@ -60,10 +60,15 @@ class HttpOutbound:
             # A server's redirect may have named it.
             raise type(error)(disclosure.hide_in(error.message)) from error
         _log.debug("request", plugin=call.plugin, method=method, origin=target.origin, status=response.status)
+        shown = disclosure.hide(response.body)
         return {
             "status": response.status,
-            "headers": [[name, disclosure.hide_in(value)] for name, value in response.headers],
-            "body": disclosure.hide(response.body),
+            "headers": [
+                [name, disclosure.hide_in(value)]
+                for name, value in response.headers
+                if name != "content-length" or shown == response.body
+            ],
+            "body": shown,
         }
 
     def _send(
