@@ -7,7 +7,15 @@ _MIB = 1024 * 1024
 _TRAPS = {
     "call stack exhausted": ("stack_overflow", "the guest's call stack is exhausted: it recurses too deeply"),
     "exceeds memory limits": ("out_of_memory", ""),
-    "resource limit exceeded": ("out_of_memory", ""),
+    "exceeds table limits": ("out_of_memory", "the guest needs larger tables than this host gives it"),
+    "memory count too high": (
+        "out_of_memory",
+        "the component has several linear memories and this host gives it one: it must not be composed of others",
+    ),
+    "resource limit exceeded": (
+        "out_of_memory",
+        "the component is made of more parts than this host gives it",
+    ),
     "fuel allocated for hostcalls": (
         "output_too_large",
         "the guest hands over more at once than the host takes (docs/plugins.md#limits)",
@@ -18,7 +26,7 @@ _TRAPS = {
 
 # What the allocators of common guests write before they give up.
 _OUT_OF_MEMORY_MARKS = (b"memory allocation of", b"MemoryError", b"out of memory")
-_NEARLY = 0.9
+_UNLINKED = "matching implementation was not found"
 
 
 def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits) -> GuestError:
@@ -26,13 +34,15 @@ def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits
     if call.failure is not None:
         return call.failure
     message, exit_status = engine_error
+    if _UNLINKED in message:
+        return GuestError("host_error", _unlinked(message))
     if exit_status is not None:
         return GuestError("trap", _with_stderr(f"the guest exited with status {exit_status}", call))
     cause = _cause(message)
     for mark, (code, text) in _TRAPS.items():
         if mark in cause:
             return GuestError(code, text or _limit_text(code, limits))
-    if _ran_out_of_memory(call, limits):
+    if _ran_out_of_memory(cause, call, limits):
         return GuestError("out_of_memory", _limit_text("out_of_memory", limits))
     reason = cause.removeprefix("wasm trap: ")
     return GuestError("trap", _with_stderr(f"the guest trapped: {reason}", call))
@@ -57,12 +67,22 @@ def _cause(message: str) -> str:
     return rest if number.isdecimal() else last
 
 
-def _ran_out_of_memory(call: Call, limits: Limits) -> bool:
-    # A refused growth only answers -1 in the guest, and most guests then stop in `unreachable`. What tells the
-    # two apart is the memory that it held in the end, or the words of its allocator.
+def _ran_out_of_memory(cause: str, call: Call, limits: Limits) -> bool:
     if any(mark in call.stderr for mark in _OUT_OF_MEMORY_MARKS):
         return True
-    return call.peak_memory_bytes >= _NEARLY * limits.max_memory_bytes
+    # A refused growth only answers -1 in the guest, and most guests then stop in `unreachable` without a word. What
+    # tells it from another stop is how much they held: growing by half or to the double, more than half of the limit.
+    return (
+        "unreachable" in cause
+        and not call.stderr.strip()
+        and call.peak_memory_bytes > limits.max_memory_bytes / 2
+    )
+
+
+def _unlinked(message: str) -> str:
+    first, *rest = [line.strip() for line in message.splitlines() if line.strip() and "Caused by" not in line]
+    reasons = "; ".join(line.partition(": ")[2] for line in rest)
+    return f"{first} ({reasons}): rebuild against the WIT files of WASI 0.2"
 
 
 def _limit_text(code: str, limits: Limits) -> str:

@@ -4,14 +4,14 @@ from ctypes import addressof, c_uint64
 from time import monotonic
 from typing import Any
 
-from wasmtime import WasiConfig
+from wasmtime import WasiConfig, WasmtimeError
 
 from prx.plugins.abi import ffi
 from prx.plugins.abi.ffi import VAL, Words
 from prx.plugins.calls import Call, GuestError, current
 from prx.plugins.code import Code
 from prx.plugins.engine import ticks
-from prx.plugins.faults import guest_error
+from prx.plugins.faults import guest_error, out_of_time
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import Lines, Pipe
 from prx.plugins.inspect import Function
@@ -87,6 +87,8 @@ class Instance:
             if code.probe_index:
                 self._probe = _Bound(self._lookup(code.probe_index), 0)
             self._measure_memory()
+            if not self.usable:
+                raise out_of_time(call.limits)  # noqa: TRY301  # as above
         except BaseException:
             self.close()
             raise
@@ -103,6 +105,8 @@ class Instance:
         for position, words in enumerate(arguments):
             VAL.pack_into(bound.arguments, position * VAL.size, *words)
         self.calls += 1
+        if self._stderr and self.calls > 1:
+            self._stderr.clear()  # the last words of another call
         self._enter(call)
         entered = monotonic()
         error = ffi.func_call(
@@ -170,6 +174,12 @@ class Instance:
         return handle
 
     def _set_wasi(self, output: GuestOutput) -> None:
+        try:
+            self._open_stdio(output)
+        except (OSError, WasmtimeError) as error:
+            raise GuestError("host_error", f"the host cannot open pipes for the guest: {error}") from error
+
+    def _open_stdio(self, output: GuestOutput) -> None:
         config = WasiConfig()
         for sink, attribute in ((output.stdout, "stdout_file"), (self._keep_stderr(output), "stderr_file")):
             pipe = Pipe(self.code.stdio, sink)

@@ -36,6 +36,7 @@ class PluginHost:
         self._store_path = store
         self.catalogue: Catalogue
         self.store: Store
+        self._unit: asyncio.Future[None]
 
     def limit(self, **limits: Any) -> None:
         """Change the daemon's defaults for what plugins load from now on."""
@@ -57,27 +58,38 @@ class PluginHost:
         self.catalogue = Catalogue(
             lambda: self.config, self.data_dir, self.router, HostServices(store, Memory(store), self.bus)
         )
+        await self._start()
+        try:
+            yield self
+        finally:
+            await self._stop()
+            await store.aclose()
+
+    async def restart(self) -> None:
+        """End the catalogue and run the same one again, as its supervisor would."""
+        await self._stop()
+        await self._start()
+
+    async def _start(self) -> None:
         serving = asyncio.Event()
 
         def started() -> None:
             self.at_start = {plugin.name: plugin.status for plugin in self.catalogue.list()}
             serving.set()
 
-        unit = asyncio.ensure_future(self.catalogue.run(started))
-        try:
-            async with asyncio.timeout(30):
-                waiting = asyncio.ensure_future(serving.wait())
-                await asyncio.wait({unit, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-            if unit.done():
-                unit.result()
-            yield self
-        finally:
-            unit.cancel()
-            async with asyncio.timeout(30):
-                await asyncio.wait({unit})
-            await store.aclose()
-        assert unit.cancelled(), "the catalogue ended by itself"
+        self._unit = asyncio.ensure_future(self.catalogue.run(started))
+        waiting = asyncio.ensure_future(serving.wait())
+        await asyncio.wait({self._unit, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._unit.done():
+            self._unit.result()
+        assert serving.is_set(), "the catalogue does not serve"
+
+    async def _stop(self) -> None:
+        assert not self._unit.done(), "the catalogue ended by itself"
+        self._unit.cancel()
+        await asyncio.wait({self._unit}, timeout=30)
+        assert self._unit.cancelled(), "the catalogue does not end"
 
     def drop(self, name: str, wasm: bytes | None = None, *, manifest: str | None = None) -> Path:
         """Install a component as one finished file, as `mv` does: bare, or in a directory when it has a manifest.
