@@ -15,7 +15,8 @@ log = get_logger("plugins::watcher")
 _FIRST_LOOK_SECS = 0.5
 _POLL_SECS = 5.0
 _DEBOUNCE_MS = 50
-_STEP_MS = 10
+# The library's thread wakes up this often, changes or not: every 10 ms cost 0.6 % of a core.
+_STEP_MS = 50
 
 
 async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> AsyncGenerator[bool, None]:
