@@ -66,6 +66,9 @@ class Options:
 
 def main(options: Options) -> NoReturn:
     """Run the daemon and end the process with an `ExitCode`."""
+    # What was imported stays: the collector need not look at it again.
+    gc.freeze()
+    gc.enable()
     open_standard_descriptors()
     try:
         live = LiveConfig(partial(load, options.config, options.flags))
