@@ -15,7 +15,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, Self
 
 import uvloop
@@ -129,19 +131,37 @@ def _hop(report: Report, loop_name: str, options: argparse.Namespace) -> None:
         async def executor() -> None:
             await loop.run_in_executor(None, int)
 
+        jobs: SimpleQueue[asyncio.Future[int] | None] = SimpleQueue()
+        least = Thread(target=_settle_all, args=(loop, jobs))
+        least.start()
+
+        async def floor() -> None:
+            done: asyncio.Future[int] = loop.create_future()
+            jobs.put(done)
+            await done
+
         _settle()
         measured = alternate(
             {
                 "default executor": _in_loop(runner, ours=executor, times=options.calls),
                 "PRX lane": _in_loop(runner, ours=ours, times=options.calls),
+                "floor: one thread, one queue": _in_loop(runner, ours=floor, times=options.calls),
             },
             options.rounds,
         )
+        jobs.put(None)
+        least.join()
         runner.run(lane.aclose(5))
     report.say(f"## The hop from the event loop to a thread and back, {loop_name}\n")
     report.compare(measured, "default executor", "us")
     report.target("the hop", measured["PRX lane"].median, 20.0, " us")
     report.say("")
+
+
+def _settle_all(loop: asyncio.AbstractEventLoop, jobs: "SimpleQueue[asyncio.Future[int] | None]") -> None:
+    """Do the least that a thread behind an event loop can do."""
+    while (done := jobs.get()) is not None:
+        loop.call_soon_threadsafe(done.set_result, 0)
 
 
 def _whole(
