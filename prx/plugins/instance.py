@@ -132,7 +132,7 @@ class Instance:
             free(self._delete_store)
         while self._pipes:
             pipe = self._pipes.pop()
-            pipe.finish_line()
+            pipe.finish()
             pipe.close()
 
     def _delete_store(self) -> None:

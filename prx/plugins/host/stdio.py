@@ -38,21 +38,22 @@ class Pipe:
         os.close(self._write)
         self._write = -1
 
-    def drain(self) -> None:
-        """Read what is there now. Called by the reading thread and by the thread of the call."""
+    def drain(self) -> bool:
+        """Read one chunk, if there is any; more would keep the other pipes of a flooding guest's reader waiting."""
         with self._lock:
-            while self._read >= 0:
-                try:
-                    chunk = os.read(self._read, _CHUNK)
-                except BlockingIOError:
-                    return
-                if not chunk:
-                    return
-                self._accept(chunk)
+            if self._read < 0:
+                return False
+            try:
+                chunk = os.read(self._read, _CHUNK)
+            except BlockingIOError:
+                return False
+            self._accept(chunk)
+            return bool(chunk)
 
-    def finish_line(self) -> None:
-        """Hand on a last line without a line end."""
-        self.drain()
+    def finish(self) -> None:
+        """Read what is left once the guest is gone, and hand on a last line without a line end."""
+        while self.drain():
+            pass
         with self._lock:
             if self._rest:
                 self._emit(bytes(self._rest))
@@ -94,7 +95,7 @@ class StdioReader:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def add(self, descriptor: int, drain: Callable[[], None]) -> None:
+    def add(self, descriptor: int, drain: Callable[[], object]) -> None:
         """Call `drain` whenever `descriptor` can be read."""
         with self._lock:
             self._selector.register(descriptor, selectors.EVENT_READ, drain)
@@ -105,11 +106,13 @@ class StdioReader:
     def remove(self, descriptor: int) -> None:
         """Stop watching `descriptor`, before it is closed."""
         with self._lock:
-            self._selector.unregister(descriptor)
+            if not self._closed:
+                self._selector.unregister(descriptor)
 
     def close(self) -> None:
         """Stop the thread and close what is left."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"x")
         if self._thread is not None:
