@@ -182,9 +182,9 @@ class EgressClient:
         """Send `request` and read its answer; follow nothing."""
         target = request.target
         policy.admit(target)
-        if self._session.closed:
-            raise EgressError("no request leaves any more: the daemon is stopping")
+        self._check_open()
         addresses = await checked_addresses(target, self._names, policy)
+        self._check_open()  # the lookup took its time
         url = URL.build(
             scheme=target.scheme,
             host=pinned_host(addresses),
@@ -207,6 +207,10 @@ class EgressClient:
                 return await _read(response, target, max_response_bytes)
             finally:
                 response.close()
+
+    def _check_open(self) -> None:
+        if self._session.closed:
+            raise EgressError("no request leaves any more: the daemon is stopping")
 
 
 async def _read(response: ClientResponse, target: Target, max_bytes: int) -> Response:

@@ -54,7 +54,7 @@ class Target:
         if scheme not in _PORTS:
             raise EgressRefusedError(f'the URL\'s scheme is "{scheme}": only http and https leave this host')
         host, port = _host_and_port(authority, _PORTS[scheme])
-        return cls(scheme, host, port, _normal_path(path), None if query is None else _normal_query(query))
+        return cls(scheme, host, port, _normal_path(path), _normal_query(query))
 
     def follow(self, location: str) -> Self:
         """Return where a redirect from here to `location` leads.
@@ -74,7 +74,7 @@ class Target:
         Raises:
             EgressRefusedError: the query holds what no URL can.
         """
-        return replace(self, query=None if query is None else _normal_query(query))
+        return replace(self, query=_normal_query(query))
 
     @property
     def is_literal(self) -> bool:
@@ -132,7 +132,9 @@ def _normal_path(path: str) -> str:
     return normal
 
 
-def _normal_query(query: str) -> str:
+def _normal_query(query: str | None) -> str | None:
+    if not query:
+        return None
     if found := _UNFIT.search(query):
         raise EgressRefusedError(f"the URL's query holds the character {found[0]!r}: escape it with %")
     return _escaped(query, _QUERY_SAFE)

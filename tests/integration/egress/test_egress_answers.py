@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+from collections.abc import Sequence
 
 import pytest
 
+from prx.runtime.egress.addresses import Address
 from prx.runtime.egress.client import EgressClient
 from prx.runtime.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError, EgressTooLargeError
 from tests.integration.egress.servers import (
@@ -244,6 +246,19 @@ async def test_a_closed_client_sends_nothing_more() -> None:
         await client.aclose()
         with pytest.raises(EgressError, match="the daemon is stopping"):
             await fetch(client, server.url())
+        assert server.connections == 0
+
+
+async def test_a_client_that_is_closed_during_a_lookup_sends_nothing_more() -> None:
+    class Closing(Zone):
+        async def addresses(self, name: str) -> Sequence[Address]:
+            await client.aclose()
+            return await super().addresses(name)
+
+    async with serving(ok()) as server:
+        client = EgressClient(Closing(a=[["127.0.0.1"]]))
+        with pytest.raises(EgressError, match="the daemon is stopping"):
+            await fetch(client, server.url(host="a.example"))
         assert server.connections == 0
 
 

@@ -1,7 +1,10 @@
 """`http_allowlist`: parsed, never compared as text."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
@@ -11,6 +14,43 @@ from prx.runtime.egress.target import Target
 
 SEGMENT = st.text("abcdefgh0123456789-._~", min_size=1, max_size=8).filter(lambda text: text.strip("."))
 PATH = st.lists(SEGMENT, max_size=4)
+# What URLs are taken apart at, and what is used to have two parsers take them apart differently.
+PIECES = [
+    *(
+        "https://",
+        "http://",
+        "a.example",
+        "evil.example",
+        "/",
+        "//",
+        "v1",
+        "admin",
+        ".",
+        "..",
+        "%2e",
+        "%2E%2e",
+        "%2f",
+    ),
+    *(
+        "%5c",
+        "%252e",
+        "\\",
+        "@",
+        ":",
+        ":443",
+        ":8443",
+        "?",
+        "#",
+        ";",
+        "%",
+        "%00",
+        " ",
+        "\t",
+        "A.EXAMPLE",
+        "[",
+        "]",
+    ),
+]
 
 
 def allows(entry: str, url: str) -> bool:
@@ -74,6 +114,32 @@ def test_an_entry_allows_nothing_that_only_looks_like_it(entry: str, url: str) -
 def test_a_path_is_allowed_when_its_first_segments_are_the_entry_s(entry: list[str], path: list[str]) -> None:
     allowed = allows("https://a.example/" + "/".join(entry), "https://a.example/" + "/".join(path))
     assert allowed == (path[: len(entry)] == entry)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@example("https://a.example/v1/..%2f..%2fadmin")
+def test_whatever_is_allowed_is_sent_below_the_entry(url: str) -> None:
+    for text in (url, f"https://a.example{url}", f"https://a.example/v1{url}"):
+        try:
+            target = Target.parse(text)
+            Allowlist.parse(["https://a.example/v1"]).admit(target)
+        except EgressRefusedError:
+            continue
+        assert re.fullmatch(r"https://a\.example/v1([/?].*)?", str(target))
+        assert ".." not in re.split(r"[/\\]", unquote(unquote(target.path)))
+
+
+@given(
+    st.one_of(st.text(max_size=30), st.lists(st.sampled_from([*PIECES, "*", "/*"]), max_size=8).map("".join))
+)
+def test_any_text_is_an_entry_or_a_load_error(text: str) -> None:
+    try:
+        entries = Allowlist.parse([text]).entries
+    except LoadError:
+        return
+    assert "*" not in str(entries[0])
+    assert entries[0].query is None
+    Allowlist(entries).admit(entries[0])
 
 
 def test_an_empty_list_allows_nothing_and_says_what_would() -> None:

@@ -2,12 +2,14 @@
 
 import re
 from ipaddress import IPv6Address
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from yarl import URL
 
+from prx.runtime.egress.addresses import parse_host
 from prx.runtime.egress.errors import EgressRefusedError
 from prx.runtime.egress.target import Target
 
@@ -136,6 +138,62 @@ def test_any_text_is_refused_or_has_a_form_that_is_its_own(text: str) -> None:
         assert str(target).isprintable()
         assert " " not in str(target)
         assert Target.parse(str(target)) == target
+
+
+PIECES = [
+    *(
+        "http://",
+        "https://",
+        "a.example",
+        "127.0.0.1",
+        "0x7f.1",
+        "[::1]",
+        "[",
+        "]",
+        "/",
+        "//",
+        "\\",
+        "@",
+        ":",
+        ":80",
+    ),
+    *(
+        "?",
+        "#",
+        ";",
+        "%",
+        "%2f",
+        "%40",
+        "%5b",
+        ".",
+        "..",
+        "é",
+        "\u3002",
+        "\uff0f",
+        "\u2100",
+        "\t",
+        " ",
+        "\x00",
+        "x",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+@example("a.example\uff0f@evil.example")
+@example("a.example\u2100evil.example")
+def test_other_parsers_find_the_same_host_in_what_is_accepted(rest: str) -> None:
+    url = f"http://{rest}"
+    try:
+        target = Target.parse(url)
+    except EgressRefusedError:
+        return
+    host = urlsplit(url).hostname
+    assert host is not None
+    assert parse_host(f"[{host}]" if ":" in host else host) == target.host
+    assert (urlsplit(url).port or 80) == target.port
+    assert URL(str(target)).raw_host == str(target.host)
+    assert str(URL(str(target))) == str(target)
 
 
 @pytest.mark.parametrize(
