@@ -10,7 +10,7 @@ from wasmtime import Engine, Store, WasiConfig
 from wasmtime import component as wasm
 
 from prx.plugins.abi import ffi
-from prx.plugins.abi.lower import Borrowed
+from prx.plugins.abi.memory import Borrowed
 from prx.plugins.inspect import Function
 from prx.plugins.worlds import tool
 from prx.plugins.worlds.binding import Binding

@@ -1,13 +1,13 @@
 """The plugins directory, kept equal to what is loaded: a unit that scans, loads, swaps and unloads."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from prx.config.schema import PluginsConfig
-from prx.core.errors import ConflictError, NotFoundError, PrxError
+from prx.core.errors import ConflictError, NotFoundError
 from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
@@ -27,13 +27,13 @@ from prx.plugins.switches import Switches
 from prx.plugins.watcher import changes
 from prx.runtime.egress.client import EgressClient
 from prx.runtime.logging import get_logger
+from prx.runtime.tasks import Tasks
 from prx.runtime.tools import ToolRouter
 
 __all__ = ["Catalogue", "Plugin"]
 
 log = get_logger("plugins::catalogue")
 
-T = TypeVar("T")
 
 _UNFINISHED_SECS = 1.0
 
@@ -58,9 +58,9 @@ class Catalogue:
         self._sentences = Sentences(services.store)
         self._plugins: dict[str, Plugin] = {}
         self._names = Names()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
+        self._tasks = Tasks(log, self._progress.set)
         self._loader: Loader | None = None
         self._scan_problem: Problem | None = None
 
@@ -120,7 +120,7 @@ class Catalogue:
         if plugin.doubled:
             raise ConflictError(plugin.error or f'two plugins are named "{name}"')
         plugin.gate.release()
-        if not await self._whole(self._load(plugin)):
+        if not await self._tasks.whole(self._load(plugin)):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
         return plugin
 
@@ -130,7 +130,7 @@ class Catalogue:
         Raises:
             NotFoundError: there is none.
         """
-        return await self._whole(self._disable(self.get(name)))
+        return await self._tasks.whole(self._disable(self.get(name)))
 
     async def enable(self, name: str) -> Plugin:
         """Undo `disable`.
@@ -139,7 +139,7 @@ class Catalogue:
             NotFoundError: there is none.
             ConflictError: one of its tools' names was taken meanwhile.
         """
-        return await self._whole(self._enable(self.get(name)))
+        return await self._tasks.whole(self._enable(self.get(name)))
 
     def grants_of(self, name: str) -> dict[str, Any]:
         """Return what the plugin asks for, may do, was refused, and the command that would allow it.
@@ -159,16 +159,12 @@ class Catalogue:
             BadRequestError: a permission does not exist or cannot be revoked.
         """
         check_decisions(decisions)
-        return await self._whole(self._decide(self.get(name), decisions))
+        return await self._tasks.whole(self._decide(self.get(name), decisions))
 
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
         found = [problem for plugin in self.list() for problem in plugin.problems()]
         return [self._scan_problem, *found] if self._scan_problem is not None else found
-
-    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` in a task of its own: a caller that goes away must not leave it half done."""
-        return await asyncio.shield(self._start(work))
 
     async def _disable(self, plugin: Plugin) -> Plugin:
         async with plugin.changing:
@@ -228,7 +224,7 @@ class Catalogue:
             self._unload(plugin)
         else:
             plugin.loading = True
-            self._start(self._load_found(plugin, source, patient=patient))
+            self._tasks.start(self._load_found(plugin, source, patient=patient))
 
     async def _load_found(self, plugin: Plugin, source: Source, *, patient: bool) -> None:
         if patient and await asyncio.to_thread(is_unfinished, source):
@@ -247,7 +243,7 @@ class Catalogue:
             loaded = await self._loader.load(source, self._config(), plugin)
             async with plugin.changing:
                 if not self._is_current(plugin, source):
-                    self._start(self._retire(loaded))
+                    self._tasks.start(self._retire(loaded))
                     return True
                 tools = [tool.spec.name for tool in loaded.tools]
                 self._holders.check(plugin.name, tools, self._plugins.keys())
@@ -256,7 +252,7 @@ class Catalogue:
             if self._is_current(plugin, source):
                 self._note_failure(plugin, error)
             if loaded is not None:
-                self._start(self._retire(loaded))
+                self._tasks.start(self._retire(loaded))
             return False
         finally:
             if plugin.source is source:  # otherwise a newer load is under way
@@ -265,9 +261,9 @@ class Catalogue:
         if previous is not None:
             if previous.contents.digest != loaded.contents.digest:
                 plugin.gate.release()
-            self._start(self._retire(previous))
+            self._tasks.start(self._retire(previous))
             self._retry_blocked()
-        self._start(self._holders.record(plugin.name, tools))
+        self._tasks.start(self._holders.record(plugin.name, tools))
         log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
         self._publish("loaded", plugin, version=plugin.version, tools=tools)
         return True
@@ -296,14 +292,14 @@ class Catalogue:
         if loaded is not None:
             log.info("plugin unloaded", plugin=plugin.name)
             self._publish("unloaded", plugin)
-            self._start(self._retire(loaded))
+            self._tasks.start(self._retire(loaded))
         self._retry_blocked()
 
     def _retry_blocked(self) -> None:
         """Names of tools may have come free: load those that wait for one."""
         for plugin in self._plugins.values():
             if plugin.waits_for_name and not plugin.loading:
-                self._start(self._load(plugin))
+                self._tasks.start(self._load(plugin))
 
     async def _retire(self, loaded: Loaded) -> None:
         """Let the calls of a generation that was replaced finish, each within its own limit."""
@@ -319,27 +315,12 @@ class Catalogue:
             self._progress.clear()
             await self._progress.wait()
 
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._progress.set()
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, PrxError):
-            log.warning("a change of a plugin was refused", reason=error.message)
-        elif error is not None:
-            log.error("a plugin's background work failed", exc_info=error)
-
     def _gate_changed(self, name: str) -> None:
         plugin = self._plugins.get(name)
         if plugin is None:
             return  # a call that began before its plugin was removed
         sentence = plugin.gate.sentence
-        self._start(self._sentences.save(name, sentence))
+        self._tasks.start(self._sentences.save(name, sentence))
         if sentence is None:
             log.info("plugin released from quarantine", plugin=name)
             return
@@ -358,9 +339,7 @@ class Catalogue:
 
     async def _close(self, loader: Loader, client: EgressClient) -> None:
         """End every call and thread, within seconds."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.aclose()
         await self._grants.flush()
         for plugin in self._plugins.values():
             plugin.remove()

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult, ToolSpec
-from prx.plugins.abi.lower import Borrowed
+from prx.plugins.abi.memory import Borrowed
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker

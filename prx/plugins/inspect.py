@@ -7,19 +7,8 @@ from typing import Any
 from wasmtime import Engine
 from wasmtime import component as wasm
 
-from prx.plugins.abi.wit import (
-    EnumType,
-    FlagsType,
-    FuncType,
-    ListType,
-    OptionType,
-    Prim,
-    RecordType,
-    ResultType,
-    TupleType,
-    VariantType,
-    WitType,
-)
+from prx.plugins.abi import wit
+from prx.plugins.abi.wit import Prim, WitType
 
 _PRIMITIVES: dict[type, Prim] = {
     wasm.Bool: Prim.BOOL,
@@ -49,7 +38,7 @@ class Function:
     interface: str | None
     """The exported or imported interface it belongs to, `None` at the root."""
     name: str
-    type: FuncType | None
+    type: wit.FuncType | None
     """`None` where `skipped` tells why it cannot be called."""
     skipped: str | None = None
 
@@ -101,7 +90,7 @@ def _function(interface: str | None, name: str, item: wasm.FuncType) -> Function
         result = _wit_type(item.result) if item.result is not None else None
     except UnsupportedTypeError as error:
         return Function(interface, name, None, skipped=str(error))
-    return Function(interface, name, FuncType(params, result))
+    return Function(interface, name, wit.FuncType(params, result))
 
 
 def _wit_type(ty: Any) -> WitType:
@@ -109,21 +98,21 @@ def _wit_type(ty: Any) -> WitType:
         return prim
     match ty:
         case wasm.ListType():
-            return ListType(_wit_type(ty.element))
+            return wit.ListType(_wit_type(ty.element))
         case wasm.RecordType():
-            return RecordType(tuple((name, _wit_type(field)) for name, field in ty.fields))
+            return wit.RecordType(tuple((name, _wit_type(field)) for name, field in ty.fields))
         case wasm.TupleType():
-            return TupleType(tuple(_wit_type(element) for element in ty.elements))
+            return wit.TupleType(tuple(_wit_type(element) for element in ty.elements))
         case wasm.VariantType():
-            return VariantType(tuple((name, _payload(case)) for name, case in ty.cases))
+            return wit.VariantType(tuple((name, _payload(case)) for name, case in ty.cases))
         case wasm.EnumType():
-            return EnumType(tuple(str(ty.name(index)) for index in range(ty.names_count)))
+            return wit.EnumType(tuple(str(ty.name(index)) for index in range(ty.names_count)))
         case wasm.FlagsType():
-            return FlagsType(tuple(ty.names))
+            return wit.FlagsType(tuple(ty.names))
         case wasm.OptionType():
-            return OptionType(_wit_type(ty.payload))
+            return wit.OptionType(_wit_type(ty.payload))
         case wasm.ResultType():
-            return ResultType(_payload(ty.ok), _payload(ty.err))
+            return wit.ResultType(_payload(ty.ok), _payload(ty.err))
         case _:
             raise UnsupportedTypeError(f"it takes or returns a {_kind(ty)}, which has no JSON form")
 

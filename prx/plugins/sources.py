@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from prx.plugins.component_binary import PREAMBLE
 from prx.plugins.errors import LoadError
 from prx.plugins.files import open_regular, read_regular, refuse_links
 from prx.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
-from prx.plugins.probe import PREAMBLE
 
 MAX_WASM_BYTES = 128 * 1024 * 1024
 _BARE_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")

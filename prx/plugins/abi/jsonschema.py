@@ -7,21 +7,9 @@ a result inside a value is `{"ok": v}` or `{"err": e}`; not-a-number and the inf
 
 from typing import Any
 
+from prx.plugins.abi import wit
 from prx.plugins.abi.lift import MAX_SAFE_INTEGER
-from prx.plugins.abi.wit import (
-    EnumType,
-    FlagsType,
-    FuncType,
-    ListType,
-    OptionType,
-    Prim,
-    RecordType,
-    ResultType,
-    TupleType,
-    VariantType,
-    WitType,
-    snake,
-)
+from prx.plugins.abi.wit import Prim, WitType, snake
 
 Schema = dict[str, Any]
 
@@ -35,7 +23,7 @@ _BITS = {
 }
 
 
-def parameters_schema(function: FuncType) -> Schema:
+def parameters_schema(function: wit.FuncType) -> Schema:
     """Return the schema of the arguments object of `function`."""
     return _object(function.params)
 
@@ -45,27 +33,27 @@ def schema_of(wit_type: WitType) -> Schema:
     match wit_type:
         case Prim():
             return _primitive(wit_type)
-        case ListType(element=Prim.U8):
+        case wit.ListType(element=Prim.U8):
             return {"type": "string", "contentEncoding": "base64"}
-        case ListType(element=element):
+        case wit.ListType(element=element):
             return {"type": "array", "items": schema_of(element)}
-        case RecordType(fields=fields):
+        case wit.RecordType(fields=fields):
             return _object(fields)
-        case TupleType(elements=elements):
+        case wit.TupleType(elements=elements):
             size = len(elements)
             items = [schema_of(element) for element in elements]
             return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
-        case VariantType(cases=cases):
+        case wit.VariantType(cases=cases):
             return {"oneOf": [_case(name, payload) for name, payload in cases]}
-        case EnumType(cases=names):
+        case wit.EnumType(cases=names):
             return {"type": "string", "enum": [snake(name) for name in names]}
-        case FlagsType(names=names):
-            return {"type": "array", "items": schema_of(EnumType(names)), "uniqueItems": True}
-        case OptionType(payload=payload):
+        case wit.FlagsType(names=names):
+            return {"type": "array", "items": schema_of(wit.EnumType(names)), "uniqueItems": True}
+        case wit.OptionType(payload=payload):
             inner = schema_of(payload)
-            wrapped = _single("some", inner) if isinstance(payload, OptionType) else inner
+            wrapped = _single("some", inner) if isinstance(payload, wit.OptionType) else inner
             return {"anyOf": [wrapped, {"type": "null"}]}
-        case ResultType(ok=ok, err=err):
+        case wit.ResultType(ok=ok, err=err):
             return {"oneOf": [_single("ok", _payload(ok)), _single("err", _payload(err))]}
 
 
@@ -97,7 +85,7 @@ def _object(fields: tuple[tuple[str, WitType], ...]) -> Schema:
     return {
         "type": "object",
         "properties": {snake(name): schema_of(field) for name, field in fields},
-        "required": [snake(name) for name, field in fields if not isinstance(field, OptionType)],
+        "required": [snake(name) for name, field in fields if not isinstance(field, wit.OptionType)],
         "additionalProperties": False,
     }
 

@@ -10,20 +10,9 @@ import struct
 from collections.abc import Callable
 from typing import Any, Literal
 
+from prx.plugins.abi import wit
 from prx.plugins.abi.ffi import ENTRY, NAME, VAL, string_at
-from prx.plugins.abi.wit import (
-    EnumType,
-    FlagsType,
-    ListType,
-    OptionType,
-    Prim,
-    RecordType,
-    ResultType,
-    TupleType,
-    VariantType,
-    WitType,
-    snake,
-)
+from prx.plugins.abi.wit import Prim, WitType, snake
 
 Blobs = Literal["base64", "bytes"]
 Lift = Callable[[int, int, int], Any]
@@ -36,28 +25,28 @@ def compile_lift(wit_type: WitType, blobs: Blobs) -> Lift:
     match wit_type:
         case Prim():
             return _PRIMITIVES[wit_type]
-        case ListType(element=Prim.U8):
+        case wit.ListType(element=Prim.U8):
             return _lift_bytes if blobs == "bytes" else _lift_base64
-        case ListType(element=element):
+        case wit.ListType(element=element):
             return _list(compile_lift(element, blobs))
-        case RecordType(fields=fields):
+        case wit.RecordType(fields=fields):
             return _record([(snake(name), compile_lift(field, blobs)) for name, field in fields])
-        case TupleType(elements=elements):
+        case wit.TupleType(elements=elements):
             return _tuple([compile_lift(element, blobs) for element in elements])
-        case VariantType(cases=cases):
+        case wit.VariantType(cases=cases):
             return _variant(
                 {
                     name: compile_lift(payload, blobs) if payload is not None else None
                     for name, payload in cases
                 }
             )
-        case EnumType():
+        case wit.EnumType():
             return _lift_case
-        case FlagsType():
+        case wit.FlagsType():
             return _lift_flags
-        case OptionType(payload=payload):
-            return _option(compile_lift(payload, blobs), nested=isinstance(payload, OptionType))
-        case ResultType(ok=ok, err=err):
+        case wit.OptionType(payload=payload):
+            return _option(compile_lift(payload, blobs), nested=isinstance(payload, wit.OptionType))
+        case wit.ResultType(ok=ok, err=err):
             return _result(*(None if side is None else compile_lift(side, blobs) for side in (ok, err)))
 
 

@@ -6,19 +6,9 @@ About the bytes of its JSON text: text and names count their UTF-8 bytes, number
 from collections.abc import Callable
 from typing import NamedTuple
 
+from prx.plugins.abi import wit
 from prx.plugins.abi.ffi import ENTRY, NAME, VAL, string_at
-from prx.plugins.abi.wit import (
-    EnumType,
-    FlagsType,
-    ListType,
-    OptionType,
-    Prim,
-    RecordType,
-    ResultType,
-    TupleType,
-    VariantType,
-    WitType,
-)
+from prx.plugins.abi.wit import Prim, WitType
 
 Measure = Callable[[int, int, int], int]
 
@@ -47,25 +37,25 @@ def compile_measure(wit_type: WitType) -> Measure:
 
 def _size(wit_type: WitType) -> _Size:
     match wit_type:
-        case Prim.STRING | EnumType():
+        case Prim.STRING | wit.EnumType():
             return _Size(0, _length)
         case Prim():
             return _Size(_WIDTHS[wit_type], None)
-        case FlagsType():
+        case wit.FlagsType():
             return _Size(0, _names)
-        case ListType(element=element):
+        case wit.ListType(element=element):
             return _Size(0, _list(_size(element)))
-        case RecordType(fields=fields):
+        case wit.RecordType(fields=fields):
             names = sum(len(name) for name, _ in fields)
             return _parts(names, [_size(field) for _, field in fields], named=True)
-        case TupleType(elements=elements):
+        case wit.TupleType(elements=elements):
             return _parts(0, [_size(element) for element in elements], named=False)
-        case OptionType(payload=payload):
+        case wit.OptionType(payload=payload):
             size = _size(payload)
             return _Size(1 + size.fixed, _behind(size.rest, word=0))
-        case ResultType(ok=ok, err=err):
+        case wit.ResultType(ok=ok, err=err):
             return _result(_payload(ok), _payload(err))
-        case VariantType(cases=cases):
+        case wit.VariantType(cases=cases):
             return _variant({name.encode(): _payload(payload) for name, payload in cases})
 
 

@@ -10,7 +10,8 @@ from prx.core.errors import PrxError
 from prx.plugins.abi import ffi
 from prx.plugins.abi.ffi import VAL, string_at
 from prx.plugins.abi.lift import compile_lift
-from prx.plugins.abi.lower import Owned, compile_lower
+from prx.plugins.abi.lower import compile_lower
+from prx.plugins.abi.memory import Owned
 from prx.plugins.abi.wit import FuncType, Prim, ResultType
 from prx.plugins.calls import Call, GuestError, current
 from prx.runtime.logging import get_logger

@@ -7,8 +7,8 @@ from typing import Any
 from prx.core.tool import ToolFailure, ToolSpec
 from prx.plugins.abi.ffi import Words
 from prx.plugins.abi.lift import Lift
-from prx.plugins.abi.lower import Memory
 from prx.plugins.abi.measure import Measure
+from prx.plugins.abi.memory import Memory
 from prx.plugins.inspect import Function
 
 

@@ -8,8 +8,10 @@ from prx.core.tool import ToolFailure, ToolSpec
 from prx.plugins.abi.ffi import Words
 from prx.plugins.abi.jsonschema import parameters_schema
 from prx.plugins.abi.lift import compile_lift
-from prx.plugins.abi.lower import LowerError, Memory, compile_lower
+from prx.plugins.abi.lower import compile_lower
 from prx.plugins.abi.measure import compile_measure
+from prx.plugins.abi.memory import Memory
+from prx.plugins.abi.scalars import LowerError
 from prx.plugins.abi.wit import FuncType, ResultType, snake
 from prx.plugins.inspect import Function, Inspection
 from prx.plugins.probe import EXPORT as PROBE_EXPORT

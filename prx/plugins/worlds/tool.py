@@ -7,8 +7,9 @@ from typing import Any
 from prx.core.tool import ToolFailure, ToolSpec
 from prx.plugins.abi.ffi import Words
 from prx.plugins.abi.lift import compile_lift
-from prx.plugins.abi.lower import Memory, compile_lower
+from prx.plugins.abi.lower import compile_lower
 from prx.plugins.abi.measure import compile_measure
+from prx.plugins.abi.memory import Memory
 from prx.plugins.abi.wit import FuncType, OptionType, Prim, RecordType
 from prx.plugins.inspect import Function
 from prx.plugins.worlds.binding import Binding

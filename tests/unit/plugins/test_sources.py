@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prx.plugins.component_binary import PREAMBLE
 from prx.plugins.errors import LoadError
-from prx.plugins.probe import PREAMBLE
 from prx.plugins.sources import (
     MAX_WASM_BYTES,
     Names,
