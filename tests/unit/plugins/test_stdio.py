@@ -99,10 +99,10 @@ def test_a_flood_keeps_no_other_guest_waiting(reader: StdioReader) -> None:
 
     def flood() -> None:
         while not over.is_set():
-            flooding.write(b"again and again\n" * 4096)
+            flooding.write(b"\n" * 65536)  # quicker to write than to read in lines
 
     def speak() -> None:
-        for _ in range(8):  # more than a pipe holds: this only ends when somebody reads
+        for _ in range(40):  # more than a pipe holds: this only ends when somebody reads
             quiet.write(b"y" * 1023 + b"\n" + b"z" * 64 * 1023 + b"\n")
 
     threads = [threading.Thread(target=flood), threading.Thread(target=speak)]
