@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from prx.api.scopes import Role, check_scopes
-from prx.api.tokens_file import Signature, Token, TokensFile, TokensFileError
+from prx.api.tokens_file import Signature, Token, TokensFile
 from prx.core.errors import BadRequestError, NotFoundError, PrxError
 from prx.core.ids import new_id, now_utc
 from prx.runtime.logging import get_logger
@@ -93,7 +93,7 @@ class TokenStore:
         """Return every stored token, expired ones too, oldest first.
 
         Raises:
-            TokensFileError: the file cannot be read.
+            PrxError: the file cannot be read.
         """
         return self._file.read()
 
@@ -148,7 +148,7 @@ class TokenStore:
             self._signature = signature
             self._tokens = {token.digest[:_INDEX_BYTES]: token for token in self._file.read()}
             self._complaint = None
-        except (OSError, TokensFileError) as error:
+        except (OSError, PrxError) as error:
             self._tokens = {}
             self._complain(str(error))
 

@@ -1,8 +1,6 @@
 """`tokens.json` in the data directory: read whole, replaced whole, written by one process at a time."""
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +11,9 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, ValidationError
 
 from prx.api.scopes import Role, granted
-from prx.core.errors import PrxError, UnavailableError
+from prx.core.errors import PrxError
 from prx.core.ids import iso_utc
+from prx.runtime.private_file import PrivateFile
 
 _LOCK_WAIT_SECS: Final = 5.0
 _LOCK_POLL_SECS: Final = 0.02
@@ -59,10 +58,6 @@ class _Document:
 _DOCUMENT: Final = TypeAdapter(_Document)
 
 
-class TokensFileError(PrxError):
-    """The tokens file cannot be read or written."""
-
-
 class TokensFile:
     """Reading takes no lock, since the file is only ever replaced; `editing` locks out other writers."""
 
@@ -70,6 +65,7 @@ class TokensFile:
         """Stand for the file at `path`, which need not exist yet."""
         self.path = path
         self._name = str(path)
+        self._file = PrivateFile(path, max_bytes=_MAX_FILE_BYTES, lock_wait_secs=_LOCK_WAIT_SECS)
 
     def signature(self) -> Signature | None:
         """Return what changes whenever the file does; None while there is none.
@@ -87,23 +83,20 @@ class TokensFile:
         """Return the tokens; a file that does not exist has none.
 
         Raises:
-            TokensFileError: it cannot be read, or is not what PRX writes.
+            PrxError: it cannot be read, or is not what PRX writes.
         """
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(_MAX_FILE_BYTES + 1)
-        except FileNotFoundError:
+        content = self._file.read()
+        if content is None:
             return []
-        except OSError as error:
-            raise TokensFileError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if len(content) > _MAX_FILE_BYTES:
-            raise self._damaged(f"it is larger than {_MAX_FILE_BYTES} bytes")
         try:
             return _DOCUMENT.validate_json(content).tokens
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
-            raise self._damaged(f"{where}: {first['msg']}") from error
+            raise PrxError(
+                f"{self.path}: not a tokens file: {where}: {first['msg']}. Restore it from a backup, or delete it, "
+                "which revokes every token, and make new ones with `prx auth token`"
+            ) from error
 
     @contextmanager
     def editing(self) -> Iterator[list[Token]]:
@@ -112,65 +105,12 @@ class TokensFile:
         Blocks up to 5 s while another process writes.
 
         Raises:
-            TokensFileError: the file cannot be read or written.
+            PrxError: the file cannot be read or written.
             UnavailableError: another process kept the lock.
         """
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            self._acquire(lock)
+        with self._file.locked():
             tokens = self.read()
             before = list(tokens)
             yield tokens
             if tokens != before:
-                self._replace(tokens)
-        finally:
-            os.close(lock)
-
-    def _acquire(self, lock: int) -> None:
-        deadline = time.monotonic() + _LOCK_WAIT_SECS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise UnavailableError(
-                        f"{self.path} stayed locked by another process for {_LOCK_WAIT_SECS:.0f} s; try again"
-                    ) from None
-                time.sleep(_LOCK_POLL_SECS)
-            except OSError as error:
-                raise self._unwritable(error) from error
-            else:
-                return
-
-    def _replace(self, tokens: list[Token]) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        content = _DOCUMENT.dump_json(_Document(tokens=tokens), indent=2)
-        if len(content) > _MAX_FILE_BYTES:
-            raise TokensFileError(f"{self.path} is full; revoke tokens that nobody uses")
-        try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _damaged(self, why: str) -> TokensFileError:
-        return TokensFileError(
-            f"{self.path}: not a tokens file: {why}. Restore it from a backup, or delete it, "
-            "which revokes every token, and make new ones with `prx auth token`"
-        )
-
-    def _unwritable(self, error: OSError) -> TokensFileError:
-        return TokensFileError(f"{self.path}: cannot be written: {error.strerror}")
+                self._file.replace(_DOCUMENT.dump_json(_Document(tokens=tokens), indent=2))
