@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+import idna
+
 from prx.runtime.egress.errors import EgressRefusedError
 
 Address = IPv4Address | IPv6Address
@@ -138,8 +140,6 @@ def parse_host(text: str) -> Host:
 def _ascii(text: str) -> str:
     if text.isascii():
         return text.lower()
-    import idna  # noqa: PLC0415  # its tables are large, and few hosts need them
-
     try:
         return idna.encode(text, uts46=True, transitional=False).decode()
     except idna.IDNAError as error:
