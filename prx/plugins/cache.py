@@ -12,6 +12,7 @@ import os
 import platform
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from prx.plugins.abi.ffi import PINNED_VERSION
@@ -22,6 +23,7 @@ log = get_logger("plugins::cache")
 
 _FORMAT = 1
 _KEY_BYTES = 32
+_NEW = "new-"
 _CHUNK = 1024 * 1024
 _MAX_FILES = 2048
 _MAX_BYTES = 8 * 1024**3
@@ -43,16 +45,18 @@ class Cache:
     """The directory of compiled code. All of this blocks: call it from a thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Use `directory`, made with mode 0700 if missing, and its key file."""
+        """Use `directory`, made if missing, and its key file; nobody else may: it gets mode 0700."""
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        self._remove_leftovers()
         self._key = self._load_key()
 
     def lookup(self, key: str) -> Path | None:
         """Return the file of `key` if it is here and unchanged since this daemon stored it."""
         path, signature = self._paths(key)
         try:
-            expected = signature.read_text()
+            expected = signature.read_bytes()
             found = self._sign(key, path)
         except FileNotFoundError:
             return None
@@ -64,12 +68,13 @@ class Cache:
         if not hmac.compare_digest(expected, found):
             log.warning("compiled code was changed on disk; compiling again", path=str(path))
             return None
-        os.utime(path)
+        with suppress(OSError):  # it only keeps what is in use from being pruned
+            os.utime(path)
         return path
 
     def new_file(self) -> Path:
         """Return a name in the cache's directory for the compiler to write to."""
-        return self._directory / f"new-{secrets.token_hex(8)}"
+        return self._directory / f"{_NEW}{secrets.token_hex(8)}"
 
     def store(self, key: str, compiled: Path) -> Path:
         """Sign `compiled`, a file from `new_file`, move it into place and return where it is now.
@@ -79,11 +84,10 @@ class Cache:
         """
         path, signature = self._paths(key)
         text = self._sign(key, compiled)
+        compiled.chmod(0o600)
         # Replaced, never overwritten: another instance may have the old file mapped.
         compiled.replace(path)
-        temporary = self.new_file()
-        temporary.write_text(text)
-        temporary.replace(signature)
+        self._write(signature, text)
         self._prune()
         return path
 
@@ -95,12 +99,19 @@ class Cache:
     def _paths(self, key: str) -> tuple[Path, Path]:
         return self._directory / f"{key}.cwasm", self._directory / f"{key}.sig"
 
-    def _sign(self, key: str, path: Path) -> str:
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = self.new_file()
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
+    def _sign(self, key: str, path: Path) -> bytes:
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
-        return hmac.new(self._key, f"{key}:{digest.hexdigest()}".encode(), hashlib.sha256).hexdigest()
+        signed = hmac.new(self._key, f"{key}:{digest.hexdigest()}".encode(), hashlib.sha256)
+        return signed.hexdigest().encode()
 
     def _load_key(self) -> bytes:
         path = self._directory / "key"
@@ -111,11 +122,13 @@ class Cache:
         if len(key) == _KEY_BYTES:
             return key
         key = secrets.token_bytes(_KEY_BYTES)
-        temporary = self.new_file()
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(key)
-        temporary.replace(path)
+        self._write(path, key)
         return key
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a daemon that was killed while it compiled left behind."""
+        for path in self._directory.glob(f"{_NEW}*"):
+            path.unlink(missing_ok=True)
 
     def _prune(self) -> None:
         """Keep the cache within its bounds: the code that was used longest ago goes first."""

@@ -53,7 +53,8 @@ class Compiler:
 
     async def _run_worker(self, source: Path, target: Path, *, fuel: bool) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "prx.plugins.compile_worker", source, target, "fuel" if fuel else "nofuel",
+            # -P: a file in the working directory must not take the place of a module.
+            sys.executable, "-P", "-m", "prx.plugins.compile_worker", source, target, "fuel" if fuel else "nofuel",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

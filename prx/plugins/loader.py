@@ -111,18 +111,8 @@ class Loader:
         if settings.missing and not self._lenient:
             raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
         fuel = settings.limits.max_fuel is not None
-        compiled = await self._compiler.cached(contents.digest, fuel=fuel)
-        if compiled is None:
-            progress.compiles()
-            compiled = await self._compiler.compile(component, contents.digest, fuel=fuel)
+        code, resolved, inspection = await self._compiled(component, contents.digest, progress, fuel=fuel)
         del component  # megabytes that nothing needs any more
-        try:
-            code, resolved, inspection = await asyncio.to_thread(self._open, compiled, fuel)
-        except WasmtimeError as error:
-            await self._compiler.drop(contents.digest, fuel=fuel)
-            raise LoadError(
-                f"its compiled code was refused: {error}; reload the plugin to compile it again"
-            ) from error
         generation = Generation(self._owner(contents, settings), code, self._ticker, self._completions)
         self._live.add(generation)
         try:
@@ -138,6 +128,27 @@ class Loader:
             inspection=inspection,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
         )
+
+    async def _compiled(
+        self, component: bytes, digest: str, progress: Progress, *, fuel: bool
+    ) -> tuple[Code, Resolved, Inspection]:
+        compiled = await self._compiler.cached(digest, fuel=fuel)
+        if compiled is not None:
+            try:
+                return await asyncio.to_thread(self._open, compiled, fuel)
+            except WasmtimeError as error:  # made for another processor, say
+                log.warning(
+                    "compiled code was refused; compiling again", path=str(compiled), reason=str(error)
+                )
+        progress.compiles()
+        compiled = await self._compiler.compile(component, digest, fuel=fuel)
+        try:
+            return await asyncio.to_thread(self._open, compiled, fuel)
+        except WasmtimeError as error:
+            await self._compiler.drop(digest, fuel=fuel)
+            raise LoadError(
+                f"its compiled code was refused: {error}; reload the plugin to try again"
+            ) from error
 
     def _owner(self, contents: Contents, settings: Settings) -> Owner:
         sealed = seal(contents.name, settings.config, self._secrets, settings.readable_env)

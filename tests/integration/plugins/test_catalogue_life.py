@@ -1,8 +1,6 @@
 """The catalogue as a unit: it ends within seconds whatever runs, leaves nothing behind, and may run again."""
 
 import asyncio
-import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,26 +9,14 @@ from prx.core.errors import ConflictError, NotFoundError, UnavailableError
 from prx.core.tool import ToolResult
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost, replace
+from tests.support.processes import children, names_in, threads_named
 from tests.support.waiting import eventually
 
 HOUR_MS = 3_600_000
 
 
 def own_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("prx-")]
-
-
-def children() -> list[int]:
-    """The processes that this one started and that are not reaped yet."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = stat.read_text().rpartition(")")[2].split()[1]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(parent) == os.getpid():
-            found.append(int(stat.parent.name))
-    return found
+    return threads_named("prx-")
 
 
 @pytest.mark.parametrize("name", ["loop", "sleeper", "log-flood", "stdout-flood"])

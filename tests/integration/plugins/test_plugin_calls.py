@@ -13,6 +13,7 @@ from prx.core.tool import Receipt, ToolResult
 from prx.plugins.memory_maps import linear_memories
 from tests.components.corpus import component
 from tests.support.plugin_host import CALLER, PluginHost
+from tests.support.processes import open_descriptors, threads_named
 from tests.support.waiting import eventually
 
 MANIFEST = '[plugin]\nname = "{}"\nversion = "1.0.0"\n'
@@ -208,10 +209,6 @@ async def test_the_figure_for_memory_is_the_kernels(host: PluginHost) -> None:
         assert list(new.values()) == [plugin.memory_usage_bytes()] == [101 * PAGE]
 
 
-def _entries(of: str) -> int:
-    return len(list(Path("/proc/self", of).iterdir()))
-
-
 def _mappings() -> int:
     return len(Path("/proc/self/maps").read_text().splitlines())
 
@@ -235,10 +232,10 @@ async def test_failing_calls_leave_nothing_behind(name: str, calls: int, host: P
         await fail(20)
         await asyncio.gather(*(fail(5) for _ in range(4)))
         gc.collect()
-        threads, descriptors, mappings = threading.active_count(), _entries("fd"), _mappings()
+        threads, descriptors, mappings = threading.active_count(), open_descriptors(), _mappings()
         await fail(calls)
         gc.collect()
-        await eventually(lambda: threading.active_count() <= threads and _entries("fd") <= descriptors)
+        await eventually(lambda: threading.active_count() <= threads and open_descriptors() <= descriptors)
         # The allocator keeps some arenas of its own; each leaked instance would be at least two mappings.
         assert _mappings() < mappings + calls // 4
         assert loaded.generation.totals().failures == 40 + calls

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prx.plugins.host.stdio import Pipe, StdioReader
+from tests.support.processes import open_descriptors
 from tests.support.waiting import eventually
 
 MAX_LINE = 8 * 1024
@@ -42,10 +43,6 @@ class Guest:
         self.pipe.finish()
         self.pipe.close()
         return self.lines
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_lines_arrive_while_the_guest_still_runs(reader: StdioReader) -> None:
@@ -120,29 +117,29 @@ def test_a_flood_keeps_no_other_guest_waiting(reader: StdioReader) -> None:
 
 def test_pipes_leave_no_descriptor_behind(reader: StdioReader) -> None:
     Guest(reader).end()
-    before = descriptors()
+    before = open_descriptors()
     for _ in range(50):
         guest = Guest(reader)
         guest.write(b"line\n")
         guest.end()
-    assert descriptors() == before
+    assert open_descriptors() == before
 
 
 def test_a_pipe_that_no_guest_opened_is_closed_whole(reader: StdioReader) -> None:
     Pipe(reader, print).close()
-    before = descriptors()
+    before = open_descriptors()
     Pipe(reader, print).close()
-    assert descriptors() == before
+    assert open_descriptors() == before
 
 
 def test_a_closed_reader_has_no_thread_and_late_pipes_can_still_close() -> None:
-    before = descriptors()
+    before = open_descriptors()
     reader = StdioReader()
     guest = Guest(reader)
     guest.write(b"late\n")
     reader.close()
     assert guest.end() == [b"late"]
-    assert descriptors() == before
+    assert open_descriptors() == before
     assert reader._thread is not None
     assert not reader._thread.is_alive()
 

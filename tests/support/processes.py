@@ -1,0 +1,33 @@
+"""What this process has running."""
+
+import os
+import threading
+from pathlib import Path
+
+
+def children() -> list[int]:
+    """Return the processes that this one started and that are not reaped yet."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):  # gone since it was listed
+            continue
+        if int(parent) == os.getpid():
+            found.append(int(stat.parent.name))
+    return found
+
+
+def threads_named(prefix: str) -> list[str]:
+    """Return the names of the running threads that begin with `prefix`."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)]
+
+
+def open_descriptors() -> int:
+    """Return how many file descriptors are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def names_in(directory: Path) -> list[str]:
+    """Return the names of what lies in `directory`, in order."""
+    return sorted(path.name for path in directory.iterdir())
