@@ -68,9 +68,7 @@ async def test_it_ends_while_a_plugin_compiles_and_leaves_no_process_and_no_half
         assert host.at_start == {"every-type": "loading"}
         await eventually(lambda: children() != before or host.plugin("every-type").status == "loaded")
     assert children() == before
-    assert [
-        path.name for path in (tmp_path / "fresh" / "cache").iterdir() if path.name.startswith("new-")
-    ] == []
+    assert not [name for name in names_in(tmp_path / "fresh" / "cache") if name.startswith("new-")]
 
 
 async def test_when_it_has_ended_no_tool_and_no_thread_is_left(host: PluginHost) -> None:

@@ -256,9 +256,7 @@ async def test_a_busy_plugin_refuses_what_is_too_much_and_frees_callers_at_the_e
     assert first.error is not None
     assert first.error.code == "timeout"
     assert all(isinstance(end, UnavailableError) for end in ended[1:])
-    await eventually(
-        lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("prx-")]
-    )
+    await eventually(lambda: threads_named("prx-") == [])
 
 
 async def test_a_caller_that_leaves_costs_the_next_one_nothing(host: PluginHost) -> None:
