@@ -9,6 +9,7 @@ from wasmtime import component as wasm
 
 from prx.plugins.abi import wit
 from prx.plugins.abi.wit import Prim, WitType
+from prx.plugins.errors import LoadError
 
 _PRIMITIVES: dict[type, Prim] = {
     wasm.Bool: Prim.BOOL,
@@ -25,6 +26,9 @@ _PRIMITIVES: dict[type, Prim] = {
     wasm.Char: Prim.CHAR,
     wasm.String: Prim.STRING,
 }
+
+
+_MAX_PARTS = 20_000
 
 
 class UnsupportedTypeError(Exception):
@@ -61,64 +65,78 @@ class Inspection:
 
 
 def inspect(component: wasm.Component, engine: Engine) -> Inspection:
-    """Read the imports and exports of `component`."""
+    """Read the imports and exports of `component`.
+
+    Raises:
+        LoadError: its types are larger than any caller could use.
+    """
+    reader = _Reader(engine)
     with component.type as outside:
         imports = outside.imports(engine)
         exports = outside.exports(engine)
         return Inspection(
-            imports=tuple(_functions(imports, engine)),
+            imports=tuple(reader.functions(imports)),
             imported_interfaces=tuple(imports),
-            exports=tuple(_functions(exports, engine)),
+            exports=tuple(reader.functions(exports)),
         )
 
 
-def _functions(externs: dict[str, Any], engine: Engine) -> Iterator[Function]:
-    for name, extern in externs.items():
-        item = extern.ty
-        if isinstance(item, wasm.FuncType):
-            yield _function(None, name, item)
-        elif isinstance(item, wasm.ComponentInstanceType):
-            for inner, inner_extern in item.exports(engine).items():
-                inner_item = inner_extern.ty
-                if isinstance(inner_item, wasm.FuncType):
-                    yield _function(name, inner, inner_item)
+class _Reader:
+    """Reads types, up to a number of parts: a type can name itself twice in the next, and that one in the next."""
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._parts = 0
 
-def _function(interface: str | None, name: str, item: wasm.FuncType) -> Function:
-    try:
-        params = tuple((param, _wit_type(ty)) for param, ty in item.params)
-        result = _wit_type(item.result) if item.result is not None else None
-    except UnsupportedTypeError as error:
-        return Function(interface, name, None, skipped=str(error))
-    return Function(interface, name, wit.FuncType(params, result))
+    def functions(self, externs: dict[str, Any]) -> Iterator[Function]:
+        for name, extern in externs.items():
+            item = extern.ty
+            if isinstance(item, wasm.FuncType):
+                yield self._function(None, name, item)
+            elif isinstance(item, wasm.ComponentInstanceType):
+                for inner, inner_extern in item.exports(self._engine).items():
+                    inner_item = inner_extern.ty
+                    if isinstance(inner_item, wasm.FuncType):
+                        yield self._function(name, inner, inner_item)
 
+    def _function(self, interface: str | None, name: str, item: wasm.FuncType) -> Function:
+        try:
+            params = tuple((param, self._type(ty)) for param, ty in item.params)
+            result = self._type(item.result) if item.result is not None else None
+        except UnsupportedTypeError as error:
+            return Function(interface, name, None, skipped=str(error))
+        return Function(interface, name, wit.FuncType(params, result))
 
-def _wit_type(ty: Any) -> WitType:
-    if (prim := _PRIMITIVES.get(type(ty))) is not None:
-        return prim
-    match ty:
-        case wasm.ListType():
-            return wit.ListType(_wit_type(ty.element))
-        case wasm.RecordType():
-            return wit.RecordType(tuple((name, _wit_type(field)) for name, field in ty.fields))
-        case wasm.TupleType():
-            return wit.TupleType(tuple(_wit_type(element) for element in ty.elements))
-        case wasm.VariantType():
-            return wit.VariantType(tuple((name, _payload(case)) for name, case in ty.cases))
-        case wasm.EnumType():
-            return wit.EnumType(tuple(str(ty.name(index)) for index in range(ty.names_count)))
-        case wasm.FlagsType():
-            return wit.FlagsType(tuple(ty.names))
-        case wasm.OptionType():
-            return wit.OptionType(_wit_type(ty.payload))
-        case wasm.ResultType():
-            return wit.ResultType(_payload(ty.ok), _payload(ty.err))
-        case _:
-            raise UnsupportedTypeError(f"it takes or returns a {_kind(ty)}, which has no JSON form")
+    def _type(self, ty: Any) -> WitType:
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise LoadError(
+                f"the types of its functions have more than {_MAX_PARTS} parts: no caller could use them; simplify them"
+            )
+        if (prim := _PRIMITIVES.get(type(ty))) is not None:
+            return prim
+        match ty:
+            case wasm.ListType():
+                return wit.ListType(self._type(ty.element))
+            case wasm.RecordType():
+                return wit.RecordType(tuple((name, self._type(field)) for name, field in ty.fields))
+            case wasm.TupleType():
+                return wit.TupleType(tuple(self._type(element) for element in ty.elements))
+            case wasm.VariantType():
+                return wit.VariantType(tuple((name, self._payload(case)) for name, case in ty.cases))
+            case wasm.EnumType():
+                return wit.EnumType(tuple(str(ty.name(index)) for index in range(ty.names_count)))
+            case wasm.FlagsType():
+                return wit.FlagsType(tuple(ty.names))
+            case wasm.OptionType():
+                return wit.OptionType(self._type(ty.payload))
+            case wasm.ResultType():
+                return wit.ResultType(self._payload(ty.ok), self._payload(ty.err))
+            case _:
+                raise UnsupportedTypeError(f"it takes or returns a {_kind(ty)}, which has no JSON form")
 
-
-def _payload(ty: Any) -> WitType | None:
-    return None if ty is None else _wit_type(ty)
+    def _payload(self, ty: Any) -> WitType | None:
+        return None if ty is None else self._type(ty)
 
 
 def _kind(ty: Any) -> str:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +40,7 @@ from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::loader")
 
-_MAX_TOOL_NAME = 64
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _END_ROUNDS = 3
 _END_SECS = 1.0
 
@@ -214,9 +216,15 @@ class Loader:
         except GuestError as error:
             raise LoadError(f"it does not start: {error.code}: {error.message}") from error
         described = contents.manifest.tool_descriptions() if contents.manifest is not None else {}
-        return plain.bind_plain(
-            resolved.plain, prefix=settings.tool_prefix, source=source, descriptions=described
+        bindings = await asyncio.to_thread(
+            plain.bind_plain,
+            resolved.plain,
+            prefix=settings.tool_prefix,
+            source=source,
+            descriptions=described,
         )
+        _check_names([binding.spec.name for binding in bindings])
+        return bindings
 
 
 async def _tool_binding(generation: Generation, exports: ToolExports, prefix: str, source: str) -> Binding:
@@ -230,17 +238,22 @@ async def _tool_binding(generation: Generation, exports: ToolExports, prefix: st
     )
     spec = await generation.ask(about)
     name = prefix + spec["name"]
-    if (
-        not name.replace("_", "").replace("-", "").isalnum()
-        or not name.isascii()
-        or len(name) > _MAX_TOOL_NAME
-    ):
-        raise LoadError(
-            f'get-spec names the tool "{name[:80]}": a tool name has up to {_MAX_TOOL_NAME} letters, digits, '
-            '"_" and "-"'
-        )
+    _check_names([name])
     schema = _schema(spec["parameters_schema"])
     return tool.bind_tool(exports.execute, ToolSpec(name, spec["description"], schema, source))
+
+
+def _check_names(names: list[str]) -> None:
+    for name, times in Counter(names).items():
+        if not _TOOL_NAME.fullmatch(name):
+            raise LoadError(
+                f'one of its tools would be named "{name[:80]}": a name has up to 64 letters, digits, "_" and "-"; '
+                "change it in the component or with tool_prefix"
+            )
+        if times > 1:
+            raise LoadError(
+                f'{times} of its functions would be the tool "{name}": rename them in the component'
+            )
 
 
 def _schema(text: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Plain components: every exported function is a tool, typed by its WIT signature."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,18 +47,32 @@ def bind_plain(
 
 
 def _tool_names(functions: list[Function]) -> dict[Function, str]:
-    short = [snake(function.name) for function in functions]
-    return {
-        function: name if short.count(name) == 1 else f"{_interface(function)}{name}"
-        for function, name in zip(functions, short, strict=True)
-    }
+    """Name each tool by its function, and where several have one name by their interfaces, versions at last."""
+    names = [_name(function) for function in functions]
+    for qualified in (_by_interface, _by_path):
+        taken = Counter(names)
+        names = [
+            name if taken[name] == 1 else qualified(function)
+            for function, name in zip(functions, names, strict=True)
+        ]
+    return dict(zip(functions, names, strict=True))
 
 
-def _interface(function: Function) -> str:
-    """`my:pkg/text-tools@1.0.0` is `text_tools_` before a name that two interfaces share."""
-    if function.interface is None:
-        return ""
-    return snake(function.interface.rpartition("/")[2].partition("@")[0]) + "_"
+def _name(function: Function) -> str:
+    # A function that belongs to a resource without taking one is `[static]resource.function`.
+    return snake(function.name.removeprefix("[static]").replace(".", "-"))
+
+
+def _by_interface(function: Function) -> str:
+    """`my:pkg/text-tools@1.0.0#slugify` is `text_tools_slugify`."""
+    interface = (function.interface or "").rpartition("/")[2].partition("@")[0]
+    return f"{snake(interface)}_{_name(function)}" if interface else _name(function)
+
+
+def _by_path(function: Function) -> str:
+    """`my:pkg/text-tools@1.0.0#slugify` is `my_pkg_text_tools_1_0_0_slugify`."""
+    path = re.sub("[^0-9A-Za-z]+", "-", function.interface or "")
+    return f"{snake(path)}_{_name(function)}" if path else _name(function)
 
 
 def _bind(function: Function, signature: FuncType, name: str, source: str, description: str) -> Binding:
@@ -94,5 +110,7 @@ def _result_outcome(value: Any) -> tuple[Any, ToolFailure | None]:
     if "ok" in value:
         return value["ok"], None
     error = value["err"]
+    if error is None:
+        return None, ToolFailure("tool_error", "the function failed and gave no reason")
     message = error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
     return None, ToolFailure("tool_error", message)

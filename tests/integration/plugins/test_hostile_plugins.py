@@ -16,7 +16,7 @@ _REFUSED = {
     "loop-at-start": "it does not start: timeout: the call ran longer than its limit",
     "memory-at-start": "it does not start: out_of_memory: the guest needs more than its 16 MiB",
     "tool-bad-json": "get-spec gives a parameters-schema that is not JSON: ",
-    "tool-bad-name": 'get-spec names the tool "two / words": a tool name has up to 64 letters, digits',
+    "tool-bad-name": 'one of its tools would be named "two / words": a name has up to 64 letters, digits',
     "tool-bad-schema": 'tool "specimen": its parameters are not a JSON Schema: "objekt" is not valid',
     "tool-spec-loops": "it does not start: timeout: the call ran longer than its limit",
     "tool-spec-traps": "it does not start: trap: the guest trapped: wasm `unreachable` instruction executed",
