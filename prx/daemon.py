@@ -25,6 +25,7 @@ from prx.core.errors import ConfigError, PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
+from prx.runtime.code_pages import give_back_code
 from prx.runtime.endings import end
 from prx.runtime.listener import listen
 from prx.runtime.logging import LogOutput, get_logger, set_level
@@ -183,6 +184,7 @@ class Daemon:
         loaded = sum(plugin.status == "loaded" for plugin in catalogue.list())
         _log.info("ready", url=url, plugins=loaded, token_command=_token_command(self._options))
         self._systemd.ready(f"serving {loaded} plugins" + (f" at {url}" if url else ""))
+        await asyncio.to_thread(give_back_code)
 
     async def _first_scan(self, catalogue: Catalogue) -> None:
         """Wait for the plugins; a catalogue that fails or is slow is a problem to show, never an end of the boot."""
