@@ -78,11 +78,14 @@ class KeyValue:
         Raises:
             BadRequestError: there are more than a guest can take at once.
         """
+        start = prefix.encode()
 
         def job(db: sqlite3.Connection) -> list[str]:
+            # As bytes: SQLite's text functions stop at a NUL, which a key may hold.
             rows = db.execute(
-                "SELECT key FROM plugin_kv WHERE plugin = ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
-                (call.plugin, len(prefix), prefix, _MAX_LISTED_KEYS + 1),
+                "SELECT key FROM plugin_kv WHERE plugin = ? AND substr(CAST(key AS BLOB), 1, ?) = ? "
+                "ORDER BY key LIMIT ?",
+                (call.plugin, len(start), start, _MAX_LISTED_KEYS + 1),
             ).fetchall()
             if len(rows) > _MAX_LISTED_KEYS:
                 raise BadRequestError(f"more than {_MAX_LISTED_KEYS} keys: list them by longer prefixes")
