@@ -42,9 +42,8 @@ class Generation:
 
     async def call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Run one call on the lane; see `Tool.call`."""
-        submitted = time.monotonic()
-        result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
-        return result
+        self._instances.expect_calls()
+        return await self._call(binding, arguments, context)
 
     async def ask(self, binding: Binding) -> Any:
         """Run a function that takes nothing and return its lifted value, on the plugin's own limits.
@@ -52,7 +51,7 @@ class Generation:
         Raises:
             GuestError: it trapped or reached a limit.
         """
-        result = await self.call(binding, {}, CallContext())
+        result = await self._call(binding, {}, CallContext())
         if result.error is not None:
             raise GuestError(result.error.code, result.error.message)
         return result.output
@@ -83,6 +82,11 @@ class Generation:
         ended = await self._lane.aclose(timeout_secs)
         await asyncio.to_thread(self._instances.close)
         return ended
+
+    async def _call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        submitted = time.monotonic()
+        result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
+        return result
 
     def _make(self, call: Call) -> Instance:
         return Instance(self._code, call)

@@ -43,13 +43,16 @@ class Instances:
         Raises:
             GuestError: a new one had to be made and failed to start.
         """
-        self._wanted = True
         try:
             instance = self._free.pop()
         except IndexError:
             instance = self._make(call)
         self._taken.add(instance)
         return instance
+
+    def expect_calls(self) -> None:
+        """Keep a stock from now on, until the plugin sleeps: somebody calls it."""
+        self._wanted = True
 
     def give_back(self, instance: Instance) -> None:
         """Keep a healthy warm instance for the next call; close any other."""
