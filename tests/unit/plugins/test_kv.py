@@ -1,6 +1,7 @@
 """`prx:host/kv`: durable, each plugin's own, within its quota."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -141,8 +142,14 @@ async def test_more_keys_than_a_guest_takes_at_once_are_an_error(
 
 
 async def test_a_call_does_not_wait_for_the_store_beyond_its_time(tmp_path: Path) -> None:
-    store, free = await Store.open(tmp_path / "store.db"), threading.Event()
-    busy = asyncio.ensure_future(store.run(lambda _db: free.wait(30)))
+    store, begun, free = await Store.open(tmp_path / "store.db"), threading.Event(), threading.Event()
+
+    def block(_db: sqlite3.Connection) -> bool:
+        begun.set()
+        return free.wait(30)
+
+    busy = asyncio.ensure_future(store.run(block))
+    await asyncio.to_thread(begun.wait, 30)
     with pytest.raises(UnavailableError, match=r"did not answer within .* s"):
         await asyncio.to_thread(KeyValue(store).get, call_of(max_execution_secs=0.05), "key")
     free.set()
