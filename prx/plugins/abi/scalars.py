@@ -63,7 +63,7 @@ def _float(kind: int, code: str) -> Lower:
             raise LowerError(f"expected a number, got {shown(value)}")
         try:
             return (kind, int.from_bytes(struct.pack(code, number), "little"), 0, 0)
-        except OverflowError:
+        except (OverflowError, struct.error):  # the second for an integer that no float holds
             raise LowerError(f"{shown(value)} does not fit the type") from None
 
     return lower
