@@ -9,8 +9,10 @@ import jsonschema_rs
 
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec
+from prx.runtime.schemas import expanded_size
 
 _MAX_REPORTED_ERRORS = 20
+_MAX_SUBSCHEMAS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,11 @@ class ToolRouter:
         offer = self._offers.get(name)
         if offer is None:
             self._raise_missing(name)
-        if not offer.validator.is_valid(arguments):
-            raise _argument_errors(name, offer.validator, arguments)
+        try:
+            if not offer.validator.is_valid(arguments):
+                raise _argument_errors(name, offer.validator, arguments)
+        except ValueError as error:  # nested too deeply for the validator, or half a surrogate pair
+            raise BadRequestError(f'Tool "{name}": arguments: {error}') from error
         return await offer.tool.call(arguments, context)
 
     def _raise_missing(self, name: str) -> NoReturn:
@@ -88,6 +93,8 @@ class ToolRouter:
 
 def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
     try:
+        if expanded_size(spec.parameters) > _MAX_SUBSCHEMAS:
+            raise ValueError(f"with its references followed it has more than {_MAX_SUBSCHEMAS} parts")  # noqa: TRY301
         return jsonschema_rs.Draft202012Validator(dict(spec.parameters), retriever=_refuse_reference)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         reason = str(error).partition("\n")[0]

@@ -1,0 +1,137 @@
+"""The tool router: names are offered as a block, and only arguments that fit reach a tool."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError
+from prx.core.tool import CallContext, ToolResult, ToolSpec
+from prx.runtime.tools import ToolRouter
+
+CALLER = CallContext()
+
+
+class Given:
+    """A tool that gives back its arguments."""
+
+    def __init__(
+        self, name: str, schema: Mapping[str, Any] | None = None, source: str = "plugin:one"
+    ) -> None:
+        self.spec = ToolSpec(name, "", schema if schema is not None else {"type": "object"}, source)
+
+    async def call(self, arguments: Mapping[str, Any], _context: CallContext) -> ToolResult:
+        return ToolResult(dict(arguments))
+
+
+# Checking anything against this would take 2^40 steps.
+DOUBLING = {
+    "$defs": {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}},
+    "$ref": "#/$defs/d0",
+}
+NUMBER = {
+    "type": "object",
+    "properties": {"number": {"type": "integer", "minimum": 0}, "inner": {"$ref": "#"}},
+    "required": ["number"],
+    "additionalProperties": False,
+}
+
+
+def nested(levels: int) -> Any:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"inner": value}
+    return value
+
+
+async def test_tools_are_offered_for_the_length_of_a_block() -> None:
+    router = ToolRouter()
+    with router.offering([Given("b"), Given("a")]):
+        assert [spec.name for spec in router.specs()] == ["a", "b"]
+        assert (await router.call("a", {"x": 1}, CALLER)).output == {"x": 1}
+    assert router.specs() == []
+    with pytest.raises(NotFoundError, match='Tool "a" not found; GET /api/v1/tools lists what there is'):
+        await router.call("a", {}, CALLER)
+
+
+def test_a_taken_name_leaves_all_of_a_block_unoffered() -> None:
+    router = ToolRouter()
+    with router.offering([Given("a")]):
+        with (
+            pytest.raises(ConflictError, match='tool "a" is already offered by plugin:one') as caught,
+            router.offering([Given("b", source="plugin:two"), Given("a", source="plugin:two")]),
+        ):
+            pytest.fail("offered")
+        assert caught.value.details == {"tool": "a", "holder": "plugin:one"}
+        assert [spec.name for spec in router.specs()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": 3},
+        {"$ref": "#/nowhere"},
+        {"$ref": "http://internal.example/schema"},
+        {"$ref": "file:///etc/passwd"},
+        DOUBLING,
+    ],
+)
+def test_what_is_no_schema_of_its_own_is_refused(schema: dict[str, Any]) -> None:
+    router = ToolRouter()
+    with (
+        pytest.raises(ConflictError, match='tool "a": its parameters are not a JSON Schema: '),
+        router.offering([Given("a", schema)]),
+    ):
+        pytest.fail("offered")
+
+
+async def test_withheld_names_tell_why_unless_somebody_offers_them() -> None:
+    router = ToolRouter()
+    with router.withholding(["a"], "it is disabled"):
+        with pytest.raises(ConflictError, match="it is disabled"):
+            await router.call("a", {}, CALLER)
+        with router.offering([Given("a")]):
+            assert (await router.call("a", {}, CALLER)).output == {}
+    with pytest.raises(NotFoundError):
+        await router.call("a", {}, CALLER)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "why"),
+    [
+        ({}, "arguments", '"number" is a required property'),
+        ({"number": -1}, "arguments.number", "less than the minimum of 0"),
+        ({"number": 1, "x": 1}, "arguments", "Additional properties are not allowed"),
+        ({"number": 1, "inner": {"number": "2"}}, "arguments.inner.number", 'is not of type "integer"'),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], field: str, why: str) -> None:
+    router = ToolRouter()
+    with router.offering([Given("a", NUMBER)]):
+        with pytest.raises(BadRequestError) as caught:
+            await router.call("a", arguments, CALLER)
+        assert caught.value.message.startswith(f'Tool "a": {field}: ')
+        assert why in caught.value.message
+        assert caught.value.details is not None
+        assert caught.value.details["errors"][0]["field"] == field
+
+
+async def test_not_every_one_of_many_errors_is_told() -> None:
+    router = ToolRouter()
+    numbers = {"type": "object", "additionalProperties": {"type": "integer"}}
+    with router.offering([Given("a", numbers)]):
+        with pytest.raises(BadRequestError) as caught:
+            await router.call("a", {f"key-{index}": "no" for index in range(1000)}, CALLER)
+        assert caught.value.details is not None
+        assert len(caught.value.details["errors"]) == 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [nested(400), {"\ud800": 1}, {"number": "\ud800"}, {"number": 10**400, "x": 1}, {"number": float("nan")}],
+)
+async def test_arguments_that_the_validator_cannot_read_are_the_callers_mistake(arguments: Any) -> None:
+    router = ToolRouter()
+    with router.offering([Given("a", NUMBER)]), pytest.raises(BadRequestError, match='Tool "a": arguments'):
+        await router.call("a", arguments, CALLER)
