@@ -30,13 +30,13 @@ class _Reader:
         return value
 
     def u32(self) -> int:
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, 35, 7):
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:  # noqa: PLR2004  # LEB128: the top bit says that more follows
                 return value
-            shift += 7
+        raise UnknownFormError("a number is longer than 32 bits")
 
     def take(self, size: int) -> memoryview:
         if self.at + size > len(self.data):
