@@ -50,5 +50,6 @@ class Code:
             index = self._component.get_export_index(function.name, parent)
             if index is None:
                 raise LookupError(f"{function} is not exported")
-            self._indexes[function] = index
+            # Two threads may look it up at once: the second's must not replace the first's, which is in use by then.
+            index = self._indexes.setdefault(function, index)
         return ffi.address(index.ptr())
