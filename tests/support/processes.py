@@ -28,6 +28,11 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def resident_mebibytes() -> int:
+    """Return how much memory this process has in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
 def names_in(directory: Path) -> list[str]:
     """Return the names of what lies in `directory`, in order."""
     return sorted(path.name for path in directory.iterdir())
