@@ -117,7 +117,7 @@ def _owner_thread(report: Report, subject: Subject, scratch: Path, options: argp
 
 
 def _run(loaded: Loaded, subject: Subject) -> Callable[[], object]:
-    return partial(loaded.generation.run, loaded.binding, subject.arguments, _CALLER, time.perf_counter())
+    return partial(loaded.generation.run, loaded.binding, subject.arguments, _CALLER, time.monotonic())
 
 
 def _hop(report: Report, loop_name: str, options: argparse.Namespace) -> None:
