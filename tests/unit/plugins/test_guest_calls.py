@@ -1,7 +1,9 @@
 """Calls of a guest by the compiled path: values of every type, and everything that a guest can import."""
 
 import gc
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +63,12 @@ def test_a_guest_gives_back_what_it_was_given(kind: str, every_type: Guest, data
     value = data.draw(json_values(wit_type))
     result = every_type.call(f"of_{kind}", x=value)
     assert (result.output, result.error) == given_back(wit_type, value)
+
+
+def test_the_schema_of_every_type_is_what_callers_know(every_type: Guest) -> None:
+    known = json.loads(Path(__file__).with_name("every_type_schemas.json").read_text())
+    schemas = {name: binding.spec.parameters for name, binding in every_type.bindings.items()}
+    assert {name: schema["properties"]["x"] for name, schema in schemas.items()} == known
 
 
 def test_every_function_of_every_type_is_tried(every_type: Guest) -> None:
