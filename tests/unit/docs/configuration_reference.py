@@ -39,7 +39,7 @@ def _table(path: str, table: type[BaseModel], about: str) -> Iterator[str]:
     rows, inner = [], []
     for name, field in table.model_fields.items():
         key = f"{path}.{name}".lstrip(".")
-        nested, suffix = _nested(field.annotation)
+        nested, suffix = nested_table(field.annotation)
         if nested is not None:
             inner.append((key + suffix, nested, field.description or ""))
         if nested is None or suffix:
@@ -57,7 +57,7 @@ def _table(path: str, table: type[BaseModel], about: str) -> Iterator[str]:
         yield from _table(key, nested, nested.__doc__ or description)
 
 
-def _nested(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+def nested_table(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     """Return the table that a key holds, if any, and what stands for its name: nothing, `<name>` or `[]`."""
     annotation = _bare(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
