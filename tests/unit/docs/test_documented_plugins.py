@@ -53,7 +53,8 @@ def error_codes() -> Iterator[str]:
     """Yield the codes that guests' calls end with, as the code of the host writes them."""
     for path in (ROOT / "prx" / "plugins").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", None) in _CODED and node.args:
-                if isinstance(node.args[0], ast.Constant):
-                    yield node.args[0].value
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", None) not in _CODED:
+                continue
+            if node.args and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
     yield from (code for code, _ in _TRAPS.values())
