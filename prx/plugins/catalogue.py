@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prx.config.schema import PluginsConfig
-from prx.core.errors import ConflictError, NotFoundError
+from prx.core.errors import ConflictError, NotFoundError, UnavailableError
 from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
@@ -88,7 +88,7 @@ class Catalogue:
                 async for changed in signs:
                     if changed:
                         await self._reconcile()
-                    await self._grants.flush()
+                    await self._keep_refusals()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader, client)))
 
@@ -337,10 +337,16 @@ class Catalogue:
             action = "create the directory, or set plugins.directory to where the plugins are"
             self._scan_problem = Problem(self.name, reason, now_utc(), action)
 
+    async def _keep_refusals(self) -> None:
+        try:
+            await self._grants.flush()
+        except UnavailableError as error:  # a full disk must not stop the plugins; the next turn writes them
+            log.warning("what plugins were refused cannot be written", reason=error.message)
+
     async def _close(self, loader: Loader, client: EgressClient) -> None:
         """End every call and thread, within seconds."""
         await self._tasks.aclose()
-        await self._grants.flush()
+        await self._keep_refusals()
         for plugin in self._plugins.values():
             plugin.remove()
         self._plugins.clear()

@@ -120,7 +120,11 @@ class Grants:
         self._decisions.setdefault(plugin, {}).update(decisions)
 
     async def flush(self) -> None:
-        """Write the ledgers that changed."""
+        """Write the ledgers that changed.
+
+        Raises:
+            UnavailableError: the store could not; they still count as changed.
+        """
         changed = {name: ledger for name, ledger in self._ledgers.items() if ledger.changed}
         if not changed:
             return
@@ -139,4 +143,9 @@ class Grants:
                 rows,
             )
 
-        await self._store.run(job)
+        try:
+            await self._store.run(job)
+        except BaseException:
+            for ledger in changed.values():
+                ledger.changed = True
+            raise

@@ -54,16 +54,15 @@ class PluginHost:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["PluginHost"]:
         """Run the catalogue until the block ends, on a store of its own life."""
-        store = await Store.open(self._store_path)
-        self.catalogue = Catalogue(
-            lambda: self.config, self.data_dir, self.router, HostServices(store, Memory(store), self.bus)
-        )
+        self.store = await Store.open(self._store_path)
+        services = HostServices(self.store, Memory(self.store), self.bus)
+        self.catalogue = Catalogue(lambda: self.config, self.data_dir, self.router, services)
         await self._start()
         try:
             yield self
         finally:
             await self._stop()
-            await store.aclose()
+            await self.store.aclose()
 
     async def restart(self) -> None:
         """End the catalogue and run the same one again, as its supervisor would."""

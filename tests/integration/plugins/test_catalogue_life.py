@@ -151,3 +151,22 @@ async def test_it_tells_the_bus_what_it_loads_and_what_fails(host: PluginHost) -
             path.unlink()
             event = await anext(topics)
             assert (event.topic, event.payload) == ("prx.plugin.unloaded", {"plugin": "echo"})
+
+
+async def test_a_store_that_fails_stops_no_plugin_and_no_stopping(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.05)
+    host.drop("echo")
+    host.drop("prx-tool")
+    async with host.running():
+        await host.until("echo", "loaded")
+        await host.until("prx-tool", "loaded")
+        await host.store.aclose()
+        refused = await host.call("remember")  # what was refused is to be written, and cannot be
+        assert refused.error is not None
+        assert refused.error.code == "permission_denied"
+        host.drop("adder")
+        await host.until("adder", "loaded")
+        assert await host.output("echo", {"text": "x"}) == "x"
+    await eventually(lambda: own_threads() == [])
