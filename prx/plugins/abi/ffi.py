@@ -74,6 +74,9 @@ instance_get_func = _function(
     "wasmtime_component_instance_get_func", c_bool, c_void_p, c_void_p, c_void_p, c_void_p
 )
 
+# Holds the interpreter: to give it up for one addition would mean to wait for it again at each tick.
+engine_increment_epoch = ctypes.PYFUNCTYPE(None, c_void_p)(("wasmtime_engine_increment_epoch", stock.dll))
+
 error_new = _function("wasmtime_error_new", c_void_p, ctypes.c_char_p)
 error_message = _function("wasmtime_error_message", None, c_void_p, c_void_p)
 error_exit_status = _function("wasmtime_error_exit_status", c_bool, c_void_p, ctypes.POINTER(c_int))
