@@ -245,6 +245,7 @@ class Catalogue:
                 if not self._is_current(plugin, source):
                     self._tasks.start(self._retire(loaded))
                     return True
+                self._loader.regrant(loaded, self._config())
                 tools = [tool.spec.name for tool in loaded.tools]
                 self._holders.check(plugin.name, tools, self._plugins.keys())
                 previous = plugin.replace(loaded)

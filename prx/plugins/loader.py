@@ -107,11 +107,7 @@ class Loader:
         contents, component = await asyncio.to_thread(sources.read, source)
         progress.read(contents)
         sources.check_component(component, source.path.name)
-        settings = settings_for(
-            contents.name, contents.manifest, config, self._grants.decisions(contents.name)
-        )
-        if settings.missing and not self._lenient:
-            raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
+        settings = self._settings(contents, config)
         fuel = settings.limits.max_fuel is not None
         code, resolved, inspection = await self._compiled(component, contents.digest, progress, fuel=fuel)
         del component  # megabytes that nothing needs any more
@@ -165,6 +161,21 @@ class Loader:
             Allowlist.parse(asked),
             sealed,
         )
+
+    def regrant(self, loaded: Loaded, config: PluginsConfig) -> None:
+        """Obey what the operator decided while `loaded` was made.
+
+        Raises:
+            MissingPermissionError: it must not run any more.
+        """
+        loaded.generation.owner.permissions = self._settings(loaded.contents, config).permissions
+
+    def _settings(self, contents: Contents, config: PluginsConfig) -> Settings:
+        decisions = self._grants.decisions(contents.name)
+        settings = settings_for(contents.name, contents.manifest, config, decisions)
+        if settings.missing and not self._lenient:
+            raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
+        return settings
 
     async def retire(self, generation: Generation, timeout_secs: float) -> bool:
         """Let the calls of `generation` finish and free it; false when one outlived the timeout."""

@@ -58,7 +58,7 @@ class Plugin:
         """Whether the newest version did not load for want of a permission."""
         self.waits_for_name = False
         """Whether the newest version did not load because a tool's name is taken."""
-        self._changed_at = now_utc()
+        self._changed_at = self._loaded_at = now_utc()
 
     @property
     def status(self) -> PluginStatus:
@@ -110,7 +110,7 @@ class Plugin:
         last = generation.last_error
         return shared | {
             "digest": f"sha256:{contents.digest}",
-            "loaded_at": iso_utc(self._changed_at),
+            "loaded_at": iso_utc(self._loaded_at),
             "manifest": contents.manifest.model_dump(exclude_defaults=True, exclude={"config"})
             if contents.manifest is not None
             else None,
@@ -169,7 +169,7 @@ class Plugin:
         self.number += 1
         self._fault = self._suspended = None
         self.waits_for_grant = self.waits_for_name = False
-        self._changed_at = now_utc()
+        self._changed_at = self._loaded_at = now_utc()
         self._hold_back()
         return previous
 

@@ -123,12 +123,13 @@ async def test_a_component_deep_in_its_directory_is_noticed_when_it_changes(host
 async def test_a_broken_replacement_leaves_the_old_one_serving_and_says_so(host: PluginHost) -> None:
     async with host.running():
         host.drop("echo")
-        await host.until("echo", "loaded")
+        loaded_at = (await host.until("echo", "loaded")).detail()["loaded_at"]
         host.drop("echo", b"not a component at all")
         plugin = await host.until("echo", "loaded", "echo.wasm is not WebAssembly")
         assert await host.output("echo", {"text": "still"}) == "still"
         [problem] = host.catalogue.problems()
         assert (problem.unit, problem.reason) == ("plugin.echo", plugin.error)
+        assert plugin.detail()["loaded_at"] == loaded_at
         host.drop("echo")
         await host.until("echo", "loaded")
         assert host.catalogue.problems() == []

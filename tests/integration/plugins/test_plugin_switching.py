@@ -240,3 +240,21 @@ async def test_a_bare_file_has_no_permission_for_kv_and_the_refusal_is_kept(host
         [denial] = host.catalogue.grants_of("prx-tool")["denials"]
         assert (denial["permission"], denial["operation"], denial["count"]) == ("kv", "kv.get", 1)
         assert denial["allow_with"] == "prx plugin grant prx-tool kv"
+
+
+async def test_a_permission_that_is_revoked_while_a_new_version_loads_stays_revoked(host: PluginHost) -> None:
+    host.drop("prx-tool", manifest=KV_TOOL.format("prx-tool"))
+    async with host.running():
+        await host.until("prx-tool", "loaded")
+        # Content that no test compiled before, so that loading takes as long as a compiler.
+        host.drop(
+            "prx-tool", component("prx-tool") + b"\0\x09\x08revoked!", manifest=KV_TOOL.format("prx-tool")
+        )
+        await eventually(lambda: host.plugin("prx-tool").compiling)
+        await host.catalogue.decide("prx-tool", {"kv": False})
+        await eventually(lambda: not host.plugin("prx-tool").loading)
+        with pytest.raises(ConflictError, match='requires "kv", which is not granted'):
+            await host.call("remember")
+        await host.catalogue.decide("prx-tool", {"kv": True})
+        await host.until("prx-tool", "loaded")
+        assert await host.output("remember") == ""
