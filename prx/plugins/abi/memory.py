@@ -56,7 +56,8 @@ class Owned:
 
     def box(self, value: Words) -> int:
         """See `Memory.box`."""
-        return ffi.val_new(bytes_address(VAL.pack(*value)))  # type: ignore[no-any-return]  # a C function
+        data = VAL.pack(*value)  # named, so that it lives until the engine has copied it
+        return ffi.val_new(bytes_address(data))  # type: ignore[no-any-return]  # a C function
 
 
 _CONSTRUCTORS = {
