@@ -1,5 +1,6 @@
 """Compiled code, ready to be instantiated: what is the same for every instance of one plugin generation."""
 
+from pathlib import Path
 from typing import Any
 
 from wasmtime import Engine
@@ -9,6 +10,7 @@ from prx.plugins.abi import ffi
 from prx.plugins.host.stdio import StdioReader
 from prx.plugins.inspect import Function
 from prx.plugins.probe import EXPORT as PROBE_EXPORT
+from prx.runtime.code_pages import give_back_code_of
 
 
 class Code:
@@ -23,11 +25,15 @@ class Code:
         *,
         uses_wasi: bool,
         stdio: StdioReader,
+        file: Path | None = None,
     ) -> None:
         """Keep everything that instances point at alive for as long as they may live.
 
+        `file` is what the machine code is mapped from, `None` where it was compiled in memory.
+
         `callbacks` owns what the linker calls in this process: without it a guest's next host call is a crash.
         """
+        self._file = file
         self._keep: tuple[Any, ...] = (component, engine, linker, callbacks)
         self._component = component
         self._indexes: dict[Function, wasm.ExportIndex] = {}
@@ -39,6 +45,11 @@ class Code:
         probe = component.get_export_index(PROBE_EXPORT)
         self._probe = probe
         self.probe_index = ffi.address(probe.ptr()) if probe is not None else 0
+
+    def rest(self) -> None:
+        """Give back the memory of the machine code until it is called again; blocks for a millisecond."""
+        if self._file is not None:
+            give_back_code_of(self._file)
 
     def index_of(self, function: Function) -> int:
         """Return the address of the export index of `function`."""

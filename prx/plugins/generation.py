@@ -107,6 +107,8 @@ class Generation:
             self._instances.idle(asleep=asleep)
         finally:
             self._ticker.end(work)
+        if asleep:
+            self._code.rest()
 
     def run(
         self, binding: Binding, arguments: Mapping[str, Any], context: CallContext, submitted: float

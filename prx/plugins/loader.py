@@ -212,7 +212,7 @@ class Loader:
             linker = host.linker_for(inspection)
         resolved = resolve(inspection)
         uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
-        code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio)
+        code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio, file=compiled)
         return code, resolved, inspection
 
     async def _bind(

@@ -6,10 +6,13 @@ in the process. They are the files' own: where one is needed after all, the kern
 
 import ctypes
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_MAPPINGS = Path("/proc/self/smaps")
+_MAPPINGS = Path("/proc/self/maps")
+_MAPPINGS_IN_DETAIL = Path("/proc/self/smaps")
+
+_Span = tuple[int, int]
 
 
 def give_back_code() -> None:
@@ -17,18 +20,27 @@ def give_back_code() -> None:
 
     Blocks for some milliseconds.
     """
-    if not _MAPPINGS.exists():
-        return
+    if _MAPPINGS_IN_DETAIL.exists():
+        _give_back(_unchanged_code())
+
+
+def give_back_code_of(file: Path) -> None:
+    """Do so for the machine code in `file` alone, which nobody changes in memory. Blocks for a millisecond."""
+    if _MAPPINGS.exists():
+        _give_back(_code_of(str(file.resolve())))
+
+
+def _give_back(spans: Iterable[_Span]) -> None:
     libc = ctypes.CDLL(None)
-    for start, end in _unchanged_code():
+    for start, end in spans:
         # A refusal changes nothing: the pages stay.
         libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
-def _unchanged_code() -> Iterator[tuple[int, int]]:
+def _unchanged_code() -> Iterator[_Span]:
     """Yield where files are mapped executable, but not where a page was changed: it would be lost."""
     span = None
-    for line in _MAPPINGS.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _lines(_MAPPINGS_IN_DETAIL):
         first, second, *rest = line.split(maxsplit=5)
         if not first.endswith(":"):
             span = _span(first) if second == "r-xp" and rest[-1].startswith("/") else None
@@ -36,6 +48,18 @@ def _unchanged_code() -> Iterator[tuple[int, int]]:
             yield span
 
 
-def _span(addresses: str) -> tuple[int, int]:
+def _code_of(file: str) -> Iterator[_Span]:
+    for line in _lines(_MAPPINGS):
+        addresses, permissions, *_, path = line.split(maxsplit=5)
+        if permissions == "r-xp" and path == file:
+            yield _span(addresses)
+
+
+def _lines(mappings: Path) -> list[str]:
+    # Not splitlines: a path may hold what Unicode takes for the end of a line.
+    return mappings.read_text(encoding="utf-8", errors="surrogateescape").rstrip().split("\n")
+
+
+def _span(addresses: str) -> _Span:
     start, _, end = addresses.partition("-")
     return int(start, 16), int(end, 16)
