@@ -8,6 +8,7 @@ makes it smaller, so the private part stands beside it.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from benchmarks.rounds import Series
 
 _SETTLE_SECS = 40.0
 _SAMPLES = "PRX, the samples"
+_CALLED = "PRX, the samples, after a call of every tool"
 _REFERENCE = "bare aiohttp"
 
 
@@ -46,6 +48,7 @@ def main() -> None:
         full.compile_all()
         programs = {
             _SAMPLES: few.program,
+            _CALLED: few.program,
             "PRX, 20 plugins": full.program,
             "PRX, no plugin": empty.program,
             "nanobot gateway": nanobot(homes / "nanobot", options.scratch),
@@ -54,7 +57,9 @@ def main() -> None:
         found: dict[str, list[Idle]] = {name: [] for name in programs}
         for _ in range(options.rounds):
             for name, program in programs.items():
-                found[name].append(_idle(program, options.window))
+                found[name].append(
+                    _idle(program, options.window, few.call_every_tool if name == _CALLED else None)
+                )
     report.say(
         f"nanobot-ai {nanobot_version(options.scratch)}; samples: {', '.join(samples) or 'none built'}; "
         f"weighed {_SETTLE_SECS:g} s after the start, watched for {options.window:g} s.\n"
@@ -63,9 +68,11 @@ def main() -> None:
     report.keep()
 
 
-def _idle(program: Program, window_secs: float) -> Idle:
+def _idle(program: Program, window_secs: float, prepare: Callable[[], None] | None) -> Idle:
     with program.start() as server:
         server.secs_to_healthy()
+        if prepare is not None:
+            prepare()
         time.sleep(_SETTLE_SECS)
         memory = server.memory()
         cpu, began = server.cpu_secs(), time.monotonic()

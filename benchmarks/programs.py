@@ -22,6 +22,7 @@ SAMPLES = ("check-digits", "notes", "text-tools")
 SPECIMENS = [name for name in names("specimens") if name != "nothing"]
 _COMPILED_SECS = 300.0
 _LOOK_SECS = 0.2
+_ASK_SECS = 30.0
 
 
 class PrxHome:
@@ -114,12 +115,26 @@ class PrxHome:
 
     def statuses(self) -> dict[str, str]:
         """Return what the running daemon lists as each plugin's status."""
+        return {plugin["name"]: plugin["status"] for plugin in self._ask("plugins")["plugins"]}
+
+    def call_every_tool(self) -> None:
+        """Call each tool of the running daemon once; what it makes of its arguments does not matter."""
+        for tool in self._ask("tools")["tools"]:
+            properties = tool["parameters"].get("properties", {})
+            required = tool["parameters"].get("required", ())
+            arguments = {name: properties[name].get("enum", ["a word"])[0] for name in required}
+            self._ask(f"tools/{tool['name']}/call", {"arguments": arguments})
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         if self._token is None:
             self._token = self.token()
-        address = f"http://127.0.0.1:{self.program.port}/api/v1/plugins"
-        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {self._token}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # http on purpose
-            return {plugin["name"]: plugin["status"] for plugin in json.load(answer)["plugins"]}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        address = f"http://127.0.0.1:{self.program.port}/api/v1/{path}"
+        request = urllib.request.Request(address, content, headers)
+        with urllib.request.urlopen(request, timeout=_ASK_SECS) as answer:  # noqa: S310  # http on purpose
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def compiled(self) -> dict[str, int]:
         """Return every file of compiled code with its inode: a compiler replaces files, it never rewrites them."""
