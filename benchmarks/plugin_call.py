@@ -31,9 +31,11 @@ from prx.plugins.lane import Completions, Lane
 from prx.plugins.worlds.binding import Binding
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost
+from tests.support.waiting import eventually
 
 _CALLER = CallContext(request_id="benchmark")
 _TOGETHER = 8
+_COMPILED_SECS = 300.0
 _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "asyncio": asyncio.new_event_loop,
@@ -256,6 +258,7 @@ class _Hosts:
         host.limit(instance=mode)
         host.drop(subject.name, subject.wasm)
         await self._ends.enter_async_context(host.running())
+        await eventually(lambda: host.plugin(subject.name).status != "loading", within_secs=_COMPILED_SECS)
         plugin = await host.until(subject.name, "loaded")
         assert plugin.loaded is not None
         [offered] = [offered for offered in plugin.loaded.tools if offered.spec.name == subject.tool]
