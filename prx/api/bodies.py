@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from prx.api.errors import UnsupportedMediaTypeError, of_validation
 from prx.core.errors import BadRequestError
@@ -48,5 +48,10 @@ def _parse(body: bytes) -> Any:
 
 def reply(body: Any, *, status: int = 200) -> web.Response:
     """Answer with `body` as JSON; NaN and infinity, which JSON cannot say, are null."""
-    content = to_json(body, inf_nan_mode="null")
+    try:
+        content = to_json(body, inf_nan_mode="null")
+    except PydanticSerializationError:
+        # Text that is not Unicode, as in the path of a file whose name is not UTF-8, must not cost the answer.
+        plain = to_jsonable_python(body, inf_nan_mode="null")
+        content = json.dumps(plain, ensure_ascii=False).encode(errors="replace")
     return web.Response(body=content, status=status, content_type="application/json")

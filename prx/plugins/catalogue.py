@@ -13,7 +13,7 @@ from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
-from prx.plugins.errors import LoadError, MissingPermissionError
+from prx.plugins.errors import LoadError, MissingPermissionError, SupersededError
 from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.holders import Holders, taken
 from prx.plugins.host.http import HttpOutbound
@@ -240,7 +240,9 @@ class Catalogue:
         plugin.loading = True
         loaded = None
         try:
-            loaded = await self._loader.load(source, self._config(), plugin)
+            loaded = await self._loader.load(
+                source, self._config(), plugin, wanted=lambda: self._is_current(plugin, source)
+            )
             async with plugin.changing:
                 if not self._is_current(plugin, source):
                     self._tasks.start(self._retire(loaded))
@@ -249,6 +251,8 @@ class Catalogue:
                 tools = [tool.spec.name for tool in loaded.tools]
                 self._holders.check(plugin.name, tools, self._plugins.keys())
                 previous = plugin.replace(loaded)
+        except SupersededError:
+            return True
         except (LoadError, ConflictError) as error:
             if self._is_current(plugin, source):
                 self._note_failure(plugin, error)

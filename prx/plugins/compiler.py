@@ -5,10 +5,11 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from prx.plugins.cache import Cache, cache_key
-from prx.plugins.errors import LoadError
+from prx.plugins.errors import LoadError, SupersededError
 
 _TIMEOUT_SECS = 300.0
 _MAX_STDERR = 2000
@@ -26,13 +27,18 @@ class Compiler:
         """Return the compiled code of the component with this SHA-256 if it was compiled before."""
         return await asyncio.to_thread(self._cache.lookup, cache_key(digest, fuel=fuel))
 
-    async def compile(self, wasm: bytes, digest: str, *, fuel: bool) -> Path:
+    async def compile(self, wasm: bytes, digest: str, *, fuel: bool, wanted: Callable[[], bool]) -> Path:
         """Compile `wasm`, whose SHA-256 is `digest`, and return where its code is.
 
         Raises:
+            SupersededError: `wanted` says that nobody needs it any more when its turn comes.
             LoadError: it is not a valid component, or compiling it takes too long or too much memory.
         """
         async with self._one_at_a_time:
+            if not wanted():
+                raise SupersededError("its files changed before they were compiled")
+            if (before := await self.cached(digest, fuel=fuel)) is not None:
+                return before  # another plugin, or another load, has the same component
             source, target = self._cache.new_file(), self._cache.new_file()
             try:
                 await asyncio.to_thread(source.write_bytes, wasm)

@@ -9,5 +9,9 @@ class LoadError(PrxError):
     code = "load_error"
 
 
+class SupersededError(LoadError):
+    """Its files changed before their turn to be compiled came; a newer load is under way."""
+
+
 class MissingPermissionError(LoadError):
     """It requires a permission that the operator has not granted."""

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,18 +99,29 @@ class Loader:
         self._ticker = Ticker(*self._engines.values())
         self._live: set[Generation] = set()
 
-    async def load(self, source: Source, config: PluginsConfig, progress: Progress) -> Loaded:
+    async def load(
+        self, source: Source, config: PluginsConfig, progress: Progress, wanted: Callable[[], bool]
+    ) -> Loaded:
         """Read, compile and verify `source`.
 
         Raises:
+            SupersededError: `wanted` said no before it was compiled.
             LoadError: it is not a plugin that this host can run; says why.
         """
         contents, component = await asyncio.to_thread(sources.read, source)
         progress.read(contents)
         sources.check_component(component, source.path.name)
+        if config.require_signature:
+            # Refused rather than loaded unchecked: whoever sets this relies on it.
+            raise LoadError(
+                "plugins.require_signature is set and this PRX cannot verify signatures: it loads no plugin until the "
+                "key is unset"
+            )
         settings = self._settings(contents, config)
         fuel = settings.limits.max_fuel is not None
-        code, resolved, inspection = await self._compiled(component, contents.digest, progress, fuel=fuel)
+        code, resolved, inspection = await self._compiled(
+            component, contents.digest, progress, wanted, fuel=fuel
+        )
         del component  # megabytes that nothing needs any more
         generation = Generation(self._owner(contents, settings), code, self._ticker, self._completions)
         self._live.add(generation)
@@ -128,7 +140,7 @@ class Loader:
         )
 
     async def _compiled(
-        self, component: bytes, digest: str, progress: Progress, *, fuel: bool
+        self, component: bytes, digest: str, progress: Progress, wanted: Callable[[], bool], *, fuel: bool
     ) -> tuple[Code, Resolved, Inspection]:
         compiled = await self._compiler.cached(digest, fuel=fuel)
         if compiled is not None:
@@ -138,8 +150,9 @@ class Loader:
                 log.warning(
                     "compiled code was refused; compiling again", path=str(compiled), reason=str(error)
                 )
+                await self._compiler.drop(digest, fuel=fuel)
         progress.compiles()
-        compiled = await self._compiler.compile(component, digest, fuel=fuel)
+        compiled = await self._compiler.compile(component, digest, fuel=fuel, wanted=wanted)
         try:
             return await asyncio.to_thread(self._open, compiled, fuel)
         except WasmtimeError as error:

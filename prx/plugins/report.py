@@ -39,7 +39,7 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
         functions = host_functions(HostServices(store, await Memory.open(store), Bus()), http, loop)
         loader = Loader(compiler, functions, Grants(store), SecretStore(scratch), loop, lenient=True)
         try:
-            loaded = await loader.load(source, config, _Unwatched())
+            loaded = await loader.load(source, config, _Unwatched(), wanted=lambda: True)
         finally:
             await loader.aclose()
     finally:

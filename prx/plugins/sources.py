@@ -33,7 +33,9 @@ class Source:
     @property
     def fallback_name(self) -> str:
         """The name to list it under while its own cannot be read."""
-        return self.path.stem if self.bare else self.path.name
+        name = self.path.stem if self.bare else self.path.name
+        # A name that is not UTF-8 could neither be sent nor stored.
+        return os.fsencode(name).decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)

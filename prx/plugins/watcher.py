@@ -56,9 +56,12 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
                 directory, debounce=_DEBOUNCE_MS, step=_STEP_MS, watch_filter=relevant, recursive=True
             ):
                 noticed.set()
-        except (OSError, RuntimeError) as error:
-            # No such directory yet, or the kernel's watches are used up: the poll does the work until then.
-            log.debug("no change notices for the plugins directory", path=str(directory), reason=str(error))
+        # What the library fails with while it watches comes in a group.
+        except* (OSError, RuntimeError) as errors:
+            # No such directory yet, the kernel's watches are used up, or the name of a file that changed is not
+            # UTF-8: the poll does the work until then.
+            reasons = [str(error) for error in errors.exceptions]
+            log.debug("no change notices for the plugins directory", path=str(directory), reasons=reasons)
         await asyncio.sleep(_POLL_SECS)
 
 

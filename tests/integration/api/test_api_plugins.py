@@ -1,5 +1,6 @@
 """Plugins over the API: real components, from the directory to a call."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from tests.components.corpus import component
 from tests.integration.api.api_harness import Api, deps_of, serving
+from tests.support.waiting import eventually
 
 PLUGIN = "/api/v1/plugins/adder"
 ADD = "/api/v1/tools/add/call"
@@ -47,7 +49,8 @@ async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Ap
     supervisor.add(catalogue)
     try:
         await supervisor.wait(catalogue.name, {"running"}, 30)
-        await catalogue.reload("adder")
+        # The first load may still compile: a call must not meet the generation that it replaces.
+        await eventually(lambda: all(plugin.status != "loading" for plugin in catalogue.list()))
         async with serving(harness, build_app(deps_of(harness))):
             yield harness
     finally:
@@ -73,6 +76,21 @@ async def test_the_status_counts_plugins_and_shows_the_bad_one(api: Api) -> None
     assert status["plugins"] == {"loaded": 1, "total": 2}
     assert status["status"] == "degraded"
     assert [problem["unit"] for problem in status["problems"]] == ["plugin.broken"]
+
+
+async def test_names_that_are_not_utf_8_are_shown_and_cost_no_answer(api: Api, directory: Path) -> None:
+    api.board.watch(api.catalogue.problems)
+    install_with_odd_names(directory)
+    await eventually(
+        lambda: (
+            {plugin.name: plugin.status for plugin in api.catalogue.list()}
+            == {"\\xfe": "error", "adder": "loaded", "broken": "error", "odd": "loaded"}
+        )
+    )
+    rows = {row["name"]: row for row in (await api.get("/api/v1/plugins")).json()["plugins"]}
+    assert "gives no plugin name" in rows["\\xfe"]["error"]
+    assert (await api.get("/api/v1/plugins/odd")).json()["path"] == f"{directory}/odd-?"
+    assert (await api.get("/api/v1/status")).json()["status"] == "degraded"
 
 
 async def test_one_plugin_in_full_tells_its_file_limits_grants_and_calls(api: Api, directory: Path) -> None:
@@ -142,6 +160,14 @@ async def test_acting_on_an_unknown_plugin_is_404(api: Api, action: str) -> None
     reply = await api.post(f"/api/v1/plugins/nope/{action}")
     assert (reply.status, reply.error["code"]) == (404, "not_found")
     assert '"nope"' in reply.error["message"]
+
+
+def install_with_odd_names(directory: Path) -> None:
+    inside = directory / os.fsdecode(b"odd-\xff")
+    inside.mkdir()
+    (inside / "plugin.wasm").write_bytes(component("echo"))
+    replace(inside / "plugin.toml", b'[plugin]\nname = "odd"\nversion = "1.0.0"\n')
+    replace(directory / os.fsdecode(b"\xfe.wasm"), component("adder"))
 
 
 def replace(path: Path, content: bytes) -> None:

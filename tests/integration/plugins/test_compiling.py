@@ -1,5 +1,6 @@
 """Compiling in a process of its own, and trusting nothing in the cache that this daemon did not make."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from wasmtime import component as wasm
 
 from prx.plugins.cache import Cache, cache_key
 from prx.plugins.compiler import Compiler
-from prx.plugins.errors import LoadError
+from prx.plugins.errors import LoadError, SupersededError
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost
 from tests.support.processes import children, names_in
@@ -98,7 +99,7 @@ async def test_compiling_that_takes_too_long_is_ended(
     monkeypatch.setattr("prx.plugins.compiler._TIMEOUT_SECS", 0.0)
     before = children()
     with pytest.raises(LoadError, match="compiling it took longer than 0 s"):
-        await Compiler(Cache(tmp_path)).compile(component("echo"), ECHO, fuel=False)
+        await Compiler(Cache(tmp_path)).compile(component("echo"), ECHO, fuel=False, wanted=lambda: True)
     assert children() == before
     assert names_in(tmp_path) == ["key"]
 
@@ -112,8 +113,30 @@ async def test_compiling_that_takes_too_long_is_ended(
     ],
 )
 async def test_what_the_compiler_refuses_is_one_sentence(content: bytes, reason: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(content).hexdigest()
     with pytest.raises(LoadError) as caught:
-        await Compiler(Cache(tmp_path)).compile(content, hashlib.sha256(content).hexdigest(), fuel=False)
+        await Compiler(Cache(tmp_path)).compile(content, digest, fuel=False, wanted=lambda: True)
     assert caught.value.message.startswith(reason)
     assert "\n" not in caught.value.message
     assert names_in(tmp_path) == ["key"]
+
+
+async def test_what_is_superseded_while_it_waits_is_not_compiled(tmp_path: Path) -> None:
+    """A file that is saved again and again costs the compilations that can still be of use, not one for each save."""
+    compiler = Compiler(Cache(tmp_path))
+    first = asyncio.create_task(compiler.compile(component("echo"), ECHO, fuel=False, wanted=lambda: True))
+    stale = [
+        compiler.compile(b"never looked at", "0" * 64, fuel=False, wanted=lambda: False) for _ in range(50)
+    ]
+    ended = await asyncio.gather(*stale, return_exceptions=True)
+    assert {type(end) for end in ended} == {SupersededError}
+    assert (await first).exists()
+    assert [Path(name).suffix for name in names_in(tmp_path)] == [".cwasm", ".sig", ""]
+
+
+async def test_what_was_compiled_while_it_waited_is_not_compiled_again(tmp_path: Path) -> None:
+    compiler = Compiler(Cache(tmp_path))
+    same = [compiler.compile(component("echo"), ECHO, fuel=False, wanted=lambda: True) for _ in range(2)]
+    first, second = [asyncio.create_task(each) for each in same]
+    inode = (await first).stat().st_ino
+    assert (await second).stat().st_ino == inode

@@ -313,7 +313,7 @@ async def test_strange_files_in_the_directory_stop_nobody(host: PluginHost) -> N
     os.mkfifo(host.directory / "piped" / "plugin.toml")
     (host.directory / "digits" / "plugin.toml").write_text(f"x = {'9' * 5000}")
     (host.directory / "long" / "plugin.toml").write_text(manifest("long") + f'wasm = "{"a" * 300}/x.wasm"\n')
-    strange = {"pipe", "dangling", "Upper Case", "not-utf-8-\udcff", "piped", "digits", "long"}
+    strange = {"pipe", "dangling", "Upper Case", "not-utf-8-\\xff", "piped", "digits", "long"}
     async with host.running():
         host.drop("echo")
         await host.until("echo", "loaded")
@@ -322,3 +322,11 @@ async def test_strange_files_in_the_directory_stop_nobody(host: PluginHost) -> N
             plugin = await host.until(name, "error", "")
             assert plugin.error
     assert set(host.at_start) == strange
+
+
+async def test_no_plugin_loads_unverified_where_signatures_are_required(host: PluginHost) -> None:
+    host.configure(require_signature=True)
+    host.drop("echo")
+    async with host.running():
+        plugin = await host.until("echo", "error", error="plugins.require_signature is set")
+        assert plugin.capabilities == []

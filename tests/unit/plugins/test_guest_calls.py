@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prx.core.errors import BadRequestError
@@ -57,6 +57,7 @@ _KINDS = [
 
 
 @pytest.mark.parametrize("kind", _KINDS)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_guest_gives_back_what_it_was_given(kind: str, every_type: Guest, data: st.DataObject) -> None:
     wit_type = type_of(every_type.bindings[f"of_{kind}"].function)
