@@ -11,6 +11,8 @@ CORE_MODULE, CORE_INSTANCE, ALIAS, TYPE, CANON, IMPORT, EXPORT_SECTION = 1, 2, 6
 SORT_CORE, SORT_FUNC, SORT_TYPE = 0, 1, 3
 CORE_FUNC, CORE_MEMORY, CORE_MODULE_SORT, CORE_INSTANCE_SORT = 0x00, 0x02, 0x11, 0x12
 MODULE_IMPORTS, MODULE_MEMORIES, MODULE_EXPORTS = 2, 5, 7
+# Many times what real components have; empty sections take two bytes each, so a file may have tens of millions.
+MAX_SECTIONS = 10_000
 FUNC, TABLE, MEMORY, GLOBAL, TAG = range(5)
 LIMITS_MAX, LIMITS_SHARED, LIMITS_64 = 1, 2, 4
 
@@ -85,7 +87,11 @@ def count_index_spaces(component: bytes) -> IndexSpaces:
         IMPORT: _imports,
         EXPORT_SECTION: _exports,
     }
+    sections = 0
     while reader.more():
+        sections += 1
+        if sections > MAX_SECTIONS:
+            raise UnknownFormError("too many sections")
         section = reader.byte()
         body = _Reader(reader.take(reader.u32()))
         if section == CORE_MODULE:

@@ -119,6 +119,9 @@ class Manifest(_Table):
         return ["[resources] pool_size is ignored: instances are made as they are needed (max_concurrency)"]
 
 
+_FORMS = {"name": 'lower-case words joined by "-"', "version": 'a semantic version such as "1.2.0"'}
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read and check the manifest at `path`.
 
@@ -155,6 +158,8 @@ def _explained(detail: ErrorDetails) -> str:
         close = get_close_matches(key, _known_keys(table), n=1)
         hint = f'did you mean "{close[0]}"?' if close else f"known keys: {', '.join(_known_keys(table))}"
         return f'{place}unknown key "{key[:80]}"; {hint}'
+    if detail["type"] == "string_pattern_mismatch" and key in _FORMS:
+        return f"{place}{key}: must be {_FORMS[key]}"
     message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"{place}{key}: {message}"
 

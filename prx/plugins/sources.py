@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from prx.plugins.component_binary import PREAMBLE
+from prx.plugins.component_binary import MAX_SECTIONS, PREAMBLE
 from prx.plugins.errors import LoadError
 from prx.plugins.files import open_regular, read_regular, refuse_links
 from prx.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -120,9 +120,11 @@ def is_unfinished(source: Source) -> bool:
             if not PREAMBLE.startswith(file.read(len(PREAMBLE))):
                 return False
             at = len(PREAMBLE)
-            while at < size:
+            for _ in range(MAX_SECTIONS):
+                if at >= size:
+                    break
                 at = _section_end(file, at)
-            return at != size
+            return at > size
     except (OSError, LoadError):
         return False
 

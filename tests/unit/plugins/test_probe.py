@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from wasmtime import Engine, Store, WasiConfig, WasmtimeError
 from wasmtime import component as wasm
 
+from prx.plugins.component_binary import MAX_SECTIONS
 from prx.plugins.inspect import Inspection, inspect
 from prx.plugins.memory_maps import linear_memories
 from prx.plugins.probe import EXPORT, with_probe
@@ -138,3 +139,8 @@ def is_valid(content: bytes) -> bool:
     except WasmtimeError:
         return False
     return True
+
+
+def test_a_component_of_too_many_sections_is_left_as_it_is() -> None:
+    content = component("adder") + b"\0\x01\0" * MAX_SECTIONS
+    assert with_probe(content) is content

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prx.plugins.component_binary import PREAMBLE
+from prx.plugins.component_binary import MAX_SECTIONS, PREAMBLE
 from prx.plugins.errors import LoadError
 from prx.plugins.sources import (
     MAX_WASM_BYTES,
@@ -275,3 +275,11 @@ def test_any_bytes_can_be_asked_whether_they_are_unfinished(content: bytes, scra
     unfinished = is_unfinished(found(scratch))
     if not PREAMBLE.startswith(content[: len(PREAMBLE)]):
         assert unfinished is False
+
+
+def test_a_file_of_endless_empty_sections_is_not_read_to_its_end(scratch: Path) -> None:
+    """Zeros after a component's first bytes are tens of millions of sections, each of them whole."""
+    with scratch.open("wb") as file:
+        file.write(PREAMBLE)
+        file.truncate(len(PREAMBLE) + 4 * MAX_SECTIONS + 1)
+    assert not is_unfinished(found(scratch))
