@@ -137,6 +137,8 @@ class Instance:
 
     def _delete_store(self) -> None:
         self.usable = False
+        for pipe in self._pipes:
+            pipe.detach()
         store, self._store = self._store, None
         ffi.store_delete(store)
 

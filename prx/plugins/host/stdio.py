@@ -26,6 +26,7 @@ class Pipe:
         self._sink = sink
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._reader = reader
+        self._watched = True
         reader.add(self._read, self.drain)
 
     @property
@@ -50,6 +51,12 @@ class Pipe:
             self._accept(chunk)
             return bool(chunk)
 
+    def detach(self) -> None:
+        """Stop watching, before the guest goes: a pipe whose other end is gone can be read again and again."""
+        if self._watched:
+            self._watched = False
+            self._reader.remove(self._read)
+
     def finish(self) -> None:
         """Read what is left once the guest is gone, and hand on a last line without a line end."""
         while self.drain():
@@ -61,7 +68,7 @@ class Pipe:
 
     def close(self) -> None:
         """Close both ends."""
-        self._reader.remove(self._read)
+        self.detach()
         with self._lock:
             os.close(self._read)
             self._read = -1

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prx.plugins.host.stdio import Pipe, StdioReader
+from prx.plugins.instance import Instance
+from tests.components.corpus import component
+from tests.support.calls import call_of
+from tests.support.guests import guest_of
 from tests.support.processes import open_descriptors
 from tests.support.waiting import eventually
 
@@ -113,6 +118,20 @@ def test_a_flood_keeps_no_other_guest_waiting(reader: StdioReader) -> None:
     flooding.end()
     assert quiet.end()[0] == b"y" * 1023
     assert not waited
+
+
+def test_a_store_that_is_deleted_leaves_no_pipe_for_the_reader_to_spin_on() -> None:
+    """Its writing ends are gone then, and such a pipe can be read again and again."""
+    with guest_of(component("stdout-flood")) as guest:
+        call = call_of(max_execution_secs=60)
+        call.deadline = time.monotonic() + 60
+        code = guest.generation._code
+        instance = Instance(code, call)
+        try:
+            instance._delete_store()
+            assert code.stdio._selector.select(timeout=0) == []
+        finally:
+            instance.close()
 
 
 def test_pipes_leave_no_descriptor_behind(reader: StdioReader) -> None:
