@@ -1,4 +1,4 @@
-"""The plugins directory, kept equal to what is loaded: a unit that scans, loads, swaps and unloads."""
+"""The plugins directory, kept equal to what is loaded, and what operators do to plugins: a unit."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -8,19 +8,19 @@ from typing import Any
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
-from prx.core.ids import iso_utc, now_utc
+from prx.core.ids import now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
+from prx.plugins.activation import Activation
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
-from prx.plugins.errors import LoadError, MissingPermissionError, SupersededError
 from prx.plugins.grants import Grants, check_decisions
-from prx.plugins.holders import Holders, taken
+from prx.plugins.holders import Holders
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
-from prx.plugins.loader import Loaded, Loader
+from prx.plugins.loader import Loader
 from prx.plugins.plugin import Plugin, grants_shown
-from prx.plugins.quarantine import Quarantine, Sentences
+from prx.plugins.quarantine import Sentences
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
@@ -51,7 +51,6 @@ class Catalogue:
         self._data_dir = data_dir
         self._router = router
         self._services = services
-        self._bus = services.bus
         self._holders = Holders(services.store)
         self._switches = Switches(services.store)
         self._grants = Grants(services.store)
@@ -61,7 +60,9 @@ class Catalogue:
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
         self._tasks = Tasks(log, self._progress.set)
-        self._loader: Loader | None = None
+        self._activation = Activation(
+            config, self._plugins, self._holders, self._sentences, services.bus, self._tasks, self._progress
+        )
         self._scan_problem: Problem | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -74,7 +75,7 @@ class Catalogue:
         functions = host_functions(self._services, http, loop)
         secrets = SecretStore(self._data_dir)
         loader = Loader(Compiler(cache), functions, self._grants, secrets, loop)
-        self._loader = loader
+        self._activation.loader = loader
         try:
             await self._holders.load()
             await self._switches.load()
@@ -120,7 +121,7 @@ class Catalogue:
         if plugin.doubled:
             raise ConflictError(plugin.error or f'two plugins are named "{name}"')
         plugin.gate.release()
-        if not await self._tasks.whole(self._load(plugin)):
+        if not await self._tasks.whole(self._activation.load(plugin)):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
         return plugin
 
@@ -178,7 +179,7 @@ class Catalogue:
             plugin.enable()
             await self._switches.set(plugin.name, disabled=False)
         if plugin.loaded is None and not plugin.loading:
-            await self._load(plugin)
+            await self._activation.load(plugin)
         log.info("plugin enabled", plugin=plugin.name)
         return plugin
 
@@ -187,7 +188,7 @@ class Catalogue:
             await self._grants.decide(plugin.name, decisions)
             plugin.regrant(self._config(), self._grants.decisions(plugin.name))
         if plugin.waits_for_grant and not plugin.disabled:
-            await self._load(plugin)
+            await self._activation.load(plugin)
         log.info("grants changed", plugin=plugin.name, decisions=dict(decisions))
         return plugin
 
@@ -201,7 +202,7 @@ class Catalogue:
             return
         self._scan_problem = None
         for name in self._plugins.keys() - found.keys():
-            self._unload(self._plugins.pop(name))
+            self._activation.unload(self._plugins.pop(name))
         for name, same_name in found.items():
             self._apply(name, same_name, patient=patient)
 
@@ -210,8 +211,7 @@ class Catalogue:
         plugin = self._plugins.get(name)
         if plugin is None:
             disabled = self._switches.disabled(name)
-            gate = Quarantine(name, lambda: self._gate_changed(name))
-            gate.restore(self._sentences.of(name))
+            gate = self._activation.gate_of(name)
             plugin = Plugin(name, source, self._router, gate, self._progress, disabled=disabled)
             self._plugins[name] = plugin
         elif plugin.source == source and plugin.doubled == doubled:
@@ -221,7 +221,7 @@ class Catalogue:
             paths = " and ".join(str(source.path) for source in same_name)
             plugin.loading = False
             plugin.failed(f'two plugins are named "{name}": {paths}; remove or rename one')
-            self._unload(plugin)
+            self._activation.unload(plugin)
         else:
             plugin.loading = True
             self._tasks.start(self._load_found(plugin, source, patient=patient))
@@ -231,109 +231,13 @@ class Catalogue:
             # Each further write is a newer source with its own task; what stays cut short is told as it is.
             await asyncio.sleep(_UNFINISHED_SECS)
         if plugin.source is source:
-            await self._load(plugin)
-
-    async def _load(self, plugin: Plugin) -> bool:
-        """Build a generation and swap it in; false when what ran before, if anything, still runs."""
-        assert self._loader is not None  # noqa: S101  # set for as long as the unit runs
-        source = plugin.source
-        plugin.loading = True
-        loaded = None
-        try:
-            loaded = await self._loader.load(
-                source, self._config(), plugin, wanted=lambda: self._is_current(plugin, source)
-            )
-            async with plugin.changing:
-                if not self._is_current(plugin, source):
-                    self._tasks.start(self._retire(loaded))
-                    return True
-                self._loader.regrant(loaded, self._config())
-                tools = [tool.spec.name for tool in loaded.tools]
-                self._holders.check(plugin.name, tools, self._plugins.keys())
-                previous = plugin.replace(loaded)
-        except SupersededError:
-            return True
-        except (LoadError, ConflictError) as error:
-            if self._is_current(plugin, source):
-                self._note_failure(plugin, error)
-            if loaded is not None:
-                self._tasks.start(self._retire(loaded))
-            return False
-        finally:
-            if plugin.source is source:  # otherwise a newer load is under way
-                plugin.loading = plugin.compiling = False
-            self._progress.set()
-        if previous is not None:
-            if previous.contents.digest != loaded.contents.digest:
-                plugin.gate.release()
-            self._tasks.start(self._retire(previous))
-            self._retry_blocked()
-        self._tasks.start(self._holders.record(plugin.name, tools))
-        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
-        self._publish("loaded", plugin, version=plugin.version, tools=tools)
-        return True
-
-    def _is_current(self, plugin: Plugin, source: Source) -> bool:
-        """Tell whether `source` is still what `plugin` should be: its files may have changed or gone meanwhile."""
-        return self._plugins.get(plugin.name) is plugin and plugin.source is source and not plugin.doubled
-
-    def _note_failure(self, plugin: Plugin, error: LoadError | ConflictError) -> None:
-        details = error.details or {}
-        reason = error.message
-        if "holder" in details:
-            reason = taken(details["tool"], details["holder"], plugin.name)
-        plugin.failed(
-            reason,
-            waits_for_grant=isinstance(error, MissingPermissionError),
-            waits_for_name=isinstance(error, ConflictError),
-        )
-        self._publish("error", plugin, reason=reason)
-        log.warning(
-            "plugin did not load", plugin=plugin.name, reason=reason, still_serving=plugin.loaded is not None
-        )
-
-    def _unload(self, plugin: Plugin) -> None:
-        loaded = plugin.remove()
-        if loaded is not None:
-            log.info("plugin unloaded", plugin=plugin.name)
-            self._publish("unloaded", plugin)
-            self._tasks.start(self._retire(loaded))
-        self._retry_blocked()
-
-    def _retry_blocked(self) -> None:
-        """Names of tools may have come free: load those that wait for one."""
-        for plugin in self._plugins.values():
-            if plugin.waits_for_name and not plugin.loading:
-                self._tasks.start(self._load(plugin))
-
-    async def _retire(self, loaded: Loaded) -> None:
-        """Let the calls of a generation that was replaced finish, each within its own limit."""
-        limits = loaded.settings.limits
-        longest = limits.max_execution_secs * (1 + limits.max_waiting / limits.max_concurrency)
-        assert self._loader is not None  # noqa: S101  # set for as long as the unit runs
-        if not await self._loader.retire(loaded.generation, longest + 1):
-            log.warning("a call outlived its plugin", plugin=loaded.contents.name)
+            await self._activation.load(plugin)
 
     async def _settle(self) -> None:
         """Wait until every plugin is loaded, has failed or compiles."""
         while any(plugin.loading and not plugin.compiling for plugin in self._plugins.values()):
             self._progress.clear()
             await self._progress.wait()
-
-    def _gate_changed(self, name: str) -> None:
-        plugin = self._plugins.get(name)
-        if plugin is None:
-            return  # a call that began before its plugin was removed
-        sentence = plugin.gate.sentence
-        self._tasks.start(self._sentences.save(name, sentence))
-        if sentence is None:
-            log.info("plugin released from quarantine", plugin=name)
-            return
-        log.warning("plugin quarantined", plugin=name, reason=sentence.reason, until=iso_utc(sentence.until))
-        self._publish("quarantined", plugin, reason=sentence.reason)
-
-    def _publish(self, what: str, plugin: Plugin, **facts: object) -> None:
-        self._bus.publish(f"prx.plugin.{what}", {"plugin": plugin.name, **facts})
 
     def _note_unreadable(self, directory: Path, error: OSError) -> None:
         if self._scan_problem is None:
@@ -357,4 +261,3 @@ class Catalogue:
         self._plugins.clear()
         await loader.aclose()
         await client.aclose()
-        self._loader = None

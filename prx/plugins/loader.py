@@ -15,7 +15,6 @@ from wasmtime import component as wasm
 
 from prx.config.schema import PluginsConfig
 from prx.core.tool import ToolSpec
-from prx.plugins import sources
 from prx.plugins.allowlist import Allowlist
 from prx.plugins.calls import GuestError, Owner
 from prx.plugins.code import Code
@@ -33,7 +32,7 @@ from prx.plugins.lane import Completions
 from prx.plugins.placeholders import seal
 from prx.plugins.secrets import SecretStore
 from prx.plugins.settings import Settings, missing_permissions, settings_for
-from prx.plugins.sources import Contents, Source
+from prx.plugins.sources import Contents
 from prx.plugins.worlds import plain, tool
 from prx.plugins.worlds.binding import Binding
 from prx.plugins.worlds.resolve import Resolved, ToolExports, resolve
@@ -61,9 +60,6 @@ class Loaded:
 
 class Progress(Protocol):
     """Who wants to know how far a load is."""
-
-    def read(self, contents: Contents) -> None:
-        """Its files are read."""
 
     def compiles(self) -> None:
         """Its code was not in the cache: this takes a while."""
@@ -100,17 +96,19 @@ class Loader:
         self._live: set[Generation] = set()
 
     async def load(
-        self, source: Source, config: PluginsConfig, progress: Progress, wanted: Callable[[], bool]
+        self,
+        contents: Contents,
+        component: bytes,
+        config: PluginsConfig,
+        progress: Progress,
+        wanted: Callable[[], bool],
     ) -> Loaded:
-        """Read, compile and verify `source`.
+        """Compile and verify what was read. A caller that keeps no `component` has it freed once it is compiled.
 
         Raises:
             SupersededError: `wanted` said no before it was compiled.
             LoadError: it is not a plugin that this host can run; says why.
         """
-        contents, component = await asyncio.to_thread(sources.read, source)
-        progress.read(contents)
-        sources.check_component(component, source.path.name)
         if config.require_signature:
             # Refused rather than loaded unchecked: whoever sets this relies on it.
             raise LoadError(

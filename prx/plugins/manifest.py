@@ -12,7 +12,7 @@ from prx.plugins.errors import LoadError
 from prx.plugins.files import read_regular
 
 MANIFEST_NAME = "plugin.toml"
-_MAX_BYTES = 256 * 1024
+MAX_MANIFEST_BYTES = 256 * 1024
 _MAX_REPORTED = 3
 
 PLUGIN_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
@@ -128,7 +128,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         LoadError: it is missing, too large, a symlink, not TOML or has a wrong key; names the key.
     """
-    return parse_manifest(read_regular(path, _MAX_BYTES))
+    return parse_manifest(read_regular(path, MAX_MANIFEST_BYTES))
 
 
 def parse_manifest(data: bytes) -> Manifest:

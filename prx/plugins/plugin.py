@@ -135,7 +135,7 @@ class Plugin:
         return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
 
     def read(self, contents: Contents) -> None:
-        """Note what its files say; see `Progress`."""
+        """Note what its files say."""
         self._contents = contents
 
     def compiles(self) -> None:

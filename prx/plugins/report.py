@@ -14,7 +14,7 @@ from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
 from prx.plugins.plugin import limits_shown
 from prx.plugins.secrets import SecretStore
-from prx.plugins.sources import Contents, source_at
+from prx.plugins.sources import check_component, read, source_at
 from prx.runtime.bus import Bus
 from prx.runtime.egress.client import EgressClient
 from prx.runtime.memory import Memory
@@ -30,6 +30,8 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
     source = source_at(path)
     if source is None:
         raise LoadError("not a plugin: give a .wasm file or a directory with a plugin.toml (docs/plugins.md)")
+    contents, component = await asyncio.to_thread(read, source)
+    check_component(component, path.name)
     store = await Store.open(scratch / "store.db")
     loop = asyncio.get_running_loop()
     client = EgressClient()
@@ -39,7 +41,7 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
         functions = host_functions(HostServices(store, await Memory.open(store), Bus()), http, loop)
         loader = Loader(compiler, functions, Grants(store), SecretStore(scratch), loop, lenient=True)
         try:
-            loaded = await loader.load(source, config, _Unwatched(), wanted=lambda: True)
+            loaded = await loader.load(contents, component, config, _Unwatched(), wanted=lambda: True)
         finally:
             await loader.aclose()
     finally:
@@ -50,8 +52,6 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
 
 class _Unwatched:
     """Nobody wants to know how far the load is; see `Progress`."""
-
-    def read(self, contents: Contents) -> None: ...
 
     def compiles(self) -> None: ...
 

@@ -10,7 +10,13 @@ from typing import BinaryIO
 from prx.plugins.component_binary import MAX_SECTIONS, PREAMBLE
 from prx.plugins.errors import LoadError
 from prx.plugins.files import open_regular, read_regular, refuse_links
-from prx.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
+from prx.plugins.manifest import (
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    parse_manifest,
+    read_manifest,
+)
 
 MAX_WASM_BYTES = 128 * 1024 * 1024
 _BARE_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
@@ -47,6 +53,13 @@ class Contents:
     manifest: Manifest | None
     digest: str
     """SHA-256 of the component, in hexadecimal."""
+    manifest_text: str | None = None
+    """The manifest as it was written; `None` for a bare file."""
+
+    @property
+    def identity(self) -> str:
+        """What tells two versions apart, whatever they call themselves: a hash of component and manifest."""
+        return hashlib.sha256(f"{self.digest}\n{self.manifest_text or ''}".encode()).hexdigest()
 
 
 def scan(directory: Path) -> list[Source]:
@@ -76,11 +89,13 @@ def read(source: Source) -> tuple[Contents, bytes]:
             )
         wasm = read_regular(source.path, MAX_WASM_BYTES)
         return Contents(name, "0.0.0", None, _digest(wasm)), wasm
-    manifest = read_manifest(source.path / MANIFEST_NAME)
+    text = read_regular(source.path / MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    manifest = parse_manifest(text)
     path = source.path / manifest.plugin.wasm
     refuse_links(source.path, path)
     wasm = read_regular(path, MAX_WASM_BYTES)
-    return Contents(manifest.plugin.name, manifest.plugin.version, manifest, _digest(wasm)), wasm
+    about = manifest.plugin
+    return Contents(about.name, about.version, manifest, _digest(wasm), text.decode()), wasm
 
 
 def _digest(wasm: bytes) -> str:
