@@ -11,6 +11,7 @@ import click
 
 from prx.cli.client import daemon, segment
 from prx.cli.context import load_config
+from prx.cli.package import pack
 from prx.config.schema import Config
 from prx.plugins.errors import LoadError
 from prx.plugins.report import report
@@ -21,14 +22,17 @@ def plugin() -> None:
     """Look at plugins and decide what they may do."""
 
 
+plugin.add_command(pack)
+
+
 @plugin.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def validate(path: Path, *, as_json: bool) -> None:
     """Say what a component exports, needs and would be granted.
 
-    PATH is a .wasm file or a directory with a plugin.toml. It is loaded as the daemon would load it, in a sandbox of
-    its own; no daemon needs to run. Exit code 1 when it would not load.
+    PATH is a .wasm or .prxplugin file, or a directory with a plugin.toml. It is loaded as the daemon would load it, in
+    a sandbox of its own; no daemon needs to run. Exit code 1 when it would not load.
     """
     try:
         found = asyncio.run(_report(path.absolute(), load_config()))

@@ -207,17 +207,17 @@ class Catalogue:
             self._apply(name, same_name, patient=patient)
 
     def _apply(self, name: str, same_name: Sequence[Source], *, patient: bool) -> None:
-        source, doubled = same_name[0], len(same_name) > 1
+        source, rivals = same_name[0], tuple(source.path for source in same_name[1:])
         plugin = self._plugins.get(name)
         if plugin is None:
             disabled = self._switches.disabled(name)
             gate = self._activation.gate_of(name)
             plugin = Plugin(name, source, self._router, gate, self._progress, disabled=disabled)
             self._plugins[name] = plugin
-        elif plugin.source == source and plugin.doubled == doubled:
+        elif plugin.source == source and plugin.rivals == rivals:
             return
-        plugin.source, plugin.doubled = source, doubled
-        if doubled:
+        plugin.source, plugin.rivals = source, rivals
+        if rivals:
             paths = " and ".join(str(source.path) for source in same_name)
             plugin.loading = False
             plugin.failed(f'two plugins are named "{name}": {paths}; remove or rename one')

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from prx.plugins.errors import LoadError
 
+MAX_WASM_BYTES = 128 * 1024 * 1024
+
 
 def read_regular(path: Path, most: int) -> bytes:
     """Return the content of the file at `path`, which has `most` bytes at most.

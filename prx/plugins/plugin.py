@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 
 from prx.config.schema import PluginsConfig
@@ -41,8 +42,8 @@ class Plugin:
         self.source = source
         self.changing = asyncio.Lock()
         self.disabled = disabled
-        self.doubled = False
-        """Whether two sources have this name."""
+        self.rivals: tuple[Path, ...] = ()
+        """What else in the directory has this name."""
         self.loading = False
         self.compiling = False
         self.loaded: Loaded | None = None
@@ -59,6 +60,11 @@ class Plugin:
         self.waits_for_name = False
         """Whether the newest version did not load because a tool's name is taken."""
         self._changed_at = self._loaded_at = now_utc()
+
+    @property
+    def doubled(self) -> bool:
+        """Whether two sources have this name."""
+        return bool(self.rivals)
 
     @property
     def status(self) -> PluginStatus:
@@ -118,7 +124,7 @@ class Plugin:
             "limits": limits_shown(settings.limits),
             "calls": _totals(self.loaded),
             "last_error": None if last is None else _failure(last),
-            "warnings": contents.manifest.warnings() if contents.manifest is not None else [],
+            "warnings": list(contents.warnings),
             "skipped": self.loaded.skipped,
         }
 

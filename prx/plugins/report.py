@@ -29,7 +29,9 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
     """
     source = source_at(path)
     if source is None:
-        raise LoadError("not a plugin: give a .wasm file or a directory with a plugin.toml (docs/plugins.md)")
+        raise LoadError(
+            "not a plugin: give a .wasm or .prxplugin file, or a directory with a plugin.toml (docs/plugins.md)"
+        )
     contents, component = await asyncio.to_thread(read, source)
     check_component(component, path.name)
     store = await Store.open(scratch / "store.db")
@@ -80,5 +82,5 @@ def _shown(loaded: Loaded) -> dict[str, Any]:
             "optional_not_granted": sorted(set(optional) - settings.permissions),
         },
         "limits": limits_shown(settings.limits),
-        "warnings": manifest.warnings() if manifest is not None else [],
+        "warnings": list(loaded.contents.warnings),
     }

@@ -1,15 +1,15 @@
-"""What lies in the plugins directory: one source for each plugin, found without reading any of it."""
+"""What lies in the plugins directory: one source for each plugin, found without reading components."""
 
 import hashlib
 import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from prx.plugins.component_binary import MAX_SECTIONS, PREAMBLE
 from prx.plugins.errors import LoadError
-from prx.plugins.files import open_regular, read_regular, refuse_links
+from prx.plugins.files import MAX_WASM_BYTES, open_regular, read_regular, refuse_links
 from prx.plugins.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -17,12 +17,21 @@ from prx.plugins.manifest import (
     parse_manifest,
     read_manifest,
 )
+from prx.plugins.package import (
+    MAX_SIGNATURE_BYTES,
+    SIGNATURE_NAME,
+    SUFFIX,
+    is_cut_short,
+    package_name,
+    read_package,
+    read_package_manifest,
+)
 
-MAX_WASM_BYTES = 128 * 1024 * 1024
 _BARE_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _CORE_PREAMBLE = b"\0asm\x01\0\0\0"
 
 Stamp = tuple[tuple[int, int, int, int], ...]
+Kind = Literal["bare", "directory", "package"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +39,17 @@ class Source:
     """Where a plugin comes from."""
 
     path: Path
-    """The `.wasm` file, or the directory with a `plugin.toml`."""
+    """The `.wasm` or `.prxplugin` file, or the directory with a `plugin.toml`."""
     stamp: Stamp
     """Changes when one of its files does."""
-    bare: bool
-    """Whether it is a file without a manifest."""
+    kind: Kind
+    """A `bare` file has no manifest."""
 
     @property
     def fallback_name(self) -> str:
         """The name to list it under while its own cannot be read."""
-        name = self.path.stem if self.bare else self.path.name
+        # That of a package is no plugin's name: one that is damaged must not stand in the way of a whole one.
+        name = self.path.stem if self.kind == "bare" else self.path.name
         # A name that is not UTF-8 could neither be sent nor stored.
         return os.fsencode(name).decode(errors="backslashreplace")
 
@@ -55,11 +65,20 @@ class Contents:
     """SHA-256 of the component, in hexadecimal."""
     manifest_text: str | None = None
     """The manifest as it was written; `None` for a bare file."""
+    signature: bytes | None = None
+    """The text of its signature file, if it has one: read with the rest and not verified yet."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about it and harms nothing."""
 
     @property
     def identity(self) -> str:
         """What tells two versions apart, whatever they call themselves: a hash of component and manifest."""
         return hashlib.sha256(f"{self.digest}\n{self.manifest_text or ''}".encode()).hexdigest()
+
+    @property
+    def manifest_digest(self) -> str:
+        """SHA-256 of the manifest's bytes, of none for a bare file."""
+        return _digest((self.manifest_text or "").encode())
 
 
 def scan(directory: Path) -> list[Source]:
@@ -78,28 +97,75 @@ def read(source: Source) -> tuple[Contents, bytes]:
     """Read a source's manifest and component; the second is large, and nobody keeps it.
 
     Raises:
-        LoadError: a file is missing, too large, a symlink, or the manifest is wrong.
+        LoadError: a file is missing, too large, a symlink, or the manifest or package is wrong.
     """
-    if source.bare:
-        name = source.path.stem
-        if not _BARE_NAME.fullmatch(name):
-            raise LoadError(
-                f'"{source.path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
-                "beginning with a letter"
-            )
-        wasm = read_regular(source.path, MAX_WASM_BYTES)
-        return Contents(name, "0.0.0", None, _digest(wasm)), wasm
-    text = read_regular(source.path / MANIFEST_NAME, MAX_MANIFEST_BYTES)
-    manifest = parse_manifest(text)
-    path = source.path / manifest.plugin.wasm
-    refuse_links(source.path, path)
+    match source.kind:
+        case "bare":
+            return _read_bare(source.path)
+        case "directory":
+            return _read_directory(source.path)
+        case "package":
+            return _read_package(source.path)
+
+
+def signature_path(source: Source) -> Path | None:
+    """Return where the signature of a bare file or directory lies; that of a package is inside it."""
+    match source.kind:
+        case "bare":
+            return _beside(source.path)
+        case "directory":
+            return source.path / SIGNATURE_NAME
+        case "package":
+            return None
+
+
+def _read_bare(path: Path) -> tuple[Contents, bytes]:
+    if not _BARE_NAME.fullmatch(path.stem):
+        raise LoadError(
+            f'"{path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
+            "beginning with a letter"
+        )
     wasm = read_regular(path, MAX_WASM_BYTES)
-    about = manifest.plugin
-    return Contents(about.name, about.version, manifest, _digest(wasm), text.decode()), wasm
+    signature = _read_signature(_beside(path))
+    return Contents(path.stem, "0.0.0", None, _digest(wasm), signature=signature), wasm
 
 
-def _digest(wasm: bytes) -> str:
-    return hashlib.sha256(wasm).hexdigest()
+def _read_directory(directory: Path) -> tuple[Contents, bytes]:
+    text = read_regular(directory / MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    manifest = parse_manifest(text)
+    path = directory / manifest.plugin.wasm
+    refuse_links(directory, path)
+    wasm = read_regular(path, MAX_WASM_BYTES)
+    return _contents(manifest, text, wasm, _read_signature(directory / SIGNATURE_NAME)), wasm
+
+
+def _read_package(path: Path) -> tuple[Contents, bytes]:
+    package = read_package(path)
+    contents = _contents(package.manifest, package.manifest_text, package.component, package.signature)
+    usual = package_name(package.manifest)
+    if path.name != usual:
+        warning = (
+            f'the file is named "{path.name}", and what is in it "{usual}": rename it, lest people mistake it'
+        )
+        contents = replace(contents, warnings=(*contents.warnings, warning))
+    return contents, package.component
+
+
+def _contents(manifest: Manifest, text: bytes, wasm: bytes, signature: bytes | None) -> Contents:
+    about, warnings = manifest.plugin, tuple(manifest.warnings())
+    return Contents(about.name, about.version, manifest, _digest(wasm), text.decode(), signature, warnings)
+
+
+def _read_signature(path: Path) -> bytes | None:
+    return read_regular(path, MAX_SIGNATURE_BYTES) if os.path.lexists(path) else None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sig")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def check_component(wasm: bytes, name: str) -> None:
@@ -128,7 +194,9 @@ def is_unfinished(source: Source) -> bool:
     """Tell whether the component looks like one that is still being written: it begins well and ends too early."""
     try:
         path = source.path
-        if not source.bare:
+        if source.kind == "package":
+            return is_cut_short(path)
+        if source.kind == "directory":
             path /= read_manifest(path / MANIFEST_NAME).plugin.wasm
         with os.fdopen(open_regular(path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -189,24 +257,28 @@ class Names:
         before = self._known.get(source.path)
         if before is not None and before.stamp == source.stamp:
             return before
-        if not source.bare:
-            try:
-                about = read_manifest(source.path / MANIFEST_NAME).plugin
-            except LoadError:  # it keeps the name it had; loading it tells what is wrong
-                return replace(before or _Known((), source.fallback_name, None), stamp=source.stamp)
-            wasm = source.path / about.wasm
-            return _Known(source.stamp, about.name, wasm if wasm.parent != source.path else None)
-        return _Known(source.stamp, source.fallback_name, None)
+        if source.kind == "bare":
+            return _Known(source.stamp, source.fallback_name, None)
+        try:
+            if source.kind == "package":
+                return _Known(source.stamp, read_package_manifest(source.path).plugin.name, None)
+            about = read_manifest(source.path / MANIFEST_NAME).plugin
+        except LoadError:  # it keeps the name it had; loading it tells what is wrong
+            return replace(before or _Known((), source.fallback_name, None), stamp=source.stamp)
+        wasm = source.path / about.wasm
+        return _Known(source.stamp, about.name, wasm if wasm.parent != source.path else None)
 
 
 def source_at(path: Path) -> Source | None:
-    """Return the plugin at `path`, or `None` when there is none: neither a `.wasm` file nor a `plugin.toml` inside."""
+    """Return the plugin at `path`, or `None`: no `.wasm` or `.prxplugin` file and no directory with a `plugin.toml`."""
     try:
         if path.is_dir():
             manifest = path / MANIFEST_NAME
-            return Source(path, _stamp(path), bare=False) if os.path.lexists(manifest) else None
+            return Source(path, _stamp(path), "directory") if os.path.lexists(manifest) else None
         if path.suffix == ".wasm":
-            return Source(path, _file_stamp(path), bare=True)
+            return Source(path, _file_stamp(path) + _stamp_of_any(_beside(path)), "bare")
+        if path.suffix == SUFFIX:
+            return Source(path, _file_stamp(path), "package")
     except OSError:  # deleted since it was listed
         return None
     return None
@@ -215,7 +287,7 @@ def source_at(path: Path) -> Source | None:
 def _stamp(directory: Path) -> Stamp:
     stamps: Stamp = ()
     for entry in sorted(directory.iterdir()):
-        if entry.suffix in (".toml", ".wasm"):
+        if entry.suffix in (".toml", ".wasm", ".sig"):
             stamps += _file_stamp(entry)
     return stamps
 

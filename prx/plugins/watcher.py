@@ -67,7 +67,8 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
 
 def _relevant(directory: str, _change: Change, path: str) -> bool:
     parent, name = os.path.split(path)
-    # A directory that comes with everything in it is told of by its own name alone.
-    return name.endswith((".wasm", ".toml", ".prxplugin")) or (
-        parent == directory and not name.startswith(".")
-    )
+    if parent == directory:
+        # A directory that comes with everything in it is told of by its own name alone. What begins with a dot is
+        # ignored: an upload is written under such a name.
+        return not name.startswith(".")
+    return name.endswith((".wasm", ".toml", ".sig"))

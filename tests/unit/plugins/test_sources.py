@@ -1,5 +1,7 @@
 """What lies in the plugins directory: found without reading it, read without being led astray."""
 
+import gzip
+import hashlib
 import os
 import socket
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from prx.plugins.sources import (
     source_at,
 )
 from tests.components.corpus import component, names
+from tests.support.packages import archive, package
+from tests.support.packages import contents as package_contents
 
 MANIFEST = '[plugin]\nname = "weather"\nversion = "1.2.0"\n'
 
@@ -62,16 +66,58 @@ def test_a_directory_with_a_manifest_is_a_plugin_named_by_it(tmp_path: Path) -> 
     assert contents.manifest is not None
 
 
-def test_only_wasm_files_and_directories_with_a_manifest_are_plugins(tmp_path: Path) -> None:
+def test_a_package_is_a_plugin_named_by_its_manifest(tmp_path: Path) -> None:
+    path = package(tmp_path, "weather", "1.3.0", wasm=b"content", more="[resources]\npool_size = 1\n")
+    contents, wasm = read(found(path))
+    assert (contents.name, contents.version, wasm) == ("weather", "1.3.0", b"content")
+    assert [warning.split()[0] for warning in contents.warnings] == ["[resources]"]
+    other = path.rename(tmp_path / "other.prxplugin")
+    assert read(found(other))[0].warnings[1] == (
+        'the file is named "other.prxplugin", and what is in it "weather-1.3.0.prxplugin": rename it, lest people '
+        "mistake it"
+    )
+
+
+def test_the_digests_and_the_signature_are_of_what_was_read(tmp_path: Path) -> None:
+    (tmp_path / "weather.wasm").write_bytes(b"content")
+    (tmp_path / "weather.wasm.sig").write_bytes(b"signed")
+    directory = install(tmp_path, wasm=b"content")
+    (directory / "plugin.sig").write_bytes(b"signed")
+    files = package_contents("weather", wasm=b"content") | {"plugin.sig": b"signed"}
+    (tmp_path / "w.prxplugin").write_bytes(gzip.compress(archive(files)))
+    for name, manifest in (
+        ("weather.wasm", b""),
+        ("weather", MANIFEST.encode()),
+        ("w.prxplugin", MANIFEST.encode()),
+    ):
+        contents = read(found(tmp_path / name))[0]
+        assert contents.digest == hashlib.sha256(b"content").hexdigest()
+        assert contents.manifest_digest == hashlib.sha256(manifest).hexdigest()
+        assert contents.signature == b"signed"
+
+
+def test_a_signature_that_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weather.wasm").write_bytes(PREAMBLE)
+    (tmp_path / "weather.wasm.sig").symlink_to("nowhere")
+    assert "weather.wasm.sig is a symbolic link" in refused(tmp_path / "weather.wasm")
+
+
+def test_only_wasm_files_packages_and_directories_with_a_manifest_are_plugins(tmp_path: Path) -> None:
     install(tmp_path)
     (tmp_path / "a.wasm").touch()
     (tmp_path / "dangling.wasm").symlink_to("nowhere")
     (tmp_path / "notes.txt").touch()
     (tmp_path / "upper.WASM").touch()
     (tmp_path / ".hidden.wasm").touch()
+    (tmp_path / "a.wasm.sig").touch()
+    (tmp_path / "b.prxplugin").touch()
+    (tmp_path / ".hidden.prxplugin").touch()
+    (tmp_path / "directory.prxplugin").mkdir()
     (tmp_path / "just-a-directory").mkdir()
     (tmp_path / "directory.wasm").mkdir()
-    assert [source.path.name for source in scan(tmp_path)] == ["a.wasm", "dangling.wasm", "weather"]
+    assert [source.path.name for source in scan(tmp_path)] == [
+        "a.wasm", "b.prxplugin", "dangling.wasm", "weather",
+    ]  # fmt: skip
 
 
 def test_a_directory_whose_name_ends_like_a_component_is_still_a_directory(tmp_path: Path) -> None:
@@ -169,9 +215,10 @@ def test_sources_are_grouped_by_the_plugin_name_they_carry(tmp_path: Path) -> No
     install(tmp_path, "b")
     (tmp_path / "weather.wasm").touch()
     (tmp_path / "other.wasm").touch()
+    package(tmp_path, "weather")
     grouped = Names().by_name(tmp_path)
     assert {name: [source.path.name for source in sources] for name, sources in grouped.items()} == {
-        "weather": ["a", "b", "weather.wasm"],
+        "weather": ["a", "b", "weather-1.2.0.prxplugin", "weather.wasm"],
         "other": ["other.wasm"],
     }
 
@@ -185,6 +232,42 @@ def test_a_directory_keeps_its_name_while_its_manifest_cannot_be_read(tmp_path: 
     assert list(Names().by_name(tmp_path)) == ["directory"]
     (plugin / "plugin.toml").write_text(MANIFEST.replace("weather", "climate"))
     assert list(known.by_name(tmp_path)) == ["climate"]
+
+
+def test_a_package_keeps_its_name_while_it_cannot_be_read_and_takes_nobodys(tmp_path: Path) -> None:
+    known = Names()
+    path = package(tmp_path, "weather")
+    whole = path.read_bytes()
+    assert list(known.by_name(tmp_path)) == ["weather"]
+    path.write_bytes(b"damaged")
+    assert list(known.by_name(tmp_path)) == ["weather"]
+    assert list(Names().by_name(tmp_path)) == ["weather-1.2.0.prxplugin"]
+    path.write_bytes(whole)
+    assert list(known.by_name(tmp_path)) == ["weather"]
+
+
+def test_a_scan_reads_only_packages_that_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package(tmp_path, "weather")
+    known = Names()
+    known.by_name(tmp_path)
+    monkeypatch.setattr("prx.plugins.sources.read_package_manifest", pytest.fail)
+    assert list(known.by_name(tmp_path)) == ["weather"]
+
+
+@pytest.mark.parametrize("name", ["weather", "weather.wasm"])
+def test_a_signature_that_comes_changes_or_goes_changes_the_stamp(name: str, tmp_path: Path) -> None:
+    if name == "weather":
+        signature = install(tmp_path) / "plugin.sig"
+    else:
+        (tmp_path / name).write_bytes(PREAMBLE)
+        signature = tmp_path / "weather.wasm.sig"
+    stamps = [found(tmp_path / name).stamp]
+    for content in (b"one", b"three"):
+        signature.write_bytes(content)
+        stamps.append(found(tmp_path / name).stamp)
+    assert len(set(stamps)) == 3
+    signature.unlink()
+    assert found(tmp_path / name).stamp == stamps[0]
 
 
 def _stamp(known: Names, directory: Path) -> object:
