@@ -78,7 +78,10 @@ class Generation:
         self._lane.abandon()
 
     async def aclose(self, timeout_secs: float) -> bool:
-        """Let the calls that run or wait finish, then free everything; false when one outlived the timeout."""
+        """Let the calls that run or wait finish, then free everything; false when one outlived the timeout.
+
+        A call that was given to this generation before another took its place may still come, and is served.
+        """
         ended = await self._lane.aclose(timeout_secs)
         await asyncio.to_thread(self._instances.close)
         return ended

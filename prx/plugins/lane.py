@@ -77,7 +77,9 @@ class Lane:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._outstanding = 0
-        self._closed = False
+        self._abandoned = False
+        self._ending = False
+        """Whether threads end as soon as no call waits, rather than after a rest."""
         self._ended: asyncio.Future[None] | None = None
 
     @property
@@ -89,11 +91,11 @@ class Lane:
         """Run `job` on one of the lane's threads; called on the loop.
 
         Raises:
-            UnavailableError: too many calls wait already, or the lane is closed.
+            UnavailableError: too many calls wait already, or the lane was abandoned.
         """
         with self._lock:
-            if self._closed:
-                raise UnavailableError(f'plugin "{self._name}" is being unloaded; try again')
+            if self._abandoned:
+                raise self._stopped()
             if self._outstanding >= self._max_outstanding:
                 raise UnavailableError(
                     f'plugin "{self._name}" is busy: {self._outstanding} calls run or wait; try again, or raise '
@@ -111,31 +113,36 @@ class Lane:
     def abandon(self) -> None:
         """Take no more calls and refuse those that wait; those that run go on."""
         with self._lock:
-            self._closed = True
-            waiting: list[_Job | None] = []
+            self._abandoned = True
+            woken = False
             with suppress(Empty):
                 while True:
-                    waiting.append(self._queue.get_nowait())
-            for item in waiting:
-                if item is None:  # it tells a thread to end
-                    self._queue.put(None)
-                    continue
-                self._outstanding -= 1
-                refusal = UnavailableError(f'plugin "{self._name}" is being stopped; the call did not run')
-                self._completions.deliver(item[1], None, refusal)
+                    item = self._queue.get_nowait()
+                    if item is None:
+                        woken = True
+                        continue
+                    self._outstanding -= 1
+                    self._completions.deliver(item[1], None, self._stopped())
+            if woken:
+                self._queue.put(None)
 
     async def aclose(self, timeout_secs: float) -> bool:
-        """Take no more calls and wait for those that run or wait; false when one outlived the timeout."""
+        """Wait for the calls that run or wait and end the threads; false when one outlived the timeout.
+
+        A call that was on its way here and comes only now still runs, on a thread that ends after it.
+        """
         with self._lock:
-            self._closed = True
+            self._ending = True
             if not self._threads:
                 return True
-            if self._ended is None:
+            if self._ended is None or self._ended.done():
                 self._ended = asyncio.get_running_loop().create_future()
-                for _ in self._threads:
-                    self._queue.put(None)
+                self._queue.put(None)  # wakes one thread, which wakes the next
         done, _ = await asyncio.wait({self._ended}, timeout=timeout_secs)
         return bool(done)
+
+    def _stopped(self) -> UnavailableError:
+        return UnavailableError(f'plugin "{self._name}" is being stopped; the call did not run')
 
     def _work(self) -> None:
         try:
@@ -145,6 +152,8 @@ class Lane:
             with self._lock:
                 self._threads.discard(threading.current_thread())
                 last = not self._threads
+                if self._ending and not last:
+                    self._queue.put(None)
             if last:
                 try:
                     self._on_idle(True)  # noqa: FBT003  # one flag, named in the contract
@@ -154,11 +163,11 @@ class Lane:
 
     def _work_once(self) -> bool:
         try:
-            item = self._queue.get(timeout=_IDLE_SECS)
+            item = self._queue.get(timeout=0 if self._ending else _IDLE_SECS)
         except Empty:
-            return not self._may_leave()
+            item = None
         if item is None:
-            return False
+            return not self._may_leave()
         job, future = item
         result, error = None, None
         try:
@@ -177,7 +186,7 @@ class Lane:
     def _may_leave(self) -> bool:
         """Take this thread off the lane, unless a call came in meanwhile."""
         with self._lock:
-            if not self._closed and not self._queue.empty():
+            if not self._queue.empty():
                 return False
             self._threads.discard(threading.current_thread())
             return True

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime import component as wasm
@@ -94,6 +95,8 @@ class Loader:
         self._completions = Completions(loop)
         self._ticker = Ticker(*self._engines.values())
         self._live: set[Generation] = set()
+        self._retired: WeakSet[Generation] = WeakSet()
+        """Those that ended, for as long as a call may still be on its way to them."""
 
     async def load(
         self,
@@ -193,10 +196,12 @@ class Loader:
         ended = await generation.aclose(timeout_secs)
         if ended:
             self._live.discard(generation)
+            self._retired.add(generation)
         return ended
 
     async def aclose(self) -> None:
         """End every call of every generation within seconds, then the shared threads."""
+        self._live.update(self._retired)
         for generation in self._live:
             generation.abandon()
         for _ in range(_END_ROUNDS):  # a call may begin its time just after the others' ended

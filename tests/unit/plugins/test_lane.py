@@ -139,12 +139,40 @@ async def test_closing_lets_what_runs_and_waits_finish_and_ends_the_threads() ->
         await asyncio.to_thread(gate.entered.wait, 30)
         closing = asyncio.ensure_future(lane.aclose(30))
         await asyncio.sleep(0)
-        with pytest.raises(UnavailableError, match="being unloaded"):
-            lane.submit(lambda: 1)
         gate.open()
         assert await closing
         assert await futures[1] == "waited"
         await eventually(lambda: not lane_threads())
+
+
+async def test_a_call_that_comes_while_the_lane_ends_or_has_ended_runs_and_leaves_no_thread() -> None:
+    async with lane_of() as lane:
+        gate = Gate()
+        first = lane.submit(gate)
+        await asyncio.to_thread(gate.entered.wait, 30)
+        closing = asyncio.ensure_future(lane.aclose(30))
+        await asyncio.sleep(0)
+        late = lane.submit(lambda: "late")
+        gate.open()
+        assert await late == "late"
+        assert await first == "prx-weather"
+        assert await closing
+        for _ in range(3):
+            assert await lane.submit(lambda: "later") == "later"
+            await eventually(lambda: not lane_threads())
+
+
+async def test_a_lane_that_is_closed_again_waits_for_what_came_between() -> None:
+    async with lane_of() as lane:
+        assert await lane.submit(lambda: 1) == 1
+        assert await lane.aclose(30)
+        gate = Gate()
+        late = lane.submit(gate)
+        await asyncio.to_thread(gate.entered.wait, 30)
+        assert not await lane.aclose(0)
+        gate.open()
+        assert await lane.aclose(30)
+        await late
 
 
 async def test_closing_tells_when_a_call_outlives_it() -> None:
@@ -168,6 +196,8 @@ async def test_an_abandoned_lane_refuses_what_waits_and_lets_run_what_runs() -> 
         lane.abandon()
         with pytest.raises(UnavailableError, match="being stopped; the call did not run"):
             await second
+        with pytest.raises(UnavailableError, match="being stopped; the call did not run"):
+            lane.submit(lambda: 1)
         gate.open()
         assert await first == "prx-weather"
         assert await closing
