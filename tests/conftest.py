@@ -13,6 +13,8 @@ IN_CI = os.environ.get("CI") == "true"
 # A machine that is busy with something else must not fail a property.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+# `make proof` asks for it.
+settings.register_profile("proof", settings.get_profile("untimed"), max_examples=10_000)
 
 
 def _must_run(report: R) -> R:

@@ -24,8 +24,9 @@ _BITS = {
 _SAFE = 2**53
 
 
-def _unique_names(least: int = 1) -> st.SearchStrategy[list[str]]:
-    return st.lists(_NAMES, min_size=least, max_size=4, unique=True)
+def _unique_names(least: int = 1, most: int = 4) -> st.SearchStrategy[list[str]]:
+    # As the component model has it: "a-b" and "ab" are one name.
+    return st.lists(_NAMES, min_size=least, max_size=most, unique_by=lambda name: name.replace("-", ""))
 
 
 def _leaves() -> st.SearchStrategy[WitType]:
@@ -38,7 +39,7 @@ def _leaves() -> st.SearchStrategy[WitType]:
 
 def _compounds(inner: st.SearchStrategy[WitType]) -> st.SearchStrategy[WitType]:
     def named(types: list[Any]) -> st.SearchStrategy[tuple[tuple[str, Any], ...]]:
-        names = st.lists(_NAMES, min_size=len(types), max_size=len(types), unique=True)
+        names = _unique_names(len(types), len(types))
         return names.map(lambda names: tuple(zip(names, types, strict=True)))
 
     some = st.lists(inner, min_size=1, max_size=3)
@@ -92,7 +93,8 @@ def _choices(wit_type: Any) -> st.SearchStrategy[Any]:
         case wit.EnumType(cases=names):
             return st.sampled_from(names).map(snake)
         case wit.FlagsType(names=names):
-            return st.lists(st.sampled_from(names).map(snake), unique=True)
+            chosen = st.sets(st.sampled_from(names))
+            return chosen.map(lambda some: [snake(name) for name in names if name in some])
         case wit.OptionType(payload=payload):
             inner = json_values(payload)
             nested = isinstance(payload, wit.OptionType)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wasmtime import Engine
 from wasmtime import _ffi as stock_ffi
@@ -22,6 +22,7 @@ from prx.plugins.abi.memory import Owned
 from prx.plugins.abi.wit import Prim, WitType, snake
 from prx.plugins.inspect import inspect
 from tests.components.corpus import component
+from tests.support.examples import costly
 from tests.support.wit_types import json_values
 
 
@@ -106,7 +107,7 @@ def in_order(wit_type: WitType, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", types())
-@settings(max_examples=40)
+@costly()
 @given(data=st.data())
 def test_the_stock_path_reads_what_is_lowered(name: str, data: st.DataObject) -> None:
     wit_type, ty = types()[name]
@@ -117,7 +118,7 @@ def test_the_stock_path_reads_what_is_lowered(name: str, data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("name", types())
-@settings(max_examples=40)
+@costly()
 @given(data=st.data())
 def test_what_the_stock_path_writes_is_lifted(name: str, data: st.DataObject) -> None:
     wit_type, ty = types()[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prx.core.errors import BadRequestError
@@ -17,6 +17,7 @@ from prx.plugins.abi.wit import WitType
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Function
 from tests.components.corpus import component
+from tests.support.examples import costly
 from tests.support.guests import Guest, guest_of
 from tests.support.processes import resident_mebibytes
 from tests.support.wat import binary
@@ -57,7 +58,7 @@ _KINDS = [
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-@settings(max_examples=40)
+@costly()
 @given(data=st.data())
 def test_a_guest_gives_back_what_it_was_given(kind: str, every_type: Guest, data: st.DataObject) -> None:
     wit_type = type_of(every_type.bindings[f"of_{kind}"].function)
