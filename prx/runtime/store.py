@@ -39,6 +39,8 @@ _REMEDIES = {
     sqlite3.SQLITE_LOCKED: "end the other process that keeps it locked",
     sqlite3.SQLITE_IOERR: "check the disk and its free space",
 }
+# What one job may do to all that run with it: it writes more than fits, or needs the part that is damaged.
+_OF_ONE_JOB = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CORRUPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Store:
         self._opened.set_running_or_notify_cancel()
         self._ended.set_running_or_notify_cancel()
         self._problem: Problem | None = None
+        self._damaged = False
+        """Whether a part of the file cannot be read: jobs that need others still go through."""
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -119,7 +123,7 @@ class Store:
             raise self._too_slow(timeout_secs) from None
 
     def problems(self) -> list[Problem]:
-        """Return why the disk refuses, until a job goes through again."""
+        """Return why the disk refuses, until a job goes through again; that the file is damaged, until the end."""
         problem = self._problem
         return [] if problem is None else [problem]
 
@@ -157,9 +161,7 @@ class Store:
             self._wake.notify()
 
     def _too_slow(self, timeout_secs: float) -> UnavailableError:
-        return UnavailableError(
-            f"the store {self._path} did not answer within {timeout_secs:g} s: check the disk"
-        )
+        return UnavailableError(f"the store did not answer within {timeout_secs:g} s: check the disk")
 
     # From here on: the store's own thread.
 
@@ -209,15 +211,27 @@ class Store:
             return batch
 
     def _run_batch(self, connection: sqlite3.Connection, batch: list[_Queued]) -> None:
-        batch = [queued for queued in batch if queued.answer.set_running_or_notify_cancel()]
+        self._run_together(
+            connection, [queued for queued in batch if queued.answer.set_running_or_notify_cancel()]
+        )
+
+    def _run_together(self, connection: sqlite3.Connection, batch: list[_Queued]) -> None:
+        """Run jobs in one transaction; where one of them may be what fails it, each in its own."""
         try:
             connection.execute("BEGIN IMMEDIATE")
             replies = [self._run_job(connection, queued) for queued in batch]
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._fail_batch(connection, batch, error)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if len(batch) > 1 and _primary_code(error) in _OF_ONE_JOB:
+                for queued in batch:
+                    self._run_together(connection, [queued])
+            else:
+                self._fail_batch(batch, error)
             return
-        self._problem = None
+        if not self._damaged:
+            self._problem = None
         for reply in replies:
             reply()
 
@@ -237,15 +251,16 @@ class Store:
         connection.execute("RELEASE job")
         return lambda: queued.answer.set_exception(error)
 
-    def _fail_batch(self, connection: sqlite3.Connection, batch: list[_Queued], error: sqlite3.Error) -> None:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        reason = f"the store {self._path} failed: {error}"
+    def _fail_batch(self, batch: list[_Queued], error: sqlite3.Error) -> None:
         action = _remedy(error)
         since = now_utc() if self._problem is None else self._problem.since
-        self._problem = Problem(unit="store.sqlite", reason=reason, since=since, action=action)
+        self._damaged = self._damaged or _primary_code(error) == sqlite3.SQLITE_CORRUPT
+        self._problem = Problem(
+            unit="store.sqlite", reason=f"the store {self._path} failed: {error}", since=since, action=action
+        )
         for queued in batch:
-            failure = UnavailableError(f"{reason}; {action}")
+            # Without the path: guests read this.
+            failure = UnavailableError(f"the store failed: {error}; {action}")
             failure.__cause__ = error
             queued.answer.set_exception(failure)
 

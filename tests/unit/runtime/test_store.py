@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prx.core.errors import ConflictError, PrxError, UnavailableError
 from prx.runtime.migrations import MIGRATIONS
 from prx.runtime.store import _MAX_QUEUED_JOBS, Store
+from tests.support.examples import costly
 
 
 @contextlib.asynccontextmanager
@@ -179,6 +180,40 @@ async def test_a_full_disk_fails_the_batch_and_degrades_until_space_is_back(stor
     assert store.problems() == []
 
 
+async def test_one_value_that_does_not_fit_is_refused_alone(store: Store) -> None:
+    pages = await store.run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    await store.run(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages + 8}").fetchone())
+    async with Gate(store):
+        jobs = await queued(store, put("a", b"1"), put("large", bytes(1 << 20)), put("b", b"2"))
+    answers = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), UnavailableError, type(None)]
+    assert await store.run(everything) == {"a": b"1", "b": b"2"}
+
+
+async def test_a_damaged_page_fails_only_the_jobs_that_need_it_and_stays_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "prx.db"
+    async with opened(path) as store:
+        await store.run(put("a", b"1"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'plugin_grants'"
+        (page,) = connection.execute(query).fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    async with opened(path) as store:
+        async with Gate(store):
+            jobs = await queued(
+                store, everything, lambda db: db.execute("SELECT * FROM plugin_grants").fetchall()
+            )
+        kept, failure = await asyncio.gather(*jobs, return_exceptions=True)
+        assert kept == {"a": b"1"}
+        assert isinstance(failure, UnavailableError)
+        assert "malformed; stop the daemon, then restore the file from a backup" in failure.message
+        assert str(path) not in failure.message
+        await store.run(put("b", b"2"))
+        assert [problem.unit for problem in store.problems()] == ["store.sqlite"]
+
+
 async def test_a_closed_store_refuses_and_may_be_closed_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "prx.db") as store:
         await store.aclose()
@@ -236,7 +271,7 @@ async def test_a_locked_file_is_refused_in_bounded_time(
             await Store.open(path)
 
 
-@settings(max_examples=30, deadline=None)
+@costly()
 @given(
     writes=st.lists(
         st.tuples(st.sampled_from("abcd"), st.binary(max_size=8), st.booleans()), min_size=1, max_size=30
