@@ -3,14 +3,17 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
 
 from prx.core.errors import ConfigError, PrxError
+from prx.runtime.logging import get_logger
 
 _LOCK_NAME = "prx.lock"
 _URL_NAME = "prx.url"
+
+_log = get_logger("process")
 
 
 class ExitCode(IntEnum):
@@ -85,9 +88,9 @@ def data_dir_lock(data_dir: Path) -> Iterator[None]:
                 f"another prx daemon (pid {holder}) uses the data directory {data_dir}: "
                 "stop it, or set another daemon.data_dir"
             ) from None
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with suppress(OSError):  # a full disk: only who holds the lock cannot be told
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
 
 
@@ -114,11 +117,19 @@ def pid_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def announced_url(data_dir: Path, url: str) -> Iterator[None]:
-    """Tell the command line on this machine where the daemon listens, for the length of the block."""
+    """Tell the command line on this machine where the daemon listens, for the length of the block.
+
+    Where that cannot be written, the daemon serves all the same, and the command line must be told the address.
+    """
     path = data_dir / _URL_NAME
     temporary = data_dir / f"{_URL_NAME}.new"
-    temporary.write_text(url)
-    temporary.replace(path)
+    path.unlink(missing_ok=True)  # one that was killed listened elsewhere
+    try:
+        temporary.write_text(url)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        _log.warning("the command line cannot find this daemon", path=str(path), reason=error.strerror)
     try:
         yield
     finally:
