@@ -11,10 +11,12 @@ import json
 import os
 import platform
 import secrets
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from prx.core.errors import PrxError
 from prx.plugins.abi.ffi import PINNED_VERSION
 from prx.plugins.engine import engine_fingerprint
 from prx.runtime.logging import get_logger
@@ -25,6 +27,7 @@ _FORMAT = 1
 _KEY_BYTES = 32
 _NEW = "new-"
 _CHUNK = 1024 * 1024
+_FOR_ITS_OWNER = 0o700
 _MAX_FILES = 2048
 _MAX_BYTES = 8 * 1024**3
 
@@ -45,12 +48,24 @@ class Cache:
     """The directory of compiled code. All of this blocks: call it from a thread."""
 
     def __init__(self, directory: Path) -> None:
-        """Use `directory`, made if missing, and its key file; nobody else may: it gets mode 0700."""
+        """Use `directory`, made if missing, and its key file; nobody else may: it gets mode 0700.
+
+        Raises:
+            PrxError: it is no directory, or cannot be made or read.
+        """
         self._directory = directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.chmod(0o700)
-        self._remove_leftovers()
-        self._key = self._load_key()
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(directory.stat().st_mode) != _FOR_ITS_OWNER:
+                directory.chmod(_FOR_ITS_OWNER)
+            self._key = self._load_key()
+        except OSError as error:
+            raise PrxError(
+                f"the directory of compiled code {directory} cannot be used: {error.strerror}; make it a directory "
+                "that is writable for the daemon's user, or remove it"
+            ) from error
+        with suppress(OSError):  # read-only, and all that is needed may be in it
+            self._remove_leftovers()
 
     def lookup(self, key: str) -> Path | None:
         """Return the file of `key` if it is here and unchanged since this daemon stored it."""
@@ -74,6 +89,8 @@ class Cache:
 
     def new_file(self) -> Path:
         """Return a name in the cache's directory for the compiler to write to."""
+        with suppress(OSError):  # somebody removed it; where it cannot be made again, writing tells why
+            self._directory.mkdir(mode=_FOR_ITS_OWNER, exist_ok=True)
         return self._directory / f"{_NEW}{secrets.token_hex(8)}"
 
     def store(self, key: str, compiled: Path) -> Path:

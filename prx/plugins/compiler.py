@@ -47,11 +47,12 @@ class Compiler:
             except OSError as error:
                 raise LoadError(
                     f"its compiled code cannot be stored in {source.parent}: {error.strerror}; free some disk space or "
-                    "make the directory writable"
+                    "make the directory writable, then reload the plugin"
                 ) from error
             finally:
-                source.unlink(missing_ok=True)
-                target.unlink(missing_ok=True)
+                for leftover in (source, target):
+                    with contextlib.suppress(OSError):
+                        leftover.unlink()
 
     async def drop(self, digest: str, *, fuel: bool) -> None:
         """Forget code that the engine refused, so that it is compiled again."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -73,13 +75,23 @@ async def test_a_cache_that_cannot_be_written_says_so_and_heals(fresh: PluginHos
     async with fresh.running():
         cache = fresh.data_dir / "cache"
         cache.rename(cache.with_name("away"))
+        cache.touch()
         fresh.drop("echo")
-        await fresh.until(
-            "echo", "error", f"its compiled code cannot be stored in {cache}: No such file or directory"
-        )
+        await fresh.until("echo", "error", f"its compiled code cannot be stored in {cache}: Not a directory")
+        cache.unlink()
         cache.with_name("away").rename(cache)
         await fresh.catalogue.reload("echo")
         await fresh.until("echo", "loaded")
+
+
+async def test_a_cache_that_is_deleted_under_a_running_host_is_made_again(fresh: PluginHost) -> None:
+    async with fresh.running():
+        fresh.drop("echo")
+        await fresh.until("echo", "loaded")
+        shutil.rmtree(fresh.data_dir / "cache")
+        await fresh.catalogue.reload("echo")
+        assert await fresh.output("echo", {"text": "again"}) == "again"
+        assert stat.S_IMODE((fresh.data_dir / "cache").stat().st_mode) == 0o700
 
 
 async def test_modules_in_the_working_directory_do_not_reach_the_compiler(

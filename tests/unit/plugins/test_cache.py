@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prx.core.errors import PrxError
 from prx.plugins import cache as cache_module
 from prx.plugins.cache import Cache, cache_key
 
@@ -160,3 +161,11 @@ def test_dropped_code_is_gone(cache: Cache, tmp_path: Path) -> None:
         cache.drop(KEY)
         assert cache.lookup(KEY) is None
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["key"]
+
+
+def test_a_cache_that_is_no_directory_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(
+        PrxError, match=r"compiled code .*cache cannot be used: File exists; make it a directory"
+    ):
+        Cache(tmp_path / "cache")
