@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
@@ -51,11 +52,8 @@ async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> Asyn
 async def _watch(directory: Path, noticed: asyncio.Event) -> None:
     while True:
         try:
-            relevant = partial(_relevant, str(directory))
-            async for _ in awatch(
-                directory, debounce=_DEBOUNCE_MS, step=_STEP_MS, watch_filter=relevant, recursive=True
-            ):
-                noticed.set()
+            await _watch_as_it_is(directory, noticed)
+            continue
         # What the library fails with while it watches comes in a group.
         except* (OSError, RuntimeError) as errors:
             # No such directory yet, the kernel's watches are used up, or the name of a file that changed is not
@@ -63,6 +61,36 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
             reasons = [str(error) for error in errors.exceptions]
             log.debug("no change notices for the plugins directory", path=str(directory), reasons=reasons)
         await asyncio.sleep(_POLL_SECS)
+
+
+async def _watch_as_it_is(directory: Path, noticed: asyncio.Event) -> None:
+    """Set `noticed` at each change, until another directory has taken this one's place: the kernel stays with the old.
+
+    Raises:
+        OSError, RuntimeError: there is nothing to watch, or no way to.
+    """
+    watched = await asyncio.to_thread(_identity, directory)
+    signs = awatch(
+        directory,
+        debounce=_DEBOUNCE_MS,
+        step=_STEP_MS,
+        watch_filter=partial(_relevant, str(directory)),
+        recursive=True,
+        rust_timeout=round(_POLL_SECS * 1000),
+        yield_on_timeout=True,
+    )
+    async with aclosing(signs):
+        async for changed in signs:
+            if changed:
+                noticed.set()
+            elif await asyncio.to_thread(_identity, directory) != watched:
+                noticed.set()
+                return
+
+
+def _identity(directory: Path) -> tuple[int, int]:
+    info = directory.stat()
+    return info.st_dev, info.st_ino
 
 
 def _relevant(directory: str, _change: Change, path: str) -> bool:

@@ -285,6 +285,25 @@ async def test_a_directory_that_goes_away_for_a_while_keeps_its_plugins_serving(
         assert host.catalogue.problems() == []
 
 
+async def test_changes_are_noticed_in_a_directory_that_took_the_place_of_another(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
+    async with host.running():
+        host.directory.rename(host.directory.with_name("before"))
+        host.directory.mkdir()
+        monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
+        # A look that was due already may find the first one; nothing but a notice tells of the second.
+        for number, name in enumerate(("adder", "counter")):
+
+            def again(name: str = name) -> bool:
+                host.drop(name)
+                return name in host.names()
+
+            await eventually(again)
+            assert len(host.names()) == number + 1
+
+
 async def test_without_watching_files_change_only_with_a_restart_or_a_reload(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
