@@ -11,7 +11,7 @@ import click
 
 from prx.cli.client import daemon, segment
 from prx.cli.context import load_config
-from prx.cli.package import pack
+from prx.cli.package import keygen, pack, sign, verify
 from prx.config.schema import Config
 from prx.plugins.errors import LoadError
 from prx.plugins.report import report
@@ -22,7 +22,8 @@ def plugin() -> None:
     """Look at plugins and decide what they may do."""
 
 
-plugin.add_command(pack)
+for command in (pack, keygen, sign, verify):
+    plugin.add_command(command)
 
 
 @plugin.command()
@@ -124,6 +125,9 @@ def _text(found: dict[str, Any]) -> str:
         lines.append(
             "  It does not load without the missing ones: `prx plugin grant` gives them once it is installed."
         )
+    if found["signature"] is not None:
+        trusted = "trusted" if found["signature"]["trusted"] else "not trusted"
+        lines += ["", "Signed by:", f"  {found['signature']['key']} ({trusted})"]
     limits = (f"{key} {value}" for key, value in found["limits"].items() if value is not None)
     lines += ["", "Limits:", f"  {', '.join(limits)}"]
     lines += [f"Warning: {warning}" for warning in found["warnings"]]

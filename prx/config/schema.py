@@ -9,7 +9,7 @@ from platformdirs import user_data_dir
 from pydantic import Field, model_validator
 
 from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
-from prx.config.types import AbsolutePath, Secret, Table, hot, is_loopback, restart
+from prx.config.types import AbsolutePath, PublicKey, Secret, Table, hot, is_loopback, restart
 from prx.core.levels import LogLevel
 
 Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
@@ -201,8 +201,10 @@ class PluginsConfig(Table):
         default=False,
     )
     keep_generations: int = hot("Generations of a plugin that are kept for a step back.", 3, ge=1, le=100)
-    require_signature: bool = hot("Load only packages signed by one of `trusted_keys`.", default=False)
-    trusted_keys: tuple[str, ...] = hot("Public keys that packages may be signed with.", ())
+    require_signature: bool = hot("Load only plugins signed by one of `trusted_keys`.", default=False)
+    trusted_keys: tuple[PublicKey, ...] = hot(
+        "Public keys whose signatures are trusted, as `prx plugin keygen` prints them.", ()
+    )
     limits: PluginLimits = PluginLimits()
     settings: dict[str, PluginSettings] = hot("One table for each plugin that needs one, by its name.", {})
 

@@ -1,7 +1,9 @@
 """The types that the configuration's tables are made of."""
 
+import base64
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,21 @@ _SECRET_NAMES = frozenset(
         "access_key",
         "credential",
         "connection_string",
+    }
+)
+# 32 bytes in the one canonical form of base64, so that keys can be compared as text.
+_PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", re.ASCII)
+# The points of small order, such as a placeholder of zeros, without the bit for their sign: everybody knows a signature
+# that these accept.
+_WEAK_KEYS = frozenset(
+    {
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
     }
 )
 _SECRET_ENDINGS = ("_api_key", "_token", "_secret", "_password", "_key")
@@ -74,8 +91,25 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return base / path.expanduser()
 
 
+def _public_key(text: str) -> str:
+    if not _PUBLIC_KEY.fullmatch(text):
+        raise ValueError(
+            f'"{text[:80]}" is no public key: one is "ed25519:" and 44 characters of base64, as `prx plugin keygen` '
+            "prints it"
+        )
+    point = base64.b64decode(text.removeprefix("ed25519:"))
+    if (point[:-1] + bytes([point[-1] & 0x7F])).hex() in _WEAK_KEYS:
+        raise ValueError(
+            f'"{text}" is a key that anybody can sign with: use one that `prx plugin keygen` made'
+        )
+    return text
+
+
 Secret = Annotated[SecretStr, BeforeValidator(from_environment)]
 """A value that no repr and no dump shows; `env:NAME` reads the environment."""
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 """A path; a relative one is taken from the `base` of the validation context, `~` is the user's home."""
+
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+"""An Ed25519 key that signatures are verified with."""

@@ -15,3 +15,7 @@ class SupersededError(LoadError):
 
 class MissingPermissionError(LoadError):
     """It requires a permission that the operator has not granted."""
+
+
+class UntrustedError(LoadError):
+    """Signatures are required, and no trusted key vouches for it."""

@@ -33,6 +33,7 @@ from prx.plugins.lane import Completions
 from prx.plugins.placeholders import seal
 from prx.plugins.secrets import SecretStore
 from prx.plugins.settings import Settings, missing_permissions, settings_for
+from prx.plugins.signing import Signature, admit
 from prx.plugins.sources import Contents
 from prx.plugins.worlds import plain, tool
 from prx.plugins.worlds.binding import Binding
@@ -55,6 +56,8 @@ class Loaded:
     generation: Generation
     tools: list[PluginTool]
     inspection: Inspection
+    signature: Signature | None
+    """Who vouched for it when it was loaded."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Exported functions that cannot be tools, and why."""
 
@@ -112,12 +115,9 @@ class Loader:
             SupersededError: `wanted` said no before it was compiled.
             LoadError: it is not a plugin that this host can run; says why.
         """
-        if config.require_signature:
-            # Refused rather than loaded unchecked: whoever sets this relies on it.
-            raise LoadError(
-                "plugins.require_signature is set and this PRX cannot verify signatures: it loads no plugin until the "
-                "key is unset"
-            )
+        signature = await asyncio.to_thread(
+            admit, contents, config.trusted_keys, required=config.require_signature
+        )
         settings = self._settings(contents, config)
         fuel = settings.limits.max_fuel is not None
         code, resolved, inspection = await self._compiled(
@@ -137,6 +137,7 @@ class Loader:
             generation=generation,
             tools=[PluginTool(generation, binding) for binding in bindings],
             inspection=inspection,
+            signature=signature,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
         )
 

@@ -17,6 +17,7 @@ from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
 from prx.plugins.quarantine import Gated, Quarantine
 from prx.plugins.settings import missing_permissions, settings_for
+from prx.plugins.signing import Signature
 from prx.plugins.sources import Contents, Source
 from prx.runtime.tools import ToolRouter
 
@@ -113,9 +114,10 @@ class Plugin:
         if self.loaded is None:
             return shared
         generation, contents, settings = self.loaded.generation, self.loaded.contents, self.loaded.settings
-        last = generation.last_error
+        last, signature = generation.last_error, self.loaded.signature
         return shared | {
             "digest": f"sha256:{contents.digest}",
+            "signature": signature_shown(signature),
             "loaded_at": iso_utc(self._loaded_at),
             "manifest": contents.manifest.model_dump(exclude_defaults=True, exclude={"config"})
             if contents.manifest is not None
@@ -256,6 +258,11 @@ def limits_shown(limits: Limits) -> dict[str, Any]:
         "max_concurrency": limits.max_concurrency,
         "instance": "warm" if limits.warm else "fresh",
     }
+
+
+def signature_shown(signature: Signature | None) -> dict[str, Any] | None:
+    """Return who vouches for a plugin, as `GET /plugins/:name` shows it."""
+    return None if signature is None else {"key": signature.key, "trusted": signature.trusted}
 
 
 def _totals(loaded: Loaded) -> dict[str, Any]:

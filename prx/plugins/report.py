@@ -12,7 +12,7 @@ from prx.plugins.grants import Grants
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader
-from prx.plugins.plugin import limits_shown
+from prx.plugins.plugin import limits_shown, signature_shown
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import check_component, read, source_at
 from prx.runtime.bus import Bus
@@ -81,6 +81,7 @@ def _shown(loaded: Loaded) -> dict[str, Any]:
             "missing": list(settings.missing),
             "optional_not_granted": sorted(set(optional) - settings.permissions),
         },
+        "signature": signature_shown(loaded.signature),
         "limits": limits_shown(settings.limits),
         "warnings": list(loaded.contents.warnings),
     }

@@ -341,11 +341,3 @@ async def test_strange_files_in_the_directory_stop_nobody(host: PluginHost) -> N
             plugin = await host.until(name, "error", "")
             assert plugin.error
     assert set(host.at_start) == strange
-
-
-async def test_no_plugin_loads_unverified_where_signatures_are_required(host: PluginHost) -> None:
-    host.configure(require_signature=True)
-    host.drop("echo")
-    async with host.running():
-        plugin = await host.until("echo", "error", error="plugins.require_signature is set")
-        assert plugin.capabilities == []

@@ -1,5 +1,6 @@
 """The schema: every key declared in full, defaults as documented, secrets never shown."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -183,3 +184,25 @@ def test_half_a_tls_setup_is_refused() -> None:
 def test_an_mcp_server_without_its_way_in_is_refused(server: dict[str, str], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         Config.model_validate({"mcp": {"servers": {"x": server}}})
+
+
+GOOD_KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
+
+@pytest.mark.parametrize(
+    "key", ["", "ed25519:AAAA", "A" * 43 + "=", "ed25519:" + "A" * 42 + "B=", "rsa:" + "A" * 43 + "="]
+)
+def test_a_trusted_key_that_is_none_is_refused_by_name(key: str) -> None:
+    with pytest.raises(ValidationError, match="is no public key: one is") as caught:
+        Config.model_validate({"plugins": {"trusted_keys": [GOOD_KEY, key]}})
+    assert caught.value.errors()[0]["loc"] == ("plugins", "trusted_keys", 1)
+
+
+@pytest.mark.parametrize("first", [0x00, 0x01, 0xEC, 0xED, 0xEE])
+@pytest.mark.parametrize("sign", [0x00, 0x80])
+def test_a_key_that_anybody_can_sign_with_is_not_trusted(first: int, sign: int) -> None:
+    rest = 0xFF if first > 1 else 0x00
+    point = bytes([first, *[rest] * 30, (rest & 0x7F) | sign])
+    key = f"ed25519:{base64.b64encode(point).decode()}"
+    with pytest.raises(ValidationError, match="a key that anybody can sign with"):
+        Config.model_validate({"plugins": {"trusted_keys": [key]}})
