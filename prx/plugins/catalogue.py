@@ -240,9 +240,9 @@ class Catalogue:
             await self._progress.wait()
 
     def _note_unreadable(self, directory: Path, error: OSError) -> None:
-        if self._scan_problem is None:
+        reason = f"{directory} cannot be read: {error.strerror}"
+        if self._scan_problem is None or self._scan_problem.reason != reason:
             log.warning("the plugins directory cannot be read", path=str(directory), reason=error.strerror)
-            reason = f"{directory} cannot be read: {error.strerror}"
             action = "create the directory, or set plugins.directory to where the plugins are"
             self._scan_problem = Problem(self.name, reason, now_utc(), action)
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +19,19 @@ WAIT_SECS = 60.0
 class DaemonProcess:
     """One daemon in a directory of its own, with its log read line by line."""
 
-    def __init__(self, home: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
+        """Start it; `launcher` is a command that becomes the one that follows it, such as `nsenter`."""
         self.home = home
         self.environment = {
             "PATH": os.environ["PATH"],
+            # Another checkout's tests run on its own code.
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "HOME": str(home),
             "XDG_DATA_HOME": str(home / "data"),
             "XDG_CONFIG_HOME": str(home / "config"),
@@ -33,7 +43,7 @@ class DaemonProcess:
         self.text: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "prx", "daemon", *arguments],
+            [*launcher, sys.executable, "-m", "prx", "daemon", *arguments],
             cwd=home,
             env=self.environment,
             stderr=subprocess.PIPE,

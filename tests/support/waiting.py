@@ -1,6 +1,7 @@
 """Waiting for a state, bounded: for what a test cannot be told of by an event."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 _STEP_SECS = 0.01
@@ -16,3 +17,16 @@ async def eventually(condition: Callable[[], object], *, within_secs: float = 15
         while not condition():  # noqa: ASYNC110  # see below
             # The one place where tests sleep: a file system, a thread or a process tells nobody that it is done.
             await asyncio.sleep(_STEP_SECS)
+
+
+def wait_until(condition: Callable[[], object], *, within_secs: float = 60.0) -> None:
+    """Do as `eventually`, for tests of processes; asks ten times a second.
+
+    Raises:
+        TimeoutError: as `eventually`.
+    """
+    deadline = time.monotonic() + within_secs
+    while not condition():
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"not within {within_secs:g} s")
+        time.sleep(10 * _STEP_SECS)
