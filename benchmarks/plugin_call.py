@@ -26,8 +26,9 @@ from benchmarks.callers import Component, RawFfi, Stock
 from benchmarks.report import ROOT, Report
 from benchmarks.rounds import Measure, Series, alternate, microseconds_each
 from prx.core.tool import CallContext
-from prx.plugins.generation import Generation, PluginTool
+from prx.plugins.generation import Generation
 from prx.plugins.lane import Completions, Lane
+from prx.plugins.offer import PluginTool
 from prx.plugins.worlds.binding import Binding
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost
@@ -261,11 +262,11 @@ class _Hosts:
         await eventually(lambda: host.plugin(subject.name).status != "loading", within_secs=_COMPILED_SECS)
         plugin = await host.until(subject.name, "loaded")
         assert plugin.loaded is not None
-        [offered] = [offered for offered in plugin.loaded.tools if offered.spec.name == subject.tool]
-        result = await offered.call(subject.arguments, _CALLER)
+        [bound] = [bound for bound in plugin.loaded.bound.tools if bound.spec.name == subject.tool]
+        tool = PluginTool(bound, plugin.loaded.generation)
+        result = await tool.call(subject.arguments, _CALLER)
         assert result.success, result.error
-        # The way behind a tool is nobody's business but a benchmark's.
-        return Loaded(offered, plugin.loaded.generation, offered._binding)  # noqa: SLF001
+        return Loaded(tool, plugin.loaded.generation, bound.binding)
 
 
 def _settle() -> None:

@@ -27,6 +27,7 @@ from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
 from prx.runtime.code_pages import give_back_code
 from prx.runtime.endings import end
+from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.listener import listen
 from prx.runtime.logging import LogOutput, get_logger, set_level
 from prx.runtime.memory import Memory
@@ -42,7 +43,6 @@ from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.systemd import Systemd
-from prx.runtime.tools import ToolRouter
 
 _FIRST_SCAN_SECS = 60.0
 _STEP_SECS = 10.0
@@ -126,7 +126,7 @@ class Daemon:
         self._live = live
         self._systemd = Systemd()
         self._status = StatusBoard()
-        self._router = ToolRouter()
+        self._points = ExtensionPoints.on(Bus())
         self._supervisor = Supervisor()
         self._endings = AsyncExitStack()
         self._stop = asyncio.Event()
@@ -168,9 +168,9 @@ class Daemon:
         self._at_end("store", store.aclose)
         self._at_end("units", self._supervisor.aclose)
         memory = await Memory.open(store)
-        services = HostServices(store, memory, Bus())
+        services = HostServices(store, memory, self._points.bus)
         catalogue = Catalogue(
-            lambda: self._live.current.plugins, config.daemon.data_dir, self._router, services
+            lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
         for source in (self._live, store, self._supervisor, catalogue):
             self._status.watch(source.problems)
@@ -178,6 +178,8 @@ class Daemon:
         _make_own_plugins_directory(config)
         self._supervisor.add(catalogue)
         await self._first_scan(catalogue)
+        if self._options.cron:
+            self._supervisor.add(self._points.cron)
         gc.collect()
         gc.freeze()
         self._status.set_ready(ready=True)
@@ -215,7 +217,7 @@ class Daemon:
 
         deps = ApiDeps(
             tokens=tokens,
-            router=self._router,
+            router=self._points.tools,
             plugins=catalogue,
             status=self._status,
             config=lambda: self._live.current,

@@ -112,8 +112,12 @@ def _text(found: dict[str, Any]) -> str:
     lines = [f"{found['name']} {found['version']} ({found['kind']})", "", "Tools:"]
     for tool in found["tools"]:
         lines += [f"  {tool['name']}", f"      {tool['description']}"]
+    if not found["tools"]:
+        lines.append("  none")
     for name, reason in found["skipped"].items():
         lines.append(f"  {name} is skipped: {reason}")
+    if others := [name for name in found["capabilities"] if not name.startswith("tool:")]:
+        lines += ["", "Other capabilities:", *(f"  {name}" for name in others)]
     lines += ["", "Imports:"]
     lines += [f"  {name}" for name in found["imports"]] or ["  nothing"]
     permissions = found["permissions"]

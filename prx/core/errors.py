@@ -68,6 +68,12 @@ class UnavailableError(PrxError):
         self.retry_after_secs = retry_after_secs
 
 
+class CallFailedError(PrxError):
+    """What was called ran and failed; the message is its own reason, `details.code` the stable code of how it ended."""
+
+    code = "call_failed"
+
+
 class ConfigError(PrxError):
     """The configuration is wrong: the message names file, key, what was expected and where."""
 

@@ -84,6 +84,16 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     return lambda topic: _matches(segments, topic.split("."))
 
 
+def topics(*patterns: str) -> Callable[[Event], bool]:
+    """Return the test whether an event's topic matches one of `patterns`.
+
+    Raises:
+        BadRequestError: one is no pattern.
+    """
+    tests = [compile_pattern(pattern) for pattern in patterns]
+    return lambda event: any(test(event.topic) for test in tests)
+
+
 def _matches(pattern: list[str], topic: list[str]) -> bool:
     # Reachable positions in the pattern after each segment of the topic: linear in both, whatever the pattern.
     reached = _skip_any({0}, pattern)

@@ -94,3 +94,20 @@ class Tool(Protocol):
             ConflictError: its plugin was disabled or quarantined meanwhile.
             UnavailableError: too many calls wait for it already.
         """
+
+
+class Veto(Protocol):
+    """Somebody who is asked before a tool runs."""
+
+    @property
+    def name(self) -> str:
+        """Who it is: `plugin:<name>`."""
+
+    async def before_execute(
+        self, spec: ToolSpec, arguments: Mapping[str, Any], context: CallContext
+    ) -> None:
+        """Let the call go on by returning.
+
+        Raises:
+            ForbiddenError: it must not run, or whoever was asked could not answer; says who and why.
+        """

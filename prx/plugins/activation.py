@@ -77,7 +77,7 @@ class Activation:
                     self._tasks.start(self._retire(loaded))
                     return True
                 self.loader.regrant(loaded, self._config())
-                tools = [tool.spec.name for tool in loaded.tools]
+                tools = loaded.bound.tool_names()
                 self._holders.check(plugin.name, tools, self._plugins.keys())
                 previous = plugin.replace(loaded)
         except SupersededError:
@@ -98,7 +98,7 @@ class Activation:
             self._tasks.start(self._retire(previous))
             self._retry_blocked()
         self._tasks.start(self._holders.record(plugin.name, tools))
-        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(loaded.tools))
+        log.info("plugin loaded", plugin=plugin.name, version=plugin.version, tools=len(tools))
         self._publish("loaded", plugin, version=plugin.version, tools=tools)
         return True
 

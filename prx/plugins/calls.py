@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prx.plugins.grants import Ledger
     from prx.plugins.host.output import GuestOutput
     from prx.plugins.instance import Instance
+    from prx.plugins.subscriptions import Subscriptions
 
 
 class GuestError(Exception):
@@ -61,6 +62,8 @@ class Owner:
     ledger: "Ledger"
     allowlist: Allowlist = NO_TARGETS
     secrets: SealedConfig = NO_SECRETS
+    subscriptions: "Subscriptions | None" = None
+    """What its hook hears of; `None` for a plugin that exports none."""
 
 
 class Call:

@@ -14,11 +14,13 @@ from prx.plugins.abi.ffi import check_layout
 from prx.plugins.activation import Activation
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
+from prx.plugins.feed import Feed
 from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.holders import Holders
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loader
+from prx.plugins.offer import Offer
 from prx.plugins.plugin import Plugin, grants_shown
 from prx.plugins.quarantine import Sentences
 from prx.plugins.secrets import SecretStore
@@ -26,9 +28,9 @@ from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
 from prx.plugins.watcher import changes
 from prx.runtime.egress.client import EgressClient
+from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logging import get_logger
 from prx.runtime.tasks import Tasks
-from prx.runtime.tools import ToolRouter
 
 __all__ = ["Catalogue", "Plugin"]
 
@@ -44,12 +46,16 @@ class Catalogue:
     name = "plugins.catalogue"
 
     def __init__(
-        self, config: Callable[[], PluginsConfig], data_dir: Path, router: ToolRouter, services: HostServices
+        self,
+        config: Callable[[], PluginsConfig],
+        data_dir: Path,
+        points: ExtensionPoints,
+        services: HostServices,
     ) -> None:
         """Touch nothing yet; `config` is asked whenever a plugin is loaded."""
         self._config = config
         self._data_dir = data_dir
-        self._router = router
+        self._points = points
         self._services = services
         self._holders = Holders(services.store)
         self._switches = Switches(services.store)
@@ -211,8 +217,10 @@ class Catalogue:
         plugin = self._plugins.get(name)
         if plugin is None:
             disabled = self._switches.disabled(name)
+            feed = Feed(name, self._points.bus, self._tasks)
+            offer = Offer(name, self._points, feed)
             gate = self._activation.gate_of(name)
-            plugin = Plugin(name, source, self._router, gate, self._progress, disabled=disabled)
+            plugin = Plugin(name, source, offer, feed, gate, self._progress, disabled=disabled)
             self._plugins[name] = plugin
         elif plugin.source == source and plugin.rivals == rivals:
             return

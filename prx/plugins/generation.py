@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult, ToolSpec
+from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult
 from prx.plugins.abi.memory import Borrowed
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
@@ -40,8 +39,8 @@ class Generation:
         self._totals = CallTotals()
         self.last_error: ToolFailure | None = None
 
-    async def call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
-        """Run one call on the lane; see `Tool.call`."""
+    async def call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
+        """Run one call on the lane; see `Guest.call`."""
         self._instances.expect_calls()
         return await self._call(binding, arguments, context)
 
@@ -51,7 +50,7 @@ class Generation:
         Raises:
             GuestError: it trapped or reached a limit.
         """
-        result = await self._call(binding, {}, CallContext())
+        result = await self._call(binding, (), CallContext())
         if result.error is not None:
             raise GuestError(result.error.code, result.error.message)
         return result.output
@@ -86,7 +85,7 @@ class Generation:
         await asyncio.to_thread(self._instances.close)
         return ended
 
-    async def _call(self, binding: Binding, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+    async def _call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
         submitted = time.monotonic()
         result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
         return result
@@ -113,9 +112,7 @@ class Generation:
         if asleep:
             self._code.rest()
 
-    def run(
-        self, binding: Binding, arguments: Mapping[str, Any], context: CallContext, submitted: float
-    ) -> ToolResult:
+    def run(self, binding: Binding, arguments: Any, context: CallContext, submitted: float) -> ToolResult:
         """Run a call on this thread; whatever the guest does is a result, never an exception.
 
         `submitted` is when it was asked for, on the monotonic clock.
@@ -177,19 +174,3 @@ class Generation:
                 totals.failures += 1
                 totals.errors_by_code[failure.code] = totals.errors_by_code.get(failure.code, 0) + 1
                 self.last_error = failure
-
-
-class PluginTool:
-    """One binding of one generation, as the router offers it."""
-
-    __slots__ = ("_binding", "_generation", "spec")
-
-    def __init__(self, generation: Generation, binding: Binding) -> None:
-        """Offer `binding` of `generation`."""
-        self.spec: ToolSpec = binding.spec
-        self._generation = generation
-        self._binding = binding
-
-    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
-        """See `Tool.call`."""
-        return await self._generation.call(self._binding, arguments, context)

@@ -1,28 +1,25 @@
 """From what lies on disk to a verified generation, ready to be offered."""
 
 import asyncio
-import json
-import re
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from wasmtime import Engine, WasmtimeError
 from wasmtime import component as wasm
 
 from prx.config.schema import PluginsConfig
-from prx.core.tool import ToolSpec
 from prx.plugins.allowlist import Allowlist
-from prx.plugins.calls import GuestError, Owner
+from prx.plugins.bound import Bound, bind, event_patterns, idle_worlds
+from prx.plugins.calls import Owner
 from prx.plugins.code import Code
 from prx.plugins.compiler import Compiler
 from prx.plugins.engine import Ticker, engine_config
 from prx.plugins.errors import LoadError, MissingPermissionError
-from prx.plugins.generation import Generation, PluginTool
+from prx.plugins.generation import Generation
 from prx.plugins.grants import Grants
 from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.linker import Host
@@ -35,31 +32,44 @@ from prx.plugins.secrets import SecretStore
 from prx.plugins.settings import Settings, missing_permissions, settings_for
 from prx.plugins.signing import Signature, admit
 from prx.plugins.sources import Contents
-from prx.plugins.worlds import plain, tool
-from prx.plugins.worlds.binding import Binding
-from prx.plugins.worlds.resolve import Resolved, ToolExports, resolve
+from prx.plugins.subscriptions import Subscriptions
+from prx.plugins.worlds import plain
+from prx.plugins.worlds.resolve import Resolved, resolve
 from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::loader")
 
-_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _END_ROUNDS = 3
 _END_SECS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One version of a plugin, verified: its instance was made and its tools are known."""
+    """One version of a plugin, verified: an instance was made, and what it offers is known."""
 
     contents: Contents
     settings: Settings
     generation: Generation
-    tools: list[PluginTool]
+    bound: Bound
+    worlds: tuple[str, ...]
+    """The PRX worlds that it exports; none for a plain component."""
     inspection: Inspection
     signature: Signature | None
     """Who vouched for it when it was loaded."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Exported functions that cannot be tools, and why."""
+
+    def capabilities(self) -> list[str]:
+        """Return what it brings, as `<world>:<name>`."""
+        return [*self.bound.capabilities(), *(f"hook:{pattern}" for pattern in self._patterns())]
+
+    def warnings(self) -> list[str]:
+        """Return what is odd about it and keeps it from nothing else."""
+        return [*self.contents.warnings, *idle_worlds(self.bound, self._patterns())]
+
+    def _patterns(self) -> list[str]:
+        subscriptions = self.generation.owner.subscriptions
+        return subscriptions.patterns() if subscriptions is not None else []
 
 
 class Progress(Protocol):
@@ -124,10 +134,19 @@ class Loader:
             component, contents.digest, progress, wanted, fuel=fuel
         )
         del component  # megabytes that nothing needs any more
-        generation = Generation(self._owner(contents, settings), code, self._ticker, self._completions)
+        owner = self._owner(contents, settings)
+        if "hook" in resolved.worlds:
+            owner.subscriptions = Subscriptions(contents.name, event_patterns(contents.manifest))
+        generation = Generation(owner, code, self._ticker, self._completions)
         self._live.add(generation)
         try:
-            bindings = await self._bind(generation, resolved, contents, settings)
+            bound = await bind(
+                generation,
+                resolved,
+                contents.manifest,
+                prefix=settings.tool_prefix,
+                source=f"plugin:{contents.name}",
+            )
         except BaseException:
             await self.retire(generation, _END_SECS)
             raise
@@ -135,7 +154,8 @@ class Loader:
             contents=contents,
             settings=settings,
             generation=generation,
-            tools=[PluginTool(generation, binding) for binding in bindings],
+            bound=bound,
+            worlds=tuple(resolved.worlds),
             inspection=inspection,
             signature=signature,
             skipped={str(f): f.skipped for f in plain.plain_functions(inspection) if f.skipped is not None},
@@ -231,64 +251,3 @@ class Loader:
         uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
         code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio, file=compiled)
         return code, resolved, inspection
-
-    async def _bind(
-        self, generation: Generation, resolved: Resolved, contents: Contents, settings: Settings
-    ) -> list[Binding]:
-        source = f"plugin:{contents.name}"
-        try:
-            if resolved.tool is not None:
-                binding = await _tool_binding(generation, resolved.tool, settings.tool_prefix, source)
-                return [binding]
-            await generation.start()
-        except GuestError as error:
-            raise LoadError(f"it does not start: {error.code}: {error.message}") from error
-        described = contents.manifest.tool_descriptions() if contents.manifest is not None else {}
-        bindings = await asyncio.to_thread(
-            plain.bind_plain,
-            resolved.plain,
-            prefix=settings.tool_prefix,
-            source=source,
-            descriptions=described,
-        )
-        _check_names([binding.spec.name for binding in bindings])
-        return bindings
-
-
-async def _tool_binding(generation: Generation, exports: ToolExports, prefix: str, source: str) -> Binding:
-    about = Binding(
-        spec=ToolSpec("get-spec", "", {}, source),
-        function=exports.get_spec,
-        lower=lambda _arguments, _memory: [],
-        measure=tool.measure_spec,
-        lift=tool.lift_spec,
-        outcome=lambda value: (value, None),
-    )
-    spec = await generation.ask(about)
-    name = prefix + spec["name"]
-    _check_names([name])
-    schema = _schema(spec["parameters_schema"])
-    return tool.bind_tool(exports.execute, ToolSpec(name, spec["description"], schema, source))
-
-
-def _check_names(names: list[str]) -> None:
-    for name, times in Counter(names).items():
-        if not _TOOL_NAME.fullmatch(name):
-            raise LoadError(
-                f'one of its tools would be named "{name[:80]}": a name has up to 64 letters, digits, "_" and "-"; '
-                "change it in the component or with tool_prefix"
-            )
-        if times > 1:
-            raise LoadError(
-                f'{times} of its functions would be the tool "{name}": rename them in the component'
-            )
-
-
-def _schema(text: str) -> dict[str, Any]:
-    try:
-        schema = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LoadError(f"get-spec gives a parameters-schema that is not JSON: {error}") from error
-    if not isinstance(schema, dict):
-        raise LoadError(f"get-spec gives a parameters-schema that is not a JSON object but {text[:60]!r}")
-    return schema

@@ -3,13 +3,24 @@
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
+from prx.core.errors import BadRequestError
+from prx.core.event import compile_pattern
 from prx.plugins.errors import LoadError
 from prx.plugins.files import read_regular
+from prx.runtime.schedule import Schedule
 
 MANIFEST_NAME = "plugin.toml"
 MAX_MANIFEST_BYTES = 256 * 1024
@@ -57,16 +68,35 @@ class About(_Table):
     wasm: Annotated[str, AfterValidator(_inside)] = "plugin.wasm"
 
 
+def _topic_pattern(pattern: str) -> str:
+    try:
+        compile_pattern(pattern)
+    except BadRequestError as error:
+        raise ValueError(error.message) from error
+    return pattern
+
+
 class Capability(_Table):
     """`[[capabilities]]`."""
 
     type: Literal["tool", "hook", "middleware", "cron", "provider", "storage", "channel"]
     name: str = ""
     description: str = ""
-    events: Annotated[list[str], BeforeValidator(_patterns)] = []
+    events: Annotated[list[Annotated[str, AfterValidator(_topic_pattern)]], BeforeValidator(_patterns)] = []
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     schedule: str | None = None
-    timezone: str | None = None
+    timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _is_due(self) -> Self:
+        if self.schedule is not None:
+            try:
+                Schedule(self.schedule, self.timezone)
+            except BadRequestError as error:
+                raise ValueError(error.message) from error
+        elif self.type == "cron":
+            raise ValueError('a cron job needs a schedule, such as "*/5 * * * *"')
+        return self
 
 
 class Permissions(_Table):
@@ -103,6 +133,16 @@ class Manifest(_Table):
     permissions: Permissions = Permissions()
     resources: Resources = Resources()
     config: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _hooks_ask_for_events(self) -> Self:
+        """Hearing of events is a permission like any other: a hook that wants some asks for it."""
+        asked = self.permissions
+        hears = any(c.type == "hook" and c.events for c in self.capabilities)
+        if not hears or "events" in (*asked.required, *asked.optional):
+            return self
+        asking = asked.model_copy(update={"required": [*asked.required, "events"]})
+        return self.model_copy(update={"permissions": asking})
 
     def tool_descriptions(self) -> dict[str, str]:
         """Return what the capabilities say of the tools, by tool name."""

@@ -2,24 +2,26 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc, now_utc
+from prx.core.job import Job, JobRun
 from prx.core.tool import ToolFailure
 from prx.core.unit import Problem
 from prx.plugins.calls import Limits
+from prx.plugins.feed import Feed
 from prx.plugins.grants import Grants
 from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
+from prx.plugins.offer import Offer
 from prx.plugins.quarantine import Gated, Quarantine
 from prx.plugins.settings import missing_permissions, settings_for
 from prx.plugins.signing import Signature
 from prx.plugins.sources import Contents, Source
-from prx.runtime.tools import ToolRouter
+from prx.runtime.cron import JobState
 
 PluginStatus = Literal["loaded", "disabled", "loading", "error", "quarantined"]
 
@@ -31,7 +33,8 @@ class Plugin:
         self,
         name: str,
         source: Source,
-        router: ToolRouter,
+        offer: Offer,
+        feed: Feed,
         gate: Quarantine,
         progress: asyncio.Event,
         *,
@@ -50,10 +53,10 @@ class Plugin:
         self.loaded: Loaded | None = None
         self.number = 0
         """Counts the generations that were loaded since the daemon started."""
-        self._router = router
+        self._offer = offer
+        self._feed = feed
         self._progress = progress
         self._contents: Contents | None = None
-        self._offer = ExitStack()
         self._fault: str | None = None
         self._suspended: str | None = None
         self.waits_for_grant = False
@@ -101,8 +104,8 @@ class Plugin:
 
     @property
     def capabilities(self) -> list[str]:
-        """What it brings, as `tool:<name>`."""
-        return [f"tool:{tool.spec.name}" for tool in self.loaded.tools] if self.loaded is not None else []
+        """What it brings, as `<world>:<name>`."""
+        return self.loaded.capabilities() if self.loaded is not None else []
 
     def memory_usage_bytes(self) -> int:
         """Return the linear memory of its live instances; 0 when there is none."""
@@ -126,8 +129,15 @@ class Plugin:
             "limits": limits_shown(settings.limits),
             "calls": _totals(self.loaded),
             "last_error": None if last is None else _failure(last),
-            "warnings": list(contents.warnings),
+            "warnings": self.loaded.warnings(),
             "skipped": self.loaded.skipped,
+            "cron": [_job(job, state) for state in self._offer.jobs if (job := state.job) is not None],
+            "events": {
+                "delivered": self._feed.delivered,
+                "failed": self._feed.failed,
+                "dropped": self._feed.dropped,
+                "queued": self._feed.queued,
+            },
         }
 
     def problems(self) -> list[Problem]:
@@ -165,13 +175,13 @@ class Plugin:
             ConflictError: a tool's name is taken; what was offered still is.
         """
         previous = self.loaded
-        self._withdraw()
+        self._offer.withdraw()
         try:
             if not self.disabled:
-                self._offer_tools(loaded)
+                self._make_offer(loaded)
         except ConflictError:
             if previous is not None:
-                self._offer_tools(previous)
+                self._make_offer(previous)
             raise
         self.loaded = loaded
         self.number += 1
@@ -194,27 +204,27 @@ class Plugin:
         owner.permissions = settings.permissions
         self._suspended = missing_permissions(self.name, settings.missing) if settings.missing else None
         self._changed_at = now_utc()
-        self._withdraw()
+        self._offer.withdraw()
         if not self.disabled and self._suspended is None:
-            self._offer_tools(self.loaded)
+            self._make_offer(self.loaded)
         self._hold_back()
 
     def disable(self) -> None:
-        """Withdraw its tools and keep everything else."""
+        """Withdraw what it offers and keep everything else."""
         self.disabled = True
-        self._withdraw()
+        self._offer.withdraw()
         self._hold_back()
 
     def enable(self) -> None:
-        """Offer its tools again.
+        """Offer what it brings again.
 
         Raises:
             ConflictError: a tool's name was taken meanwhile; it stays disabled.
         """
-        self._withdraw()
+        self._offer.withdraw()
         try:
             if self.loaded is not None and self._suspended is None:
-                self._offer_tools(self.loaded)
+                self._make_offer(self.loaded)
         except ConflictError:
             self._hold_back()
             raise
@@ -223,27 +233,21 @@ class Plugin:
 
     def remove(self) -> Loaded | None:
         """Withdraw everything; return what ran, to be closed."""
-        self._withdraw()
+        self._offer.withdraw()
         loaded, self.loaded = self.loaded, None
         return loaded
 
-    def _offer_tools(self, loaded: Loaded) -> None:
-        tools = [Gated(tool, self.gate) for tool in loaded.tools]
-        self._offer.enter_context(self._router.offering(tools))
-
-    def _withdraw(self) -> None:
-        self._offer.close()
-        self._offer = ExitStack()
+    def _make_offer(self, loaded: Loaded) -> None:
+        guest = Gated(loaded.generation, self.gate)
+        self._offer.make(loaded.bound, guest, loaded.generation.owner.subscriptions)
 
     def _hold_back(self) -> None:
-        """Have calls to the tools of a plugin out of service told so, rather than that there is no such tool."""
         reason = self._suspended
         if self.disabled:
             enable = f"POST /api/v1/plugins/{self.name}/enable"
             reason = f"is disabled; {enable} puts it back into service"
         if reason is not None and self.loaded is not None:
-            names = [tool.spec.name for tool in self.loaded.tools]
-            self._offer.enter_context(self._router.withholding(names, f'plugin "{self.name}" {reason}'))
+            self._offer.hold_back(self.loaded.bound, reason)
 
 
 def limits_shown(limits: Limits) -> dict[str, Any]:
@@ -275,6 +279,27 @@ def _totals(loaded: Loaded) -> dict[str, Any]:
         "host_calls": totals.host_calls,
         "http_requests": totals.http_requests,
         "errors": totals.errors_by_code,
+    }
+
+
+def _job(job: Job, state: JobState) -> dict[str, Any]:
+    last = state.last_run
+    return {
+        "name": job.name,
+        "schedule": job.due.expression,
+        "timezone": job.due.timezone,
+        "running": state.running,
+        "next_run": None if state.next_run is None else iso_utc(state.next_run),
+        "last_run": None if last is None else _run(last),
+    }
+
+
+def _run(run: JobRun) -> dict[str, Any]:
+    return {
+        "started": iso_utc(run.started),
+        "ended": iso_utc(run.ended),
+        "success": run.success,
+        "outcome": run.outcome,
     }
 
 

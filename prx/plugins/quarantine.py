@@ -6,14 +6,15 @@ What counts is how the guest ended: traps, limits and timeouts. An error that a 
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc, now_utc
-from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
+from prx.core.tool import CallContext, ToolFailure, ToolResult
+from prx.plugins.worlds.binding import Binding, Guest
 from prx.runtime.store import Store
 
 _FAILURES = 5
@@ -108,21 +109,20 @@ class Quarantine:
 
 
 class Gated:
-    """A plugin's tool behind its quarantine, as the router offers it."""
+    """A generation behind its plugin's quarantine; see `Guest`."""
 
-    __slots__ = ("_gate", "_tool", "spec")
+    __slots__ = ("_gate", "_guest")
 
-    def __init__(self, tool: Tool, gate: Quarantine) -> None:
-        """Ask `gate` before each call of `tool`."""
-        self.spec: ToolSpec = tool.spec
-        self._tool = tool
+    def __init__(self, guest: Guest, gate: Quarantine) -> None:
+        """Ask `gate` before each call of `guest`."""
+        self._guest = guest
         self._gate = gate
 
-    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
-        """See `Tool.call`."""
+    async def call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
+        """See `Guest.call`."""
         self._gate.admit()
         try:
-            result = await self._tool.call(arguments, context)
+            result = await self._guest.call(binding, arguments, context)
         except BaseException:
             self._gate.abandon()
             raise

@@ -61,18 +61,18 @@ class _Unwatched:
 def _shown(loaded: Loaded) -> dict[str, Any]:
     manifest, settings = loaded.contents.manifest, loaded.settings
     optional = manifest.permissions.optional if manifest is not None else []
-    prx = any(name.startswith("prx:plugin/") for name in loaded.inspection.exported_interfaces())
     return {
         "name": loaded.contents.name,
         "version": loaded.contents.version,
-        "kind": "PRX tool world" if prx else "plain component",
+        "kind": _kind(loaded),
+        "capabilities": loaded.capabilities(),
         "tools": [
             {
-                "name": tool.spec.name,
-                "description": tool.spec.description,
-                "parameters": dict(tool.spec.parameters),
+                "name": spec.name,
+                "description": spec.description,
+                "parameters": dict(spec.parameters),
             }
-            for tool in loaded.tools
+            for spec, _ in loaded.bound.tools
         ],
         "skipped": loaded.skipped,
         "imports": sorted(loaded.inspection.imported_interfaces),
@@ -83,5 +83,11 @@ def _shown(loaded: Loaded) -> dict[str, Any]:
         },
         "signature": signature_shown(loaded.signature),
         "limits": limits_shown(settings.limits),
-        "warnings": list(loaded.contents.warnings),
+        "warnings": loaded.warnings(),
     }
+
+
+def _kind(loaded: Loaded) -> str:
+    if loaded.worlds:
+        return f"PRX {' and '.join(loaded.worlds)} world{'s' if len(loaded.worlds) > 1 else ''}"
+    return "plain component" if loaded.bound.tools else "PRX base-plugin world"

@@ -1,4 +1,4 @@
-"""The tool router: every callable name in one place, whoever brings it."""
+"""The tool router: every callable name in one place, whoever brings it, and every call on one way."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,11 +8,15 @@ from typing import Any, NoReturn
 import jsonschema_rs
 
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
-from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec
+from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec, Veto
+from prx.runtime.bus import Bus
 from prx.runtime.schemas import expanded_size
 
 _MAX_REPORTED_ERRORS = 20
 _MAX_SUBSCHEMAS = 100_000
+
+BEFORE_EXECUTE = "prx.tool.before_execute"
+AFTER_EXECUTE = "prx.tool.after_execute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,10 @@ class _Offer:
 class ToolRouter:
     """Tools by name. Offering is a block: all names or none, withdrawn when the block ends."""
 
-    def __init__(self) -> None:
-        """Start with no tools."""
+    def __init__(self, bus: Bus) -> None:
+        """Start with no tools; `bus` hears of every call."""
+        self._bus = bus
+        self._vetoes: tuple[Veto, ...] = ()
         self._offers: dict[str, _Offer] = {}
         self._withheld: dict[str, str] = {}
 
@@ -66,15 +72,40 @@ class ToolRouter:
             for name in withheld:
                 self._withheld.pop(name, None)
 
+    @contextmanager
+    def consulting(self, veto: Veto) -> Iterator[None]:
+        """Ask `veto` before each call for the length of the block; several are asked in the order of their names."""
+        self._vetoes = tuple(sorted((*self._vetoes, veto), key=lambda each: each.name))
+        try:
+            yield
+        finally:
+            self._vetoes = tuple(each for each in self._vetoes if each is not veto)
+
     async def call(self, name: str, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
-        """Check `arguments` and run the tool.
+        """Check `arguments`, ask whoever may veto, and run the tool.
 
         Raises:
             NotFoundError: no such tool.
             BadRequestError: the arguments do not fit; `details.errors` lists each field and why.
+            ForbiddenError: the call was vetoed.
             ConflictError: the tool is withheld: its plugin is disabled or quarantined.
             UnavailableError: too many calls wait for it already.
         """
+        tool = self._checked(name, arguments)
+        if vetoes := self._vetoes:
+            for veto in vetoes:
+                await veto.before_execute(tool.spec, arguments, context)
+            # Asking took its time: a newer version may have taken its place.
+            tool = self._checked(name, arguments)
+        spec = tool.spec
+        self._publish(BEFORE_EXECUTE, spec, context)
+        result = await tool.call(arguments, context)
+        error = None if result.error is None else result.error.code
+        self._publish(AFTER_EXECUTE, spec, context, success=result.success, error=error)
+        return result
+
+    def _checked(self, name: str, arguments: Mapping[str, Any]) -> Tool:
+        """Return the tool `name` if it takes `arguments`."""
         offer = self._offers.get(name)
         if offer is None:
             self._raise_missing(name)
@@ -83,7 +114,16 @@ class ToolRouter:
                 raise _argument_errors(name, offer.validator, arguments)
         except ValueError as error:  # nested too deeply for the validator, or half a surrogate pair
             raise BadRequestError(f'Tool "{name}": arguments: {error}') from error
-        return await offer.tool.call(arguments, context)
+        return offer.tool
+
+    def _publish(self, topic: str, spec: ToolSpec, context: CallContext, **facts: object) -> None:
+        about = {
+            "tool": spec.name,
+            "source": spec.source,
+            "request_id": context.request_id,
+            "session_id": context.session_id,
+        }
+        self._bus.publish(topic, about | facts, depth=context.depth)
 
     def _raise_missing(self, name: str) -> NoReturn:
         if (reason := self._withheld.get(name)) is not None:

@@ -18,7 +18,7 @@ from prx.plugins.host.stdio import StdioReader
 from prx.plugins.inspect import inspect
 from prx.plugins.lane import Completions
 from prx.plugins.probe import with_probe
-from prx.plugins.worlds.binding import Binding
+from prx.plugins.worlds.binding import BoundTool
 from prx.plugins.worlds.plain import bind_plain
 from prx.plugins.worlds.resolve import resolve
 from tests.support.calls import call_of
@@ -27,13 +27,13 @@ from tests.support.calls import call_of
 class Guest:
     """A plain component whose functions can be called by tool name."""
 
-    def __init__(self, generation: Generation, bindings: list[Binding]) -> None:
+    def __init__(self, generation: Generation, tools: list[BoundTool]) -> None:
         self.generation = generation
-        self.bindings = {binding.spec.name: binding for binding in bindings}
+        self.bindings = {tool.spec.name: tool for tool in tools}
 
     def call(self, tool: str, **arguments: Any) -> ToolResult:
         """Run one call here and now."""
-        return self.generation.run(self.bindings[tool], arguments, CallContext(), time.monotonic())
+        return self.generation.run(self.bindings[tool].binding, arguments, CallContext(), time.monotonic())
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def guest_of(content: bytes, **limits: Any) -> Iterator[Guest]:
     inspection = inspect(component, engine)
     host = Host(engine, [])
     linker = host.linker_for(inspection)
-    bindings = bind_plain(resolve(inspection).plain, prefix="", source="test", descriptions={})
+    tools = bind_plain(resolve(inspection).plain, prefix="", source="test", descriptions={})
     uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
     with (
         closing(StdioReader()) as stdio,
@@ -54,6 +54,6 @@ def guest_of(content: bytes, **limits: Any) -> Iterator[Guest]:
         code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=stdio)
         generation = Generation(call_of(**limits).owner, code, ticker, Completions(loop))
         try:
-            yield Guest(generation, bindings)
+            yield Guest(generation, tools)
         finally:
             loop.run_until_complete(generation.aclose(10))

@@ -12,9 +12,9 @@ from prx.core.tool import CallContext, ToolResult
 from prx.plugins.catalogue import Catalogue, Plugin
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
+from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
-from prx.runtime.tools import ToolRouter
 from tests.components.corpus import component
 from tests.support.waiting import eventually
 
@@ -27,8 +27,9 @@ class PluginHost:
     def __init__(self, directory: Path, data_dir: Path, *, store: Path) -> None:
         """Use `directory` for plugins, `data_dir` for compiled code and the file `store` for what lasts."""
         self.directory = directory
-        self.router = ToolRouter()
         self.bus = Bus()
+        self.points = ExtensionPoints.on(self.bus)
+        self.router = self.points.tools
         self.config = PluginsConfig(directory=directory)
         self.at_start: dict[str, str] = {}
         """Each plugin's status when the catalogue said that it serves."""
@@ -56,7 +57,7 @@ class PluginHost:
         """Run the catalogue until the block ends, on a store of its own life."""
         self.store = await Store.open(self._store_path)
         services = HostServices(self.store, Memory(self.store), self.bus)
-        self.catalogue = Catalogue(lambda: self.config, self.data_dir, self.router, services)
+        self.catalogue = Catalogue(lambda: self.config, self.data_dir, self.points, services)
         await self._start()
         try:
             yield self
@@ -89,6 +90,16 @@ class PluginHost:
         self._unit.cancel()
         await asyncio.wait({self._unit}, timeout=30)
         assert self._unit.cancelled(), "the catalogue does not end"
+
+    @asynccontextmanager
+    async def cron(self) -> AsyncIterator[None]:
+        """Have jobs run when they are due, until the block ends."""
+        unit = asyncio.ensure_future(self.points.cron.run(lambda: None))
+        try:
+            yield
+        finally:
+            unit.cancel()
+            await asyncio.wait({unit}, timeout=10)
 
     def drop(self, name: str, wasm: bytes | None = None, *, manifest: str | None = None) -> Path:
         """Install a component as one finished file, as `mv` does: bare, or in a directory when it has a manifest.

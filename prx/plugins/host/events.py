@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from prx.core.errors import BadRequestError
-from prx.core.event import MAX_DEPTH, check_topic, compile_pattern, parse_payload
+from prx.core.event import MAX_DEPTH, check_topic, parse_payload
 from prx.plugins.calls import Call
+from prx.plugins.subscriptions import Subscriptions
 from prx.runtime.bus import HOST, Bus
 
 _MAX_PUBLISHED_PER_CALL = 256
@@ -43,21 +44,25 @@ class Events:
         self._loop.call_soon_threadsafe(self._publish, topic, value, f"plugin:{call.plugin}", depth)
 
     def subscribe(self, call: Call, pattern: str) -> int:
-        """Refuse: see the error.
+        """Have the plugin's hook hear of what matches `pattern`; return the subscription's number.
 
         Raises:
-            BadRequestError: only hook plugins receive events.
+            BadRequestError: only hook plugins receive events; or it is no pattern, or one too many.
         """
-        compile_pattern(pattern)
-        raise BadRequestError(f'plugin "{call.plugin}" exports no hook: only hook plugins may subscribe')
+        return self._subscriptions(call).add(pattern)
 
-    def unsubscribe(self, call: Call, subscription: int) -> None:
-        """Refuse: there is nothing to end.
+    def unsubscribe(self, call: Call, subscription: int | str) -> None:
+        """End a subscription that the plugin made.
 
         Raises:
-            BadRequestError: the plugin has no such subscription.
+            BadRequestError: it has no such subscription.
         """
-        raise BadRequestError(f'plugin "{call.plugin}" has no subscription {subscription}')
+        self._subscriptions(call).remove(int(subscription))
+
+    def _subscriptions(self, call: Call) -> Subscriptions:
+        if (subscriptions := call.owner.subscriptions) is None:
+            raise BadRequestError(f'plugin "{call.plugin}" exports no hook: only hook plugins may subscribe')
+        return subscriptions
 
     def _publish(self, topic: str, payload: Any, source: str, depth: int) -> None:
         self._bus.publish(topic, payload, source=source, depth=depth)

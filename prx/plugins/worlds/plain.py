@@ -17,7 +17,7 @@ from prx.plugins.abi.scalars import LowerError
 from prx.plugins.abi.wit import FuncType, ResultType, snake
 from prx.plugins.inspect import Function, Inspection
 from prx.plugins.probe import EXPORT as PROBE_EXPORT
-from prx.plugins.worlds.binding import Binding
+from prx.plugins.worlds.binding import Binding, BoundTool
 
 # componentize-py runs this at build time and leaves it exported.
 _BUILD_LEFTOVERS = {("exports", "init")}
@@ -34,8 +34,8 @@ def plain_functions(inspection: Inspection) -> list[Function]:
 
 def bind_plain(
     functions: list[Function], *, prefix: str, source: str, descriptions: Mapping[str, str]
-) -> list[Binding]:
-    """Return a binding for each function that has a JSON form; `descriptions` are by tool name, without `prefix`."""
+) -> list[BoundTool]:
+    """Return a tool for each function that has a JSON form; `descriptions` are by tool name, without `prefix`."""
     names = _tool_names(functions)
     return [
         _bind(
@@ -75,7 +75,7 @@ def _by_path(function: Function) -> str:
     return f"{snake(path)}_{_name(function)}" if path else _name(function)
 
 
-def _bind(function: Function, signature: FuncType, name: str, source: str, description: str) -> Binding:
+def _bind(function: Function, signature: FuncType, name: str, source: str, description: str) -> BoundTool:
     params = [(snake(param), compile_lower(ty, "base64")) for param, ty in signature.params]
 
     def lower(arguments: Mapping[str, Any], memory: Memory) -> list[Words]:
@@ -87,19 +87,20 @@ def _bind(function: Function, signature: FuncType, name: str, source: str, descr
                 raise error.under(f"arguments.{param}") from None
         return words
 
-    return Binding(
-        spec=ToolSpec(
-            name=name,
-            description=description or f"{function.name}: {signature}",
-            parameters=parameters_schema(signature),
-            source=source,
-        ),
+    spec = ToolSpec(
+        name=name,
+        description=description or f"{function.name}: {signature}",
+        parameters=parameters_schema(signature),
+        source=source,
+    )
+    binding = Binding(
         function=function,
         lower=lower,
         measure=compile_measure(signature.result) if signature.result is not None else None,
         lift=compile_lift(signature.result, "base64") if signature.result is not None else None,
         outcome=_result_outcome if isinstance(signature.result, ResultType) else _value_outcome,
     )
+    return BoundTool(spec, binding)
 
 
 def _value_outcome(value: Any) -> tuple[Any, ToolFailure | None]:

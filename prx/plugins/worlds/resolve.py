@@ -1,62 +1,71 @@
 """Which kind of component this is, told by what it exports, never by configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prx.plugins.abi.wit import FuncType
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Function, Inspection
-from prx.plugins.worlds import plain, tool
+from prx.plugins.worlds import cron, hook, middleware, plain, provider, storage, tool
+from prx.plugins.worlds.binding import Binding, Signature
 
 _PACKAGE = "prx:plugin/"
 _VERSION = "0.1.0"
 _SERIES = "0.1."
-_SUFFIX = "-exports"
+_HOST_PACKAGE = "prx:host/"
 
-
-@dataclass(frozen=True, slots=True)
-class ToolExports:
-    """The functions of the `tool` world."""
-
-    get_spec: Function
-    execute: Function
+_INTERFACES: Mapping[str, Mapping[str, Signature]] = {
+    module.INTERFACE: module.SIGNATURES for module in (tool, middleware, hook, cron, provider, storage)
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a component brings."""
+    """What a component brings. With neither it is a `base-plugin`, which may be loaded and brings nothing."""
 
-    tool: ToolExports | None
+    worlds: Mapping[str, Mapping[str, Binding]]
+    """The functions of each PRX world that it exports, by the world's name (`tool`, `hook`, ...)."""
     plain: list[Function]
+    """The functions of a plain component."""
 
 
 def resolve(inspection: Inspection) -> Resolved:
-    """Tell a PRX world from a plain component.
+    """Tell PRX worlds from a plain component.
 
     Raises:
         LoadError: it exports a PRX world that this host does not run, or nothing at all.
     """
-    worlds = sorted(name for name in inspection.exported_interfaces() if name.startswith(_PACKAGE))
-    if not worlds:
-        functions = plain.plain_functions(inspection)
-        if not any(function.type is not None for function in functions):
-            raise LoadError(
-                "exports no function that can be called: export functions of plain value types, or one of the worlds "
-                "of prx:plugin@0.1.0 (docs/plugins.md#worlds)" + _skipped(functions)
-            )
-        return Resolved(None, functions)
-    for name in worlds:
-        path, _, version = name.partition("@")
-        if path != tool.INTERFACE or (version and not version.startswith(_SERIES)):
-            raise LoadError(
-                f"exports {name}, but this host runs {tool.INTERFACE}@{_VERSION}: "
-                "rebuild against the WIT files that come with PRX (docs/plugins.md#worlds)"
-            )
-    return Resolved(
-        ToolExports(
-            *(_typed(inspection, worlds[0], name, signature) for name, signature in tool.SIGNATURES.items())
-        ),
-        [],
+    exported = sorted(name for name in inspection.exported_interfaces() if name.startswith(_PACKAGE))
+    if exported:
+        return Resolved({_world(name): _bound(inspection, name) for name in exported}, [])
+    functions = plain.plain_functions(inspection)
+    if any(function.type is not None for function in functions):
+        return Resolved({}, functions)
+    if not functions and any(name.startswith(_HOST_PACKAGE) for name in inspection.imported_interfaces):
+        return Resolved({}, [])
+    raise LoadError(
+        "exports no function that can be called: export functions of plain value types, or one of the worlds "
+        "of prx:plugin@0.1.0 (docs/plugins.md#worlds)" + _skipped(functions)
     )
+
+
+def _world(interface: str) -> str:
+    path, _, version = interface.partition("@")
+    if path not in _INTERFACES or (version and not version.startswith(_SERIES)):
+        offered = ", ".join(f"{name}@{_VERSION}" for name in _INTERFACES)
+        raise LoadError(
+            f"exports {interface}, but this host runs {offered}: "
+            "rebuild against the WIT files that come with PRX (docs/plugins.md#worlds)"
+        )
+    return path.removeprefix(_PACKAGE).removesuffix("-exports")
+
+
+def _bound(inspection: Inspection, interface: str) -> dict[str, Binding]:
+    signatures = _INTERFACES[interface.partition("@")[0]]
+    return {
+        name: signature.bind(_typed(inspection, interface, name, signature.type))
+        for name, signature in signatures.items()
+    }
 
 
 def _typed(inspection: Inspection, interface: str, name: str, expected: FuncType) -> Function:

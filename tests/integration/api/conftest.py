@@ -11,9 +11,9 @@ from prx.config.schema import PluginsConfig
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
+from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
-from prx.runtime.tools import ToolRouter
 from tests.integration.api.api_harness import Api, Echo, deps_of, serving
 
 
@@ -32,11 +32,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def api(tmp_path: Path, store: Store, echo: Echo) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
-    router = ToolRouter()
+    points = ExtensionPoints.on(Bus())
     harness = Api(
         TokenStore(tmp_path),
-        Catalogue(PluginsConfig, tmp_path, router, HostServices(store, Memory(store), Bus())),
-        router,
+        Catalogue(PluginsConfig, tmp_path, points, HostServices(store, Memory(store), points.bus)),
+        points.tools,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):

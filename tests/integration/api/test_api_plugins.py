@@ -12,10 +12,10 @@ from prx.config.schema import PluginsConfig
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
+from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
-from prx.runtime.tools import ToolRouter
 from tests.components.corpus import component
 from tests.integration.api.api_harness import Api, deps_of, serving
 from tests.support.waiting import eventually
@@ -36,14 +36,14 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Api]:
-    router = ToolRouter()
+    points = ExtensionPoints.on(Bus())
     catalogue = Catalogue(
         lambda: PluginsConfig(directory=directory),
         tmp_path,
-        router,
-        HostServices(store, Memory(store), Bus()),
+        points,
+        HostServices(store, Memory(store), points.bus),
     )
-    harness = Api(TokenStore(tmp_path), catalogue, router)
+    harness = Api(TokenStore(tmp_path), catalogue, points.tools)
     harness.token, _ = harness.tokens.create("admin")
     supervisor = Supervisor()
     supervisor.add(catalogue)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
+from prx.core.event import topics
 from prx.core.tool import ToolResult
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost, replace
@@ -140,16 +141,16 @@ async def test_changes_of_one_plugin_are_one_at_a_time(host: PluginHost) -> None
 
 async def test_it_tells_the_bus_what_it_loads_and_what_fails(host: PluginHost) -> None:
     async with host.running():
-        with host.bus.subscribed("prx.plugin.**") as events:
-            topics = events.__aiter__()
+        with host.bus.subscribed(topics("prx.plugin.**")) as events:
+            heard = events.__aiter__()
             path = host.drop("echo")
-            event = await anext(topics)
+            event = await anext(heard)
             assert (event.topic, event.payload["plugin"]) == ("prx.plugin.loaded", "echo")
             host.drop("bad", b"text")
-            event = await anext(topics)
+            event = await anext(heard)
             assert (event.topic, event.payload["plugin"]) == ("prx.plugin.error", "bad")
             path.unlink()
-            event = await anext(topics)
+            event = await anext(heard)
             assert (event.topic, event.payload) == ("prx.plugin.unloaded", {"plugin": "echo"})
 
 

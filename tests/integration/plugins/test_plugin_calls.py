@@ -11,6 +11,7 @@ from wasmtime import wat2wasm
 from prx.core.errors import UnavailableError
 from prx.core.tool import Receipt, ToolResult
 from prx.plugins.memory_maps import linear_memories
+from prx.plugins.offer import PluginTool
 from tests.components.corpus import component
 from tests.support.plugin_host import CALLER, PluginHost
 from tests.support.processes import open_descriptors, threads_named
@@ -223,7 +224,9 @@ async def test_failing_calls_leave_nothing_behind(name: str, calls: int, host: P
         loaded = (await host.until(name, "loaded")).loaded
         assert loaded is not None
         # Not through the router: a plugin that fails so often would be in quarantine.
-        [run] = [tool for tool in loaded.tools if tool.spec.name == "run"]
+        [run] = [
+            PluginTool(bound, loaded.generation) for bound in loaded.bound.tools if bound.spec.name == "run"
+        ]
 
         async def fail(times: int) -> None:
             for _ in range(times):

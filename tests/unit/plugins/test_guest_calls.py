@@ -61,7 +61,7 @@ _KINDS = [
 @costly()
 @given(data=st.data())
 def test_a_guest_gives_back_what_it_was_given(kind: str, every_type: Guest, data: st.DataObject) -> None:
-    wit_type = type_of(every_type.bindings[f"of_{kind}"].function)
+    wit_type = type_of(every_type.bindings[f"of_{kind}"].binding.function)
     value = data.draw(json_values(wit_type))
     result = every_type.call(f"of_{kind}", x=value)
     assert (result.output, result.error) == given_back(wit_type, value)

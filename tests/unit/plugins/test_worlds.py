@@ -15,7 +15,7 @@ from prx.plugins.engine import engine_config
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Inspection, inspect
 from prx.plugins.probe import with_probe
-from prx.plugins.worlds.binding import Binding
+from prx.plugins.worlds.binding import BoundTool
 from prx.plugins.worlds.plain import bind_plain
 from prx.plugins.worlds.resolve import resolve
 from prx.plugins.worlds.tool import bind_tool
@@ -48,9 +48,9 @@ def inspected(engine: Engine) -> Inspect:
     return lambda content: inspect(wasm.Component(engine, with_probe(content)), engine)
 
 
-def bindings(inspection: Inspection, **descriptions: str) -> dict[str, Binding]:
-    bound = bind_plain(resolve(inspection).plain, prefix="my_", source="plugin:x", descriptions=descriptions)
-    return {binding.spec.name: binding for binding in bound}
+def bindings(inspection: Inspection, **descriptions: str) -> dict[str, BoundTool]:
+    tools = bind_plain(resolve(inspection).plain, prefix="my_", source="plugin:x", descriptions=descriptions)
+    return {tool.spec.name: tool for tool in tools}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,9 @@ def test_imports_are_listed_by_interface(inspected: Inspect) -> None:
 @pytest.mark.parametrize("name", ["prx-tool", "prx-tool-unversioned"])
 def test_a_prx_tool_is_told_by_its_exports(name: str, inspected: Inspect) -> None:
     resolved = resolve(inspected(component(name)))
-    assert resolved.tool is not None
-    assert (resolved.tool.get_spec.name, resolved.tool.execute.name) == ("get-spec", "execute")
+    assert list(resolved.worlds) == ["tool"]
+    functions = resolved.worlds["tool"]
+    assert [binding.function.name for binding in functions.values()] == ["get-spec", "execute"]
     assert resolved.plain == []
 
 
@@ -164,7 +165,7 @@ def test_types_that_no_caller_could_use_are_refused(engine: Engine) -> None:
 
 
 def test_wrong_arguments_are_named_by_their_path(inspected: Inspect) -> None:
-    lower = bindings(inspected(component("every-type")))["my_of_people"].lower
+    lower = bindings(inspected(component("every-type")))["my_of_people"].binding.lower
     people = [{"full_name": "a", "age": 1, "tags": []}, {"full_name": "b", "age": 1, "tags": ["x", 5]}]
     with pytest.raises(LowerError, match=r"^arguments\.x\[1\]\.tags\[1\]: expected a string, got 5$"):
         lower({"x": people}, Borrowed())
@@ -183,12 +184,15 @@ def test_wrong_arguments_are_named_by_their_path(inspected: Inspect) -> None:
     ],
 )
 def test_a_result_is_success_or_a_tool_error(value: Any, outcome: object, inspected: Inspect) -> None:
-    assert bindings(inspected(component("fallible")))["my_divide"].outcome(value) == outcome
+    assert bindings(inspected(component("fallible")))["my_divide"].binding.outcome(value) == outcome
 
 
 def test_a_value_that_looks_like_a_result_is_a_value(inspected: Inspect) -> None:
     value = [{"err": "e"}]
-    assert bindings(inspected(component("every-type")))["my_of_result_inside"].outcome(value) == (value, None)
+    assert bindings(inspected(component("every-type")))["my_of_result_inside"].binding.outcome(value) == (
+        value,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,10 +209,9 @@ def test_a_value_that_looks_like_a_result_is_a_value(inspected: Inspect) -> None
     ],
 )
 def test_a_prx_tools_result_is_text_and_its_error(result: Any, outcome: object, inspected: Inspect) -> None:
-    tool = resolve(inspected(component("prx-tool"))).tool
-    assert tool is not None
+    functions = resolve(inspected(component("prx-tool"))).worlds["tool"]
     spec = bindings(inspected(component("echo")))["my_echo"].spec
-    binding = bind_tool(tool.execute, spec)
+    binding = bind_tool(functions["execute"].function, spec).binding
     assert binding.outcome(result) == outcome
     memory = Borrowed()
     [words] = binding.lower({"text": "é", "n": [1, None]}, memory)

@@ -7,6 +7,7 @@ import pytest
 
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
+from prx.runtime.bus import Bus
 from prx.runtime.tools import ToolRouter
 
 CALLER = CallContext()
@@ -45,7 +46,7 @@ def nested(levels: int) -> Any:
 
 
 async def test_tools_are_offered_for_the_length_of_a_block() -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with router.offering([Given("b"), Given("a")]):
         assert [spec.name for spec in router.specs()] == ["a", "b"]
         assert (await router.call("a", {"x": 1}, CALLER)).output == {"x": 1}
@@ -55,7 +56,7 @@ async def test_tools_are_offered_for_the_length_of_a_block() -> None:
 
 
 def test_a_taken_name_leaves_all_of_a_block_unoffered() -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with router.offering([Given("a")]):
         with (
             pytest.raises(ConflictError, match='tool "a" is already offered by plugin:one') as caught,
@@ -78,7 +79,7 @@ def test_a_taken_name_leaves_all_of_a_block_unoffered() -> None:
     ],
 )
 def test_what_is_no_schema_of_its_own_is_refused(schema: dict[str, Any]) -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with (
         pytest.raises(ConflictError, match='tool "a": its parameters are not a JSON Schema: '),
         router.offering([Given("a", schema)]),
@@ -87,7 +88,7 @@ def test_what_is_no_schema_of_its_own_is_refused(schema: dict[str, Any]) -> None
 
 
 async def test_withheld_names_tell_why_unless_somebody_offers_them() -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with router.withholding(["a"], "it is disabled"):
         with pytest.raises(ConflictError, match="it is disabled"):
             await router.call("a", {}, CALLER)
@@ -107,7 +108,7 @@ async def test_withheld_names_tell_why_unless_somebody_offers_them() -> None:
     ],
 )
 async def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], field: str, why: str) -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with router.offering([Given("a", NUMBER)]):
         with pytest.raises(BadRequestError) as caught:
             await router.call("a", arguments, CALLER)
@@ -118,7 +119,7 @@ async def test_arguments_that_do_not_fit_are_named(arguments: dict[str, Any], fi
 
 
 async def test_not_every_one_of_many_errors_is_told() -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     numbers = {"type": "object", "additionalProperties": {"type": "integer"}}
     with router.offering([Given("a", numbers)]):
         with pytest.raises(BadRequestError) as caught:
@@ -132,6 +133,6 @@ async def test_not_every_one_of_many_errors_is_told() -> None:
     [nested(400), {"\ud800": 1}, {"number": "\ud800"}, {"number": 10**400, "x": 1}, {"number": float("nan")}],
 )
 async def test_arguments_that_the_validator_cannot_read_are_the_callers_mistake(arguments: Any) -> None:
-    router = ToolRouter()
+    router = ToolRouter(Bus())
     with router.offering([Given("a", NUMBER)]), pytest.raises(BadRequestError, match='Tool "a": arguments'):
         await router.call("a", arguments, CALLER)
