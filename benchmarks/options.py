@@ -6,9 +6,14 @@ from tempfile import gettempdir
 
 
 def server_options(
-    about: str | None, *, rounds: int, window_secs: float | None = None, clients: int | None = None
+    about: str | None,
+    *,
+    rounds: int,
+    window_secs: float | None = None,
+    clients: int | None = None,
+    calls: int | None = None,
 ) -> argparse.Namespace:
-    """Return `rounds`, `scratch`, and `window` and `clients` where the benchmark has them."""
+    """Return `rounds`, `scratch`, and `window`, `clients` and `calls` where the benchmark has them."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument(
@@ -21,6 +26,8 @@ def server_options(
         parser.add_argument("--window", type=float, default=window_secs, help="seconds to watch for")
     if clients is not None:
         parser.add_argument("--clients", type=int, default=clients, help="how many call at the same time")
+    if calls is not None:
+        parser.add_argument("--calls", type=int, default=calls, help="calls in a round")
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     return options

@@ -11,71 +11,30 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any, Self
 
 import uvloop
 
 from benchmarks.callers import Component, RawFfi, Stock
-from benchmarks.report import ROOT, Report
+from benchmarks.report import Report
 from benchmarks.rounds import Measure, Series, alternate, microseconds_each
-from prx.core.tool import CallContext
-from prx.plugins.generation import Generation
+from benchmarks.subjects import CALLER, Hosts, Subject, python_guest, settle, small_guests
 from prx.plugins.lane import Completions, Lane
-from prx.plugins.offer import PluginTool
-from prx.plugins.worlds.binding import Binding
-from tests.components.corpus import component
-from tests.support.plugin_host import PluginHost
-from tests.support.waiting import eventually
 
-_CALLER = CallContext(request_id="benchmark")
 _TOGETHER = 8
-_COMPILED_SECS = 300.0
 _LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "asyncio": asyncio.new_event_loop,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One exported function, and what it is called with."""
-
-    name: str
-    title: str
-    wasm: bytes
-    tool: str
-    arguments: Mapping[str, Any]
-    share: int = 1
-    """How many times fewer calls make a round: a slow guest needs no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A subject as PRX has loaded it."""
-
-    tool: PluginTool
-    generation: Generation
-    binding: Binding
-
-
 def subjects() -> list[Subject]:
-    """Return what is called: two small guests of the corpus, and a Python guest where it is built."""
-    found = [
-        Subject("echo", "plain component, echo", component("echo"), "echo", {"text": "hello"}),
-        Subject("tool-echo", "PRX tool, execute", component("tool-echo"), "tool_echo", {"text": "hello"}),
-    ]
-    built = ROOT / "plugins" / "text-tools" / "plugin.wasm"
-    if built.is_file():
-        title = "18 MB Python guest, slugify"
-        found.append(Subject("text-tools", title, built.read_bytes(), "slugify", {"text": "A b"}, share=10))
-    return found
+    """Return two small guests, and a Python guest where it is built."""
+    large = python_guest()
+    return small_guests() + ([large] if large is not None else [])
 
 
 def main() -> None:
@@ -95,19 +54,21 @@ def main() -> None:
 
 def _owner_thread(report: Report, subject: Subject, scratch: Path, options: argparse.Namespace) -> None:
     times = options.calls // subject.share
-    with asyncio.Runner() as runner, _Hosts(runner, scratch) as hosts:
+    with asyncio.Runner() as runner, Hosts(runner, scratch) as hosts:
         warm, fresh = hosts.load(subject, "warm"), hosts.load(subject, "fresh")
         plain = Component(subject.wasm, warm.binding.function)
         raw = RawFfi(plain, warm.binding, subject.arguments)
         stock = Stock(plain, warm.binding, subject.arguments)
-        _settle()
+        settle()
         measured = alternate(
             {
                 "raw ffi": microseconds_each(raw, times),
-                "PRX warm, limits and receipt": microseconds_each(_run(warm, subject), times),
+                "PRX warm, limits and receipt": microseconds_each(warm.run(subject.arguments), times),
                 "stock wasmtime-py warm": microseconds_each(stock.warm, times),
                 "stock wasmtime-py fresh": microseconds_each(stock.fresh, max(times // 10, 10)),
-                "PRX fresh, made for the call": microseconds_each(_run(fresh, subject), max(times // 10, 10)),
+                "PRX fresh, made for the call": microseconds_each(
+                    fresh.run(subject.arguments), max(times // 10, 10)
+                ),
             },
             options.rounds,
         )
@@ -117,10 +78,6 @@ def _owner_thread(report: Report, subject: Subject, scratch: Path, options: argp
     fresh_ratio = measured["PRX fresh, made for the call"].over(measured["stock wasmtime-py fresh"])
     report.target("a warm call over the raw ffi call", warm_ratio, 2.0)
     report.say(f"- A fresh call over stock wasmtime-py's fresh call: {fresh_ratio:.2f}\n")
-
-
-def _run(loaded: Loaded, subject: Subject) -> Callable[[], object]:
-    return partial(loaded.generation.run, loaded.binding, subject.arguments, _CALLER, time.monotonic())
 
 
 def _hop(report: Report, loop_name: str, options: argparse.Namespace) -> None:
@@ -143,7 +100,7 @@ def _hop(report: Report, loop_name: str, options: argparse.Namespace) -> None:
             jobs.put(done)
             await done
 
-        _settle()
+        settle()
         measured = alternate(
             {
                 "default executor": _in_loop(runner, ours=executor, times=options.calls),
@@ -171,15 +128,15 @@ def _whole(
     report: Report, subject: Subject, loop_name: str, scratch: Path, options: argparse.Namespace
 ) -> None:
     times = max(options.calls // subject.share, 10 * _TOGETHER)
-    with asyncio.Runner(loop_factory=_LOOPS[loop_name]) as runner, _Hosts(runner, scratch) as hosts:
+    with asyncio.Runner(loop_factory=_LOOPS[loop_name]) as runner, Hosts(runner, scratch) as hosts:
         loop = runner.get_loop()
         warm, fresh = hosts.load(subject, "warm"), hosts.load(subject, "fresh")
         stock = Stock(Component(subject.wasm, warm.binding.function), warm.binding, subject.arguments)
         ways: dict[str, Callable[[], Awaitable[object]]] = {
             "stock + executor, warm": lambda: loop.run_in_executor(None, stock.warm),
-            "PRX warm": lambda: warm.tool.call(subject.arguments, _CALLER),
+            "PRX warm": lambda: warm.tool.call(subject.arguments, CALLER),
             "stock + executor, fresh": lambda: loop.run_in_executor(None, stock.fresh),
-            "PRX fresh": lambda: fresh.tool.call(subject.arguments, _CALLER),
+            "PRX fresh": lambda: fresh.tool.call(subject.arguments, CALLER),
         }
         measures: dict[str, Measure] = {}
         for name, way in ways.items():
@@ -188,7 +145,7 @@ def _whole(
             measures[f"{name}, {_TOGETHER} at once"] = _in_loop(
                 runner, ours=way, times=each, together=_TOGETHER
             )
-        _settle()
+        settle()
         measured = alternate(measures, options.rounds)
     report.say(f"## The whole call from the event loop, {loop_name}: {subject.title}\n")
     _compare_pairs(report, measured)
@@ -232,47 +189,6 @@ def _in_loop(
         return runner.run(all_tasks())
 
     return measure
-
-
-class _Hosts:
-    """Plugin hosts on one event loop, each with one subject in one mode; they end with the block."""
-
-    def __init__(self, runner: asyncio.Runner, scratch: Path) -> None:
-        self._runner = runner
-        self._scratch = scratch
-        self._ends = AsyncExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._runner.run(self._ends.aclose())
-
-    def load(self, subject: Subject, mode: str) -> Loaded:
-        """Return `subject` loaded with `mode` as its kind of instance."""
-        return self._runner.run(self._load(subject, mode))
-
-    async def _load(self, subject: Subject, mode: str) -> Loaded:
-        directory = self._scratch / f"{subject.name}-{mode}"
-        directory.mkdir(exist_ok=True)
-        host = PluginHost(directory, self._scratch, store=self._scratch / f"{subject.name}-{mode}.db")
-        host.limit(instance=mode)
-        host.drop(subject.name, subject.wasm)
-        await self._ends.enter_async_context(host.running())
-        await eventually(lambda: host.plugin(subject.name).status != "loading", within_secs=_COMPILED_SECS)
-        plugin = await host.until(subject.name, "loaded")
-        assert plugin.loaded is not None
-        [bound] = [bound for bound in plugin.loaded.bound.tools if bound.spec.name == subject.tool]
-        tool = PluginTool(bound, plugin.loaded.generation)
-        result = await tool.call(subject.arguments, _CALLER)
-        assert result.success, result.error
-        return Loaded(tool, plugin.loaded.generation, bound.binding)
-
-
-def _settle() -> None:
-    """Do what the daemon does once it is ready."""
-    gc.collect()
-    gc.freeze()
 
 
 def _options() -> argparse.Namespace:

@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 import venv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class PrxHome:
         self.plugins.mkdir(parents=True)
         self.cache = home / "data" / "cache"
         self._installed: set[str] = set()
+        self._prefixes: list[str] = []
         self._token: str | None = None
         keys = {
             "gateway.port": free_port(),
@@ -63,17 +64,31 @@ class PrxHome:
         """Add `count` components of the corpus, each with bytes of its own so that none shares compiled code."""
         chosen = {f"{name}-{number}": name for number, name in zip(range(count), cycle(SPECIMENS))}
         self.add_components(
-            {plugin: component(name) + _custom_section(plugin) for plugin, name in chosen.items()}
+            {plugin: component(name) + custom_section(plugin) for plugin, name in chosen.items()}
         )
 
     def add_components(self, components: Mapping[str, bytes]) -> None:
         """Add bare components by plugin name; the names of their tools begin with it, so that none clash."""
-        tables = []
         for name, content in components.items():
             (self.plugins / f"{name}.wasm").write_bytes(content)
-            tables.append(f'[plugins.settings.{name}]\ntool_prefix = "{name.replace("-", "_")}_"\n')
-        self._installed.update(components)
-        self._config.write_text("\n".join(tables), encoding="utf-8")
+        self._name_apart(components)
+
+    def add_directories(self, components: Mapping[str, bytes], more: str = "") -> None:
+        """Add components with a manifest each, `more` being what stands in it; their tools are named as above."""
+        for name, content in components.items():
+            directory = self.plugins / name
+            directory.mkdir()
+            (directory / "plugin.wasm").write_bytes(content)
+            manifest = f'[plugin]\nname = "{name}"\nversion = "1.0.0"\n{more}'
+            (directory / "plugin.toml").write_text(manifest, encoding="utf-8")
+        self._name_apart(components)
+
+    def _name_apart(self, plugins: Iterable[str]) -> None:
+        self._installed.update(plugins)
+        self._prefixes += [
+            f'[plugins.settings.{name}]\ntool_prefix = "{name.replace("-", "_")}_"\n' for name in plugins
+        ]
+        self._config.write_text("\n".join(self._prefixes), encoding="utf-8")
 
     def compile_all(self) -> None:
         """Start the daemon until every plugin is loaded, so that later starts find compiled code.
@@ -115,17 +130,18 @@ class PrxHome:
 
     def statuses(self) -> dict[str, str]:
         """Return what the running daemon lists as each plugin's status."""
-        return {plugin["name"]: plugin["status"] for plugin in self._ask("plugins")["plugins"]}
+        return {plugin["name"]: plugin["status"] for plugin in self.ask("plugins")["plugins"]}
 
     def call_every_tool(self) -> None:
         """Call each tool of the running daemon once; what it makes of its arguments does not matter."""
-        for tool in self._ask("tools")["tools"]:
+        for tool in self.ask("tools")["tools"]:
             properties = tool["parameters"].get("properties", {})
             required = tool["parameters"].get("required", ())
             arguments = {name: properties[name].get("enum", ["a word"])[0] for name in required}
-            self._ask(f"tools/{tool['name']}/call", {"arguments": arguments})
+            self.ask(f"tools/{tool['name']}/call", {"arguments": arguments})
 
-    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the answer of the running daemon to a request for `path`, a POST where there is a `body`."""
         if self._token is None:
             self._token = self.token()
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -145,8 +161,16 @@ def bare_aiohttp(home: Path) -> Program:
     """Return the floor: one route, no plugins."""
     home.mkdir(parents=True)
     port = free_port()
-    script = Path(__file__).with_name("bare_aiohttp.py")
-    return Program((sys.executable, str(script), str(port)), _environment(home), home, port, "/health")
+    return script("bare_aiohttp.py", (str(port),), home, port)
+
+
+def script(
+    name: str, arguments: tuple[str, ...], home: Path, port: int, *, python: Path = Path(sys.executable)
+) -> Program:
+    """Return a server that is a script beside this file; it runs in `home` and listens on `port`."""
+    # -P: what lies beside the script are no modules of its own.
+    command = (str(python), "-P", str(Path(__file__).with_name(name)), *arguments)
+    return Program(command, _environment(home), home, port, "/health")
 
 
 def nanobot(home: Path, scratch: Path) -> Program:
@@ -184,8 +208,8 @@ def _copy(source: Path, target: Path) -> None:
         (target / name).write_bytes((source / name).read_bytes())
 
 
-def _custom_section(text: str) -> bytes:
-    """Return a section that engines skip; it only makes the bytes differ."""
+def custom_section(text: str) -> bytes:
+    """Return a section that engines skip; it only makes a component's bytes differ from another's."""
     name = text.encode()
     return bytes([0, len(name) + 1, len(name)]) + name
 

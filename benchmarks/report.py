@@ -62,6 +62,11 @@ class Report:
         verdict = "met" if found <= most else "MISSED"
         self.say(f"- Target {verdict}: {what}: {found:.3g}{unit}, at most {most:g}{unit}")
 
+    def at_least(self, what: str, found: float, least: float, unit: str = "") -> None:
+        """Say whether a number that should be large was reached."""
+        verdict = "met" if found >= least else "MISSED"
+        self.say(f"- Target {verdict}: {what}: {found:.3g}{unit}, at least {least:g}{unit}")
+
     def keep(self) -> None:
         """Write the report to its file, and say how busy the machine was meanwhile."""
         self.say(f"\nLoad average at the end: {os.getloadavg()[0]:.2f}.")

@@ -1,0 +1,67 @@
+"""Load from wrk, the HTTP load generator of Debian's package of that name."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_RATE = re.compile(r"Requests/sec:\s+([0-9.]+)")
+_P99 = re.compile(r"99%\s+([0-9.]+)(us|ms|s)")
+_REFUSED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)")
+_TOTAL = re.compile(r"([0-9]+) requests in")
+_BROKEN = re.compile(r"Socket errors: (.*)")
+_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run of wrk found."""
+
+    per_sec: float
+    p99_ms: float
+    refused: int
+    """Answers that were no success."""
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request, made again and again."""
+
+    url: str
+    body: str
+    headers: Mapping[str, str]
+
+    def load(self, scratch: Path, *, connections: int, secs: float) -> Load:
+        """Make it over `connections` at once for `secs`.
+
+        Raises:
+            RuntimeError: wrk is not installed, or connections broke.
+        """
+        program = shutil.which("wrk")
+        if program is None:
+            raise RuntimeError("wrk is not installed: apt install wrk")
+        script = scratch / "post.lua"
+        headers = {"Content-Type": "application/json", **self.headers}
+        lines = [
+            'wrk.method = "POST"',
+            f"wrk.body = [[{self.body}]]",
+            *(f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()),
+        ]
+        script.write_text("\n".join(lines), encoding="utf-8")
+        command = [program, "-t1", f"-c{connections}", f"-d{secs:g}s", "--latency", "-s", script, self.url]
+        told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        if broken := _BROKEN.search(told):
+            raise RuntimeError(f"{self.url}: {broken[1]}")
+        rate, late, total, refused = (pattern.search(told) for pattern in (_RATE, _P99, _TOTAL, _REFUSED))
+        assert rate is not None
+        assert late is not None
+        assert total is not None
+        return Load(
+            per_sec=float(rate[1]),
+            p99_ms=float(late[1]) * _MS[late[2]],
+            refused=int(refused[1]) if refused is not None else 0,
+            total=int(total[1]),
+        )
