@@ -97,6 +97,11 @@ def _grants_text(found: dict[str, Any]) -> str:
         f"{title}: {', '.join(found[key]) or 'nothing'}"
         for title, key in (("Requires", "required"), ("Would like", "optional"), ("May use", "granted"))
     ]
+    lines += [f"{name} covers: {', '.join(entries)}" for name, entries in found["covered"].items()]
+    for name, entries in found["waiting"].items():
+        lines.append(f"Not granted: {name}" + (f" for {', '.join(entries)}" if entries else ""))
+    if found["waiting"]:
+        lines.append(f"Grant all of it with: {found['allow_with']}")
     for denial in found["denials"]:
         times = "once" if denial["count"] == 1 else f"{denial['count']} times"
         lines.append(f"Refused {denial['operation']} {times}, last {denial['last']}: {denial['allow_with']}")
@@ -105,7 +110,7 @@ def _grants_text(found: dict[str, Any]) -> str:
 
 async def _report(path: Path, config: Config) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="prx-validate-") as scratch:
-        return await report(path, config.plugins, Path(scratch))
+        return await report(path, config.plugins, config.daemon.data_dir, Path(scratch))
 
 
 def _text(found: dict[str, Any]) -> str:
@@ -125,6 +130,8 @@ def _text(found: dict[str, Any]) -> str:
     for title in ("granted", "missing", "optional_not_granted"):
         if permissions[title]:
             lines.append(f"  {title.replace('_', ' ')}: {', '.join(permissions[title])}")
+    for name, entries in permissions["entries"].items():
+        lines.append(f"  {name}: {', '.join(entries)}")
     if permissions["missing"]:
         lines.append(
             "  It does not load without the missing ones: `prx plugin grant` gives them once it is installed."

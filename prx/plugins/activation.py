@@ -113,7 +113,7 @@ class Activation:
 
     async def _read(self, plugin: Plugin, source: Source) -> tuple[Contents, bytes]:
         contents, component = await asyncio.to_thread(sources.read, source)
-        plugin.read(contents)
+        plugin.read(contents, await self.loader.asked_by(contents, self._config()))
         sources.check_component(component, source.path.name)
         return contents, component
 
@@ -144,9 +144,7 @@ class Activation:
 
     async def _retire(self, loaded: Loaded) -> None:
         """Let the calls of a generation that was replaced finish, each within its own limit."""
-        limits = loaded.settings.limits
-        longest = limits.max_execution_secs * (1 + limits.max_waiting / limits.max_concurrency)
-        if not await self.loader.retire(loaded.generation, longest + 1):
+        if not await self.loader.retire(loaded.generation, loaded.settings.limits.longest_secs + 1):
             log.warning("a call outlived its plugin", plugin=loaded.contents.name)
 
     def _gate_changed(self, name: str) -> None:

@@ -32,13 +32,17 @@ class Allowlist:
         """
         return cls(tuple(map(_entry, entries)))
 
+    def covers(self, target: Target) -> bool:
+        """Tell whether an entry allows `target`, or, of another entry, everything that it allows."""
+        return any(_covers(entry, target) for entry in self.entries)
+
     def admit(self, target: Target) -> None:
         """Let a request to `target` go on.
 
         Raises:
             EgressRefusedError: no entry covers it; says which would.
         """
-        if not any(_covers(entry, target) for entry in self.entries):
+        if not self.covers(target):
             allowed = ", ".join(entry.shown for entry in self.entries[:_MAX_SHOWN]) or "nothing"
             more = " and more" if len(self.entries) > _MAX_SHOWN else ""
             raise EgressRefusedError(

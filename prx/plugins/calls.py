@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 from prx.core.tool import CallContext
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
+from prx.plugins.asked import NOTHING_ASKED, Asked
 from prx.plugins.engine import ticks
 from prx.plugins.placeholders import NO_SECRETS, SealedConfig
+from prx.plugins.surroundings import NOTHING_AROUND, Surroundings
+from prx.runtime.egress.errors import EgressRefusedError
+from prx.runtime.egress.target import Target
 
 if TYPE_CHECKING:
     from prx.plugins.grants import Ledger
@@ -43,6 +47,11 @@ class Limits:
     max_waiting: int = 64
     warm: bool = False
 
+    @property
+    def longest_secs(self) -> float:
+        """The longest that a call may take with its turn in the queue."""
+        return self.max_execution_secs * (1 + self.max_waiting / self.max_concurrency)
+
     @cached_property
     def ticks(self) -> int:
         """The whole execution time in ticks of the engine's clock."""
@@ -51,19 +60,52 @@ class Limits:
 
 @dataclass(slots=True)
 class Owner:
-    """On whose behalf calls run: what one generation of a plugin may do and has."""
+    """On whose behalf calls run: what one generation of a plugin may do and has.
+
+    What the operator grants is replaced, each part as a whole, when that is decided anew: the next host call obeys,
+    and so does every instance that is made from then on.
+    """
 
     plugin: str
     config: Mapping[str, str]
     permissions: frozenset[str]
-    """Replaced as a whole when the operator decides anew: the next host call obeys."""
     limits: Limits
     output: "GuestOutput"
     ledger: "Ledger"
     allowlist: Allowlist = NO_TARGETS
     secrets: SealedConfig = NO_SECRETS
+    asked: Asked = NOTHING_ASKED
+    surroundings: Surroundings = NOTHING_AROUND
     subscriptions: "Subscriptions | None" = None
     """What its hook hears of; `None` for a plugin that exports none."""
+
+    def remedy(self, permission: str) -> str:
+        """Return the least that would allow `permission`."""
+        grant = f"prx plugin grant {self.plugin} {permission}"
+        if permission in self.asked.permissions:
+            return grant
+        return f'add "{permission}" to [permissions] optional in plugin.toml, then: {grant}'
+
+    def admit(self, target: Target, *, note: bool = True) -> None:
+        """Let a request to `target` go on, or refuse it and, with `note`, put that into the ledger.
+
+        Raises:
+            EgressRefusedError: the plugin may not send there; says what would allow it.
+        """
+        if self.allowlist.covers(target):
+            return
+        listed = self.asked.entries.targets.covers(target)
+        if listed:
+            remedy = self.remedy("http-outbound")
+        else:
+            remedy = f'add "{target.origin}/" to [permissions] http_allowlist in plugin.toml'
+        if note:
+            self.ledger.note("http-outbound", f"http-outbound.request {target.origin}/", remedy)
+        if listed:
+            raise EgressRefusedError(
+                f"{target.shown} is on the plugin's http_allowlist, but was not when that was granted: {remedy}"
+            )
+        self.allowlist.admit(target)
 
 
 class Call:

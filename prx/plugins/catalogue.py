@@ -16,12 +16,13 @@ from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.feed import Feed
 from prx.plugins.grants import Grants, check_decisions
+from prx.plugins.grants_view import grants_shown
 from prx.plugins.holders import Holders
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loader
 from prx.plugins.offer import Offer
-from prx.plugins.plugin import Plugin, grants_shown
+from prx.plugins.plugin import Plugin
 from prx.plugins.quarantine import Sentences
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
@@ -80,7 +81,7 @@ class Catalogue:
         http = HttpOutbound(loop, client, lambda: self._config().allow_private_targets)
         functions = host_functions(self._services, http, loop)
         secrets = SecretStore(self._data_dir)
-        loader = Loader(Compiler(cache), functions, self._grants, secrets, loop)
+        loader = Loader(Compiler(cache), functions, self._grants, secrets, loop, self._data_dir)
         self._activation.loader = loader
         try:
             await self._holders.load()
@@ -154,7 +155,7 @@ class Catalogue:
         Raises:
             NotFoundError: there is none.
         """
-        return grants_shown(self.get(name), self._grants)
+        return grants_shown(self.get(name), self._grants, self._config())
 
     async def decide(self, name: str, decisions: Mapping[str, bool]) -> Plugin:
         """Grant and revoke permissions; the plugin's next host call obeys.
@@ -163,10 +164,11 @@ class Catalogue:
 
         Raises:
             NotFoundError: there is none.
-            BadRequestError: a permission does not exist or cannot be revoked.
+            BadRequestError: a permission does not exist, is not asked for or cannot be revoked.
         """
-        check_decisions(decisions)
-        return await self._tasks.whole(self._decide(self.get(name), decisions))
+        plugin = self.get(name)
+        check_decisions(name, decisions, plugin.asked)
+        return await self._tasks.whole(self._decide(plugin, decisions))
 
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
@@ -191,7 +193,9 @@ class Catalogue:
 
     async def _decide(self, plugin: Plugin, decisions: Mapping[str, bool]) -> Plugin:
         async with plugin.changing:
-            await self._grants.decide(plugin.name, decisions)
+            await self._grants.decide(plugin.name, decisions, plugin.asked)
+            revoked = [permission for permission, allowed in decisions.items() if not allowed]
+            self._activation.loader.revoke(plugin.name, revoked)
             plugin.regrant(self._config(), self._grants.decisions(plugin.name))
         if plugin.waits_for_grant and not plugin.disabled:
             await self._activation.load(plugin)

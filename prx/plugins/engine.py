@@ -15,7 +15,6 @@ from prx.plugins.abi import ffi
 
 TICK_SECS = 0.01
 _IDLE_SECS = 1.0
-_LONGEST_CALL_SECS = 3600
 
 
 def engine_config(*, fuel: bool) -> Config:
@@ -59,9 +58,9 @@ class Ticker:
         """Stop keeping time for `call`."""
         self._busy.discard(call)
 
-    def end_calls(self) -> None:
-        """Move time past the deadline of every running call."""
-        for _ in range(ticks(_LONGEST_CALL_SECS)):
+    def end_calls(self, longest_secs: float) -> None:
+        """Move time past the deadline of every running call, none of which may take more than `longest_secs`."""
+        for _ in range(ticks(longest_secs)):
             self._tick()
             if not self._busy:
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult
 from prx.plugins.abi.memory import Borrowed
+from prx.plugins.attempt import Attempt, Attempts
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
@@ -15,6 +16,7 @@ from prx.plugins.faults import out_of_time, too_large
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
 from prx.plugins.lane import Completions, Lane
+from prx.plugins.settings import Settings, surroundings_of
 from prx.plugins.worlds.binding import Binding
 
 
@@ -27,7 +29,7 @@ class Generation:
         self.limits = limits = owner.limits
         self._code = code
         self._ticker = ticker
-        self._instances = Instances(self._make, lambda: Call(self.owner, CallContext()), limits)
+        self._instances = Instances(self._make, owner)
         self._lane = Lane(
             owner.plugin,
             completions,
@@ -35,6 +37,7 @@ class Generation:
             waiting=limits.max_waiting,
             on_idle=self._idle,
         )
+        self._attempts = Attempts(self._lane, limits)
         self._lock = Lock()
         self._totals = CallTotals()
         self.last_error: ToolFailure | None = None
@@ -61,7 +64,18 @@ class Generation:
         Raises:
             GuestError: the component does not start within its limits.
         """
-        await self._lane.submit(self._start)
+        await self._attempts.outcome(lambda _attempt: self._start())
+
+    def obey(self, settings: Settings) -> None:
+        """Hold to the grants in `settings`: host functions from their next call on, instances as they are made."""
+        owner = self.owner
+        owner.permissions = settings.permissions
+        owner.allowlist = settings.entries.targets
+        owner.secrets.readable = settings.readable_env
+        surroundings = surroundings_of(settings)
+        # An equal one stays the very same: a warm instance serves on after a decision about something else.
+        if surroundings != owner.surroundings:
+            owner.surroundings = surroundings
 
     def memory_bytes(self) -> int:
         """Return the linear memory of the live instances; 0 when there is none."""
@@ -87,8 +101,25 @@ class Generation:
 
     async def _call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
         submitted = time.monotonic()
+        if self.owner.surroundings.directories:
+            return await self._attempt(binding, arguments, context, submitted)
         result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
         return result
+
+    async def _attempt(
+        self, binding: Binding, arguments: Any, context: CallContext, submitted: float
+    ) -> ToolResult:
+        """Run a call that may be held up in the kernel; one that is ends as a failure and is counted now."""
+        try:
+            return await self._attempts.outcome(
+                lambda attempt: self.run(binding, arguments, context, submitted, attempt)
+            )
+        except GuestError as error:
+            # What it used so far is the thread's to tell.
+            receipt = Receipt(None, (time.monotonic() - submitted) * 1000, 0.0, 0, 0, 0, 0, 0)
+            failure = ToolFailure(error.code, error.message)
+            self._account(receipt, failure)
+            return ToolResult(None, failure, receipt)
 
     def _make(self, call: Call) -> Instance:
         return Instance(self._code, call)
@@ -112,10 +143,18 @@ class Generation:
         if asleep:
             self._code.rest()
 
-    def run(self, binding: Binding, arguments: Any, context: CallContext, submitted: float) -> ToolResult:
+    def run(
+        self,
+        binding: Binding,
+        arguments: Any,
+        context: CallContext,
+        submitted: float,
+        attempt: Attempt | None = None,
+    ) -> ToolResult:
         """Run a call on this thread; whatever the guest does is a result, never an exception.
 
-        `submitted` is when it was asked for, on the monotonic clock.
+        `submitted` is when it was asked for, on the monotonic clock. A call whose `attempt` was given up is not
+        counted: it was then.
 
         Raises:
             BadRequestError: the arguments do not fit the function's types; nothing ran.
@@ -159,7 +198,8 @@ class Generation:
             memory.size,
             size,
         )
-        self._account(receipt, failure)
+        if attempt is None or not attempt.given_up:
+            self._account(receipt, failure)
         return ToolResult(output, failure, receipt)
 
     def _account(self, receipt: Receipt, failure: ToolFailure | None) -> None:

@@ -46,7 +46,7 @@ class Instance:
     __slots__ = (
         "_bound", "_context", "_instance", "_max_fuel", "_pipes", "_probe", "_result", "_result_address",
         "_stderr", "_store",
-        "calls", "code", "memory_bytes", "timer", "usable",
+        "calls", "code", "memory_bytes", "surroundings", "timer", "usable",
     )  # fmt: skip
 
     def __init__(self, code: Code, call: Call) -> None:
@@ -56,6 +56,7 @@ class Instance:
             GuestError: the guest failed or was stopped while it started.
         """
         self.code = code
+        self.surroundings = call.owner.surroundings
         self.calls = 0
         self.memory_bytes = 0
         self.timer: Any = None
@@ -176,22 +177,28 @@ class Instance:
         return handle
 
     def _set_wasi(self, output: GuestOutput) -> None:
+        config = WasiConfig()
         try:
-            self._open_stdio(output)
+            self._open_stdio(config, output)
         except (OSError, WasmtimeError) as error:
             raise GuestError("host_error", f"the host cannot open pipes for the guest: {error}") from error
+        try:
+            self.surroundings.furnish(config)
+        except (OSError, WasmtimeError) as error:
+            raise GuestError(
+                "host_error", f"a directory that the plugin was granted cannot be opened: {error}"
+            ) from error
+        taken_over = config._consume()  # noqa: SLF001  # the store frees it
+        refused = ffi.context_set_wasi(self._context, ffi.address(taken_over))
+        if refused:
+            raise GuestError("host_error", ffi.take_error(refused)[0])
 
-    def _open_stdio(self, output: GuestOutput) -> None:
-        config = WasiConfig()
+    def _open_stdio(self, config: WasiConfig, output: GuestOutput) -> None:
         for sink, attribute in ((output.stdout, "stdout_file"), (self._keep_stderr(output), "stderr_file")):
             pipe = Pipe(self.code.stdio, sink)
             self._pipes.append(pipe)
             setattr(config, attribute, pipe.path)
             pipe.opened()
-        taken_over = config._consume()  # noqa: SLF001  # the store frees it
-        error = ffi.context_set_wasi(self._context, ffi.address(taken_over))
-        if error:
-            raise GuestError("host_error", ffi.take_error(error)[0])
 
     def _keep_stderr(self, output: GuestOutput) -> Lines:
         def keep(line: bytes) -> None:

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from prx.plugins.calls import Call, GuestError, Limits
+from prx.core.tool import CallContext
+from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.instance import Instance
 from prx.runtime.logging import get_logger
 
@@ -22,12 +23,16 @@ class Instances:
     A fresh plugin gets an instance per call, so nothing leaks from one call to the next; a prepared one waits in
     stock, made while the plugin has nothing else to do. A warm plugin's instances serve again until they fail, have
     served many calls or hold much of the memory that they may.
+
+    What an instance finds around itself is fixed when it is made. One that was made under other grants than hold now
+    never serves again, whether it was in stock or warm.
     """
 
-    def __init__(self, make: Callable[[Call], Instance], prepare: Callable[[], Call], limits: Limits) -> None:
-        """`make` instantiates on a call's budget; `prepare` gives the budget of an instance for the stock."""
+    def __init__(self, make: Callable[[Call], Instance], owner: Owner) -> None:
+        """`make` instantiates on a call's budget, for `owner`."""
+        limits = owner.limits
         self._make = make
-        self._prepare = prepare
+        self._owner = owner
         self._warm = limits.warm
         self._keep = limits.max_concurrency if limits.warm else _STOCK
         self._warm_memory = limits.max_memory_bytes * _WARM_MEMORY_SHARE
@@ -43,9 +48,8 @@ class Instances:
         Raises:
             GuestError: a new one had to be made and failed to start.
         """
-        try:
-            instance = self._free.pop()
-        except IndexError:
+        instance = self._pop_current()
+        if instance is None:
             instance = self._make(call)
         self._taken.add(instance)
         return instance
@@ -64,6 +68,8 @@ class Instances:
 
     def idle(self, *, asleep: bool) -> None:
         """Refill the stock after work; drop everything once the plugin sleeps."""
+        if self._outdated():
+            self._drop()
         if asleep:
             self._wanted = False
             self._drop()
@@ -79,11 +85,23 @@ class Instances:
         self._closed = True
         self._drop()
 
+    def _pop_current(self) -> Instance | None:
+        while self._free:
+            with suppress(IndexError):  # another thread took the last one
+                instance = self._free.pop()
+                if instance.surroundings is self._owner.surroundings:
+                    return instance
+                instance.close()
+        return None
+
+    def _outdated(self) -> bool:
+        return any(instance.surroundings is not self._owner.surroundings for instance in self._free.copy())
+
     def _healthy(self, instance: Instance) -> bool:
         return instance.usable and instance.calls < _WARM_CALLS and instance.memory_bytes < self._warm_memory
 
     def _restock(self) -> None:
-        call = self._prepare()
+        call = Call(self._owner, CallContext())
         call.deadline = time.monotonic() + call.limits.max_execution_secs
         try:
             instance = self._make(call)

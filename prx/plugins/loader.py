@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from wasmtime import Engine, WasmtimeError
 from wasmtime import component as wasm
 
 from prx.config.schema import PluginsConfig
-from prx.plugins.allowlist import Allowlist
+from prx.plugins.asked import Asked
 from prx.plugins.bound import Bound, bind, event_patterns, idle_worlds
 from prx.plugins.calls import Owner
 from prx.plugins.code import Code
@@ -48,6 +48,7 @@ class Loaded:
     """One version of a plugin, verified: an instance was made, and what it offers is known."""
 
     contents: Contents
+    asked: Asked
     settings: Settings
     generation: Generation
     bound: Bound
@@ -65,7 +66,7 @@ class Loaded:
 
     def warnings(self) -> list[str]:
         """Return what is odd about it and keeps it from nothing else."""
-        return [*self.contents.warnings, *idle_worlds(self.bound, self._patterns())]
+        return [*self.contents.warnings, *idle_worlds(self.bound, self._patterns()), *self.asked.faults]
 
     def _patterns(self) -> list[str]:
         subscriptions = self.generation.owner.subscriptions
@@ -89,14 +90,16 @@ class Loader:
         grants: Grants,
         secrets: SecretStore,
         loop: asyncio.AbstractEventLoop,
+        data_dir: Path,
         *,
         lenient: bool = False,
     ) -> None:
-        """Start the clock and the reader of guests' output; `close` ends both.
+        """Start the clock and the reader of guests' output; `close` ends both. No guest sees anything of `data_dir`.
 
         A `lenient` loader also loads what still lacks a required permission, to tell its author more.
         """
         self._lenient = lenient
+        self._data_dir = data_dir
         self._grants = grants
         self._secrets = secrets
         self._compiler = compiler
@@ -110,6 +113,13 @@ class Loader:
         self._live: set[Generation] = set()
         self._retired: WeakSet[Generation] = WeakSet()
         """Those that ended, for as long as a call may still be on its way to them."""
+
+    async def asked_by(self, contents: Contents, config: PluginsConfig) -> Asked:
+        """Look up on this machine what `contents` ask for."""
+        private = (self._data_dir, config.directory)
+        if contents.manifest is None or not contents.manifest.permissions.filesystem_allowlist:
+            return Asked.of(contents.manifest, private)
+        return await asyncio.to_thread(Asked.of, contents.manifest, private)
 
     async def load(
         self,
@@ -125,19 +135,24 @@ class Loader:
             SupersededError: `wanted` said no before it was compiled.
             LoadError: it is not a plugin that this host can run; says why.
         """
+        asked = await self.asked_by(contents, config)
         signature = await asyncio.to_thread(
             admit, contents, config.trusted_keys, required=config.require_signature
         )
-        settings = self._settings(contents, config)
+        if "filesystem" in asked.required and asked.faults:
+            raise LoadError(f"plugin.toml: [permissions] {asked.faults[0]}")
+        settings = self._settings(contents, asked, config)
         fuel = settings.limits.max_fuel is not None
         code, resolved, inspection = await self._compiled(
             component, contents.digest, progress, wanted, fuel=fuel
         )
         del component  # megabytes that nothing needs any more
-        owner = self._owner(contents, settings)
+        owner = self._owner(contents, asked, settings)
         if "hook" in resolved.worlds:
             owner.subscriptions = Subscriptions(contents.name, event_patterns(contents.manifest))
         generation = Generation(owner, code, self._ticker, self._completions)
+        generation.obey(settings)
+        _note_withheld(owner, settings)
         self._live.add(generation)
         try:
             bound = await bind(
@@ -152,6 +167,7 @@ class Loader:
             raise
         return Loaded(
             contents=contents,
+            asked=asked,
             settings=settings,
             generation=generation,
             bound=bound,
@@ -183,9 +199,8 @@ class Loader:
                 f"its compiled code was refused: {error}; reload the plugin to try again"
             ) from error
 
-    def _owner(self, contents: Contents, settings: Settings) -> Owner:
+    def _owner(self, contents: Contents, asked: Asked, settings: Settings) -> Owner:
         sealed = seal(contents.name, settings.config, self._secrets, settings.readable_env)
-        asked = contents.manifest.permissions.http_allowlist if contents.manifest is not None else []
         return Owner(
             contents.name,
             sealed.shown,
@@ -193,8 +208,8 @@ class Loader:
             settings.limits,
             GuestOutput(contents.name),
             self._grants.ledger(contents.name),
-            Allowlist.parse(asked),
-            sealed,
+            secrets=sealed,
+            asked=asked,
         )
 
     def regrant(self, loaded: Loaded, config: PluginsConfig) -> None:
@@ -203,13 +218,19 @@ class Loader:
         Raises:
             MissingPermissionError: it must not run any more.
         """
-        loaded.generation.owner.permissions = self._settings(loaded.contents, config).permissions
+        loaded.generation.obey(self._settings(loaded.contents, loaded.asked, config))
 
-    def _settings(self, contents: Contents, config: PluginsConfig) -> Settings:
+    def revoke(self, plugin: str, permissions: Collection[str]) -> None:
+        """Take `permissions` from every generation of `plugin`, also from one that only ends its calls."""
+        for generation in self._live:
+            if generation.owner.plugin == plugin:
+                generation.owner.permissions -= frozenset(permissions)
+
+    def _settings(self, contents: Contents, asked: Asked, config: PluginsConfig) -> Settings:
         decisions = self._grants.decisions(contents.name)
-        settings = settings_for(contents.name, contents.manifest, config, decisions)
+        settings = settings_for(contents.name, contents.manifest, asked, config, decisions)
         if settings.missing and not self._lenient:
-            raise MissingPermissionError(missing_permissions(contents.name, settings.missing))
+            raise MissingPermissionError(missing_permissions(contents.name, settings))
         return settings
 
     async def retire(self, generation: Generation, timeout_secs: float) -> bool:
@@ -226,7 +247,8 @@ class Loader:
         for generation in self._live:
             generation.abandon()
         for _ in range(_END_ROUNDS):  # a call may begin its time just after the others' ended
-            await asyncio.to_thread(self._ticker.end_calls)
+            longest = max((generation.limits.max_execution_secs for generation in self._live), default=0.0)
+            await asyncio.to_thread(self._ticker.end_calls, longest)
             await asyncio.gather(*(self.retire(generation, _END_SECS) for generation in tuple(self._live)))
             if not self._live:
                 break
@@ -251,3 +273,10 @@ class Loader:
         uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
         code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio, file=compiled)
         return code, resolved, inspection
+
+
+def _note_withheld(owner: Owner, settings: Settings) -> None:
+    """Put what the guest will not find around itself into the ledger: no host function tells when it looks for it."""
+    for permission in ("filesystem", "env"):
+        for entry in settings.waiting.get(permission, ()):
+            owner.ledger.note(permission, f"{permission} {entry}", owner.remedy(permission))

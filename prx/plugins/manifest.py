@@ -1,5 +1,6 @@
 """`plugin.toml`: what a plugin is, what it asks for, and what it may use."""
 
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from pydantic_core import ErrorDetails
 
 from prx.core.errors import BadRequestError
 from prx.core.event import compile_pattern
+from prx.plugins.allowlist import Allowlist
+from prx.plugins.directories import check_entries
 from prx.plugins.errors import LoadError
 from prx.plugins.files import read_regular
 from prx.runtime.schedule import Schedule
@@ -25,8 +28,11 @@ from prx.runtime.schedule import Schedule
 MANIFEST_NAME = "plugin.toml"
 MAX_MANIFEST_BYTES = 256 * 1024
 _MAX_REPORTED = 3
+MAX_LISTED = 256
 
 PLUGIN_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_OWN_VARIABLES = "PRX_"
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _PRERELEASE = f"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _BUILD = "[0-9A-Za-z-]+"
@@ -50,6 +56,25 @@ def _patterns(events: Any) -> Any:
             for event in events
         ]
     return events
+
+
+def _targets(entries: list[str]) -> list[str]:
+    Allowlist.parse(entries)  # its error names the entry
+    return entries
+
+
+def _directories(entries: list[str]) -> list[str]:
+    check_entries(entries)
+    return entries
+
+
+def _variables(names: list[str]) -> list[str]:
+    for name in names:
+        if not re.fullmatch(_VARIABLE, name):
+            raise ValueError(f"{name[:80]!r}: must be a name of letters, digits and _, at most 128 of them")
+        if name.upper().startswith(_OWN_VARIABLES):
+            raise ValueError(f'"{name}": is a variable of PRX itself, which no plugin is given')
+    return names
 
 
 class _Table(BaseModel):
@@ -104,9 +129,9 @@ class Permissions(_Table):
 
     required: list[Permission] = []
     optional: list[Permission] = []
-    http_allowlist: list[str] = []
-    filesystem_allowlist: list[str] = []
-    env_allowlist: list[str] = []
+    http_allowlist: Annotated[list[str], Field(max_length=MAX_LISTED), AfterValidator(_targets)] = []
+    filesystem_allowlist: Annotated[list[str], AfterValidator(_directories)] = []
+    env_allowlist: Annotated[list[str], Field(max_length=MAX_LISTED), AfterValidator(_variables)] = []
 
 
 class Resources(_Table):

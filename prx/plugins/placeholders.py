@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from prx.core.errors import NotFoundError
+from prx.core.errors import ForbiddenError, NotFoundError
 from prx.plugins.errors import LoadError
 from prx.plugins.secrets import SECRET_NAME, SecretStore
 
@@ -28,9 +28,13 @@ Source = Callable[[], str]
 class SealedConfig:
     """The configuration of one generation of a plugin: `shown` to the guest, with its secrets kept by the host."""
 
-    def __init__(self, shown: Mapping[str, str], sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self, shown: Mapping[str, str], sources: Mapping[str, Source], readable: Collection[str] = ()
+    ) -> None:
         """Use `seal`."""
         self.shown = shown
+        self.readable = readable
+        """Variables that it may name; replaced when the operator decides anew."""
         self._sources = sources
 
     def disclosure(self) -> "Disclosure":
@@ -54,16 +58,17 @@ def seal(
         LoadError: a variable is not readable, or a name is no name of a secret.
     """
     shown, sources = dict(config), dict[str, Source]()
+    sealed = SealedConfig(shown, sources, readable)
     for key, value in config.items():
         if value.startswith(_SECRET):
             source = _stored(plugin, key, value.removeprefix(_SECRET), store)
         elif value.startswith(_VARIABLE):
-            source = _variable(plugin, key, value.removeprefix(_VARIABLE), readable)
+            source = _variable(plugin, key, value.removeprefix(_VARIABLE), sealed)
         else:
             continue
         shown[key] = f"prx-secret-{secrets.token_hex(16)}"
         sources[shown[key]] = source
-    return SealedConfig(shown, sources)
+    return sealed
 
 
 def _stored(plugin: str, key: str, name: str, store: SecretStore) -> Source:
@@ -74,8 +79,8 @@ def _stored(plugin: str, key: str, name: str, store: SecretStore) -> Source:
     return partial(store.value, name, plugin)
 
 
-def _variable(plugin: str, key: str, name: str, readable: Collection[str]) -> Source:
-    if name not in readable:
+def _variable(plugin: str, key: str, name: str, sealed: SealedConfig) -> Source:
+    if name not in sealed.readable:
         raise LoadError(
             f'[config] {key}: the plugin may not read the variable {name}: set {key} = "env:{name}" in '
             f"[plugins.settings.{plugin}.config] of prx.toml, or list {name} in its env_allowlist and grant it "
@@ -83,6 +88,10 @@ def _variable(plugin: str, key: str, name: str, readable: Collection[str]) -> So
         )
 
     def read() -> str:
+        if name not in sealed.readable:
+            raise ForbiddenError(
+                f"the plugin may not read the variable {name} any more: prx plugin grant {plugin} env"
+            )
         if name not in os.environ:
             raise NotFoundError(f"the variable {name} is not set in the daemon's environment")
         return os.environ[name]
@@ -102,6 +111,11 @@ class Disclosure:
         """Begin with nothing disclosed."""
         self._sources = sources
         self._disclosed: dict[bytes, bytes] = {}
+
+    @property
+    def disclosed(self) -> bool:
+        """Whether a secret was put into the request."""
+        return bool(self._disclosed)
 
     def named_in(self, text: str) -> bool:
         """Tell whether `text` holds a placeholder of the plugin."""

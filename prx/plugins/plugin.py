@@ -11,14 +11,14 @@ from prx.core.ids import iso_utc, now_utc
 from prx.core.job import Job, JobRun
 from prx.core.tool import ToolFailure
 from prx.core.unit import Problem
+from prx.plugins.asked import Asked
 from prx.plugins.calls import Limits
 from prx.plugins.feed import Feed
-from prx.plugins.grants import Grants
 from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
 from prx.plugins.offer import Offer
 from prx.plugins.quarantine import Gated, Quarantine
-from prx.plugins.settings import missing_permissions, settings_for
+from prx.plugins.settings import Decision, missing_permissions, settings_for
 from prx.plugins.signing import Signature
 from prx.plugins.sources import Contents, Source
 from prx.runtime.cron import JobState
@@ -57,6 +57,8 @@ class Plugin:
         self._feed = feed
         self._progress = progress
         self._contents: Contents | None = None
+        self.asked: Asked | None = None
+        """What its newest files ask for; `None` before they could be read."""
         self._fault: str | None = None
         self._suspended: str | None = None
         self.waits_for_grant = False
@@ -152,9 +154,10 @@ class Plugin:
             action = "grant what it requires, or remove it"
         return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
 
-    def read(self, contents: Contents) -> None:
-        """Note what its files say."""
+    def read(self, contents: Contents, asked: Asked) -> None:
+        """Note what its files say and ask for."""
         self._contents = contents
+        self.asked = asked
 
     def compiles(self) -> None:
         """Note that it will take a while; see `Progress`."""
@@ -191,22 +194,22 @@ class Plugin:
         self._hold_back()
         return previous
 
-    def regrant(self, config: PluginsConfig, decisions: Mapping[str, bool]) -> None:
-        """Obey new grants: permissions at once, and out of service while a required one is missing.
+    def regrant(self, config: PluginsConfig, decisions: Mapping[str, Decision]) -> None:
+        """Obey new grants from the next call on, and go out of service while a required one is missing.
 
         Raises:
             ConflictError: it may serve again, but a tool's name was taken meanwhile.
         """
         if self.loaded is None:
             return
-        owner = self.loaded.generation.owner
-        settings = settings_for(self.name, self.loaded.contents.manifest, config, decisions)
-        owner.permissions = settings.permissions
-        self._suspended = missing_permissions(self.name, settings.missing) if settings.missing else None
+        loaded = self.loaded
+        settings = settings_for(self.name, loaded.contents.manifest, loaded.asked, config, decisions)
+        loaded.generation.obey(settings)
+        self._suspended = missing_permissions(self.name, settings) if settings.missing else None
         self._changed_at = now_utc()
         self._offer.withdraw()
         if not self.disabled and self._suspended is None:
-            self._make_offer(self.loaded)
+            self._make_offer(loaded)
         self._hold_back()
 
     def disable(self) -> None:
@@ -305,29 +308,3 @@ def _run(run: JobRun) -> dict[str, Any]:
 
 def _failure(failure: ToolFailure) -> dict[str, str]:
     return {"code": failure.code, "message": failure.message}
-
-
-def grants_shown(plugin: Plugin, grants: Grants) -> dict[str, Any]:
-    """Return what `GET /plugins/:name/grants` shows."""
-    manifest = plugin.manifest
-    permissions = (
-        plugin.loaded.generation.owner.permissions if plugin.loaded is not None else frozenset[str]()
-    )
-    return {
-        "name": plugin.name,
-        "required": list(manifest.permissions.required) if manifest is not None else [],
-        "optional": list(manifest.permissions.optional) if manifest is not None else [],
-        "granted": sorted(permissions),
-        "decisions": dict(grants.decisions(plugin.name)),
-        "denials": [
-            {
-                "permission": denial.permission,
-                "operation": denial.operation,
-                "count": denial.count,
-                "first": iso_utc(denial.first),
-                "last": iso_utc(denial.last),
-                "allow_with": f"prx plugin grant {plugin.name} {denial.permission}",
-            }
-            for denial in grants.ledger(plugin.name).denials()
-        ],
-    }

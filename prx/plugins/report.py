@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prx.config.schema import PluginsConfig
+from prx.plugins.asked import LISTED
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError
@@ -21,8 +22,8 @@ from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 
 
-async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, Any]:
-    """Load the plugin at `path` as the daemon would, with its files in `scratch`, and tell about it.
+async def report(path: Path, config: PluginsConfig, data_dir: Path, scratch: Path) -> dict[str, Any]:
+    """Load the plugin at `path` as the daemon of `data_dir` would, with its files in `scratch`, and tell about it.
 
     Raises:
         LoadError: it would not load; says why. A permission that is not granted is told in the report instead.
@@ -41,7 +42,8 @@ async def report(path: Path, config: PluginsConfig, scratch: Path) -> dict[str, 
         compiler = Compiler(Cache(scratch / "cache"))
         http = HttpOutbound(loop, client, lambda: config.allow_private_targets)
         functions = host_functions(HostServices(store, await Memory.open(store), Bus()), http, loop)
-        loader = Loader(compiler, functions, Grants(store), SecretStore(scratch), loop, lenient=True)
+        secrets = SecretStore(scratch)
+        loader = Loader(compiler, functions, Grants(store), secrets, loop, data_dir, lenient=True)
         try:
             loaded = await loader.load(contents, component, config, _Unwatched(), wanted=lambda: True)
         finally:
@@ -59,8 +61,7 @@ class _Unwatched:
 
 
 def _shown(loaded: Loaded) -> dict[str, Any]:
-    manifest, settings = loaded.contents.manifest, loaded.settings
-    optional = manifest.permissions.optional if manifest is not None else []
+    settings = loaded.settings
     return {
         "name": loaded.contents.name,
         "version": loaded.contents.version,
@@ -79,7 +80,8 @@ def _shown(loaded: Loaded) -> dict[str, Any]:
         "permissions": {
             "granted": sorted(settings.permissions),
             "missing": list(settings.missing),
-            "optional_not_granted": sorted(set(optional) - settings.permissions),
+            "optional_not_granted": sorted(set(loaded.asked.optional) - settings.permissions),
+            "entries": {name: entries for name in LISTED if (entries := loaded.asked.shown(name))},
         },
         "signature": signature_shown(loaded.signature),
         "limits": limits_shown(settings.limits),

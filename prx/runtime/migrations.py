@@ -68,6 +68,10 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         END
         """,
     ),
+    (
+        "ALTER TABLE plugin_grants ADD COLUMN covers TEXT",
+        "ALTER TABLE plugin_denials ADD COLUMN allow_with TEXT NOT NULL DEFAULT ''",
+    ),
 )
 
 

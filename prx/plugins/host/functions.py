@@ -62,12 +62,12 @@ def dispatch(function: HostFunction, call: Call, arguments: list[Any]) -> Any:
 
 def _check_permission(function: HostFunction, call: Call) -> None:
     if function.permission not in call.owner.permissions:
-        call.owner.ledger.note(function.permission, f"{function.interface}.{function.name}")
+        remedy = call.owner.remedy(function.permission)
+        call.owner.ledger.note(function.permission, f"{function.interface}.{function.name}", remedy)
         raise GuestError(
             "permission_denied",
             f'plugin "{call.plugin}" called {function.interface}.{function.name} without the permission '
-            f'"{function.permission}": ask for it in plugin.toml, then: '
-            f"prx plugin grant {call.plugin} {function.permission}",
+            f'"{function.permission}": {remedy}',
         )
 
 

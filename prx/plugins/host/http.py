@@ -47,7 +47,7 @@ class HttpOutbound:
         disclosure = call.owner.secrets.disclosure()
         target = Target.parse(url)
         # Before anything is disclosed, though the client asks again: its answer would come too late.
-        call.owner.allowlist.admit(target)
+        call.owner.admit(target)
         if body is not None and len(body) > MAX_BODY_BYTES:
             raise EgressRefusedError(f"a body of {len(body)} bytes: at most {MAX_BODY_BYTES} are sent")
         if disclosure.named_in(target.shown):
@@ -88,7 +88,7 @@ class HttpOutbound:
                 target.with_query(None if target.query is None else disclosure.in_query(target.query)),
                 headers=[(name, disclosure.in_header(value)) for name, value in headers],
                 body=None if body is None else disclosure.in_body(body, kind),
-                policy=_OfCall(call, AddressRule(self._allow_private(), _PRIVATE_KEY)),
+                policy=_OfCall(call, AddressRule(self._allow_private(), _PRIVATE_KEY), disclosure),
                 timeout_secs=within,
                 max_response_bytes=MAX_BODY_BYTES,
             ),
@@ -111,10 +111,12 @@ class _OfCall:
 
     call: Call
     addresses: AddressRule
+    disclosure: Disclosure
 
     def admit(self, target: Target) -> None:
         """See `Policy.admit`."""
-        self.call.owner.allowlist.admit(target)
+        # A server that was sent a secret may name it in a redirect, in a spelling that nobody finds.
+        self.call.owner.admit(target, note=not self.disclosure.disclosed)
         most = self.call.limits.max_http_requests
         if self.call.http_requests >= most:
             raise EgressRefusedError(

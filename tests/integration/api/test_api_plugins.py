@@ -174,3 +174,32 @@ def replace(path: Path, content: bytes) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_bytes(content)
     fresh.replace(path)
+
+
+async def test_grants_show_what_is_covered_what_waits_and_how_to_grant_it(api: Api, directory: Path) -> None:
+    (directory / "asking").mkdir()
+    (directory / "asking" / "plugin.wasm").write_bytes(component("echo"))
+    text = (
+        '[plugin]\nname = "asking"\nversion = "1.0.0"\n[permissions]\nrequired = ["http-outbound"]\n'
+        'optional = ["memory"]\nhttp_allowlist = ["https://a.example/v1/*"]\n'
+    )
+    replace(directory / "asking" / "plugin.toml", text.encode())
+    grants = "/api/v1/plugins/asking/grants"
+    await eventually(lambda: any(p.name == "asking" and p.status == "error" for p in api.catalogue.list()))
+    found = (await api.get(grants)).json()
+    assert found["error"] == (
+        'requires "http-outbound" for https://a.example/v1/, which is not granted: '
+        "prx plugin grant asking http-outbound"
+    )
+    assert (found["covered"], found["granted"]) == ({}, [])
+    assert found["waiting"] == {"http-outbound": ["https://a.example/v1/"], "memory": []}
+    assert found["allow_with"] == "prx plugin grant asking http-outbound memory"
+    found = (await api.call("PUT", grants, json={"decisions": {"http-outbound": True}})).json()
+    assert (found["status"], found["covered"]) == ("loaded", {"http-outbound": ["https://a.example/v1/"]})
+    assert found["waiting"] == {"memory": []}
+    found = (await api.call("PUT", grants, json={"decisions": {"memory": True}})).json()
+    assert (found["waiting"], found["allow_with"]) == ({}, None)
+    reply = await api.call("PUT", grants, json={"decisions": {"kv": True}})
+    assert (reply.status, reply.error["code"]) == (400, "bad_request")
+    assert "does not ask for" in reply.error["message"]
+    assert (await api.call("PUT", f"{PLUGIN}x/grants", json={"decisions": {"kv": True}})).status == 404

@@ -145,3 +145,24 @@ async def test_a_secret_of_two_lines_does_not_make_two_headers(
         assert "the header X-Key holds a control character" in told
         assert "hunter2" not in told
         assert server.connections == 0
+
+
+async def test_the_ledger_does_not_repeat_where_a_server_that_has_a_secret_redirects_to(
+    host: PluginHost, secrets: SecretStore
+) -> None:
+    secrets.set("KEY", "Hunter2")
+
+    async def tell(received: Received, writer: asyncio.StreamWriter) -> None:
+        where = next(iter(received.values("X-Key")), "nothing")
+        writer.write(reply(302, b"", f"Location: https://{where}.example/"))
+
+    host.configure(allow_private_targets=True)
+    async with (
+        serving(tell) as server,
+        installed(host, manifest([server.url()], 'key = "secret:KEY"\n')) as guest,
+    ):
+        await guest.refused(server.url(), headers=[("X-Key", await guest.setting("key"))])
+        assert host.catalogue.grants_of("fetcher")["denials"] == []
+        await guest.refused(server.url())
+        [denial] = host.catalogue.grants_of("fetcher")["denials"]
+        assert denial["operation"] == "http-outbound.request https://nothing.example/"

@@ -17,6 +17,7 @@ from prx.runtime.egress.errors import EgressTimeoutError
 from tests.integration.egress.servers import by_path, ok, redirect, reply, saying, serving, silent
 from tests.integration.plugins.fetcher import FETCHER, NAME, Guest, installed, manifest
 from tests.support.plugin_host import PluginHost
+from tests.support.waiting import eventually
 
 
 async def test_a_guest_reaches_what_its_manifest_names_where_the_operator_allows_private_targets(
@@ -131,6 +132,35 @@ async def test_without_the_permission_nothing_is_sent(host: PluginHost) -> None:
             await host.until(NAME, "loaded")
             assert 'without the permission "http-outbound"' in await Guest(host).refused(server.url())
         assert server.connections == 0
+
+
+async def test_refused_addresses_are_in_the_ledger_with_what_would_allow_them(host: PluginHost) -> None:
+    host.configure(allow_private_targets=True)
+    async with serving(ok()) as server:
+        url = server.url()
+        host.drop(NAME, FETCHER, manifest=manifest(["https://a.example/"]))
+        async with host.running():
+            await host.until(
+                NAME, "error", 'requires "http-outbound" for https://a.example/, which is not granted'
+            )
+            await host.catalogue.decide(NAME, {"http-outbound": True})
+            await host.until(NAME, "loaded")
+            assert "is not on the plugin's http_allowlist" in await Guest(host).refused(f"{url}x")
+            host.drop(NAME, FETCHER, manifest=manifest([url]).replace("required", "optional"))
+            await eventually(lambda: host.plugin(NAME).number == 2)
+            assert "but was not when that was granted: prx plugin grant fetcher http-outbound" in (
+                await Guest(host).refused(f"{url}x")
+            )
+            [denial] = host.catalogue.grants_of(NAME)["denials"]
+            assert denial["operation"] == f"http-outbound.request {url}"
+            assert (denial["count"], denial["allow_with"]) == (2, "prx plugin grant fetcher http-outbound")
+            assert server.connections == 0
+            await host.catalogue.decide(NAME, {"http-outbound": True})
+            await Guest(host).got(f"{url}x")
+            assert "is not on" in await Guest(host).refused("https://b.example/")
+            assert host.catalogue.grants_of(NAME)["denials"][0]["allow_with"] == (
+                'add "https://b.example/" to [permissions] http_allowlist in plugin.toml'
+            )
 
 
 def call_to(url: str, *, within_secs: float) -> Call:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prx.core.errors import ConflictError, NotFoundError
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost
@@ -227,6 +227,34 @@ async def test_a_missing_permission_is_named_with_the_command_that_grants_it(hos
         assert host.at_start == {"prx-tool": "error"}
 
 
+async def test_a_plugin_that_lacks_several_permissions_loads_with_the_last_of_them(host: PluginHost) -> None:
+    text = KV_TOOL.format("prx-tool").replace('["kv"]', '["kv", "memory", "events"]')
+    host.configure(auto_grant=())
+    host.drop("prx-tool", manifest=text)
+    async with host.running():
+        await host.until("prx-tool", "error", "prx plugin grant prx-tool kv memory events")
+        await host.catalogue.decide("prx-tool", {"memory": True})
+        await host.until("prx-tool", "error", "prx plugin grant prx-tool kv events")
+        plugin = await host.catalogue.decide("prx-tool", {"kv": True, "events": True})
+        assert (plugin.status, plugin.error) == ("loaded", None)
+
+
+async def test_what_a_plugin_does_not_ask_for_cannot_be_granted_but_revoked(host: PluginHost) -> None:
+    host.drop("prx-tool", manifest=KV_TOOL.format("prx-tool"))
+    host.drop("echo")
+    async with host.running():
+        await host.until("prx-tool", "loaded")
+        await host.until("echo", "loaded")
+        with pytest.raises(BadRequestError, match='does not ask for "memory", but for kv: '):
+            await host.catalogue.decide("prx-tool", {"kv": False, "memory": True})
+        assert host.catalogue.grants_of("prx-tool")["decisions"] == {}
+        with pytest.raises(BadRequestError, match='"echo" does not ask for "kv", but for nothing: '):
+            await host.catalogue.decide("echo", {"kv": True})
+        with pytest.raises(NotFoundError):
+            await host.catalogue.decide("absent", {"kv": True})
+        assert (await host.catalogue.decide("prx-tool", {"memory": False})).status == "loaded"
+
+
 async def test_a_bare_file_has_no_permission_for_kv_and_the_refusal_is_kept(host: PluginHost) -> None:
     host.drop("prx-tool")
     async with host.running():
@@ -239,7 +267,9 @@ async def test_a_bare_file_has_no_permission_for_kv_and_the_refusal_is_kept(host
         await host.until("prx-tool", "loaded")
         [denial] = host.catalogue.grants_of("prx-tool")["denials"]
         assert (denial["permission"], denial["operation"], denial["count"]) == ("kv", "kv.get", 1)
-        assert denial["allow_with"] == "prx plugin grant prx-tool kv"
+        assert denial["allow_with"] == (
+            'add "kv" to [permissions] optional in plugin.toml, then: prx plugin grant prx-tool kv'
+        )
 
 
 async def test_a_permission_that_is_revoked_while_a_new_version_loads_stays_revoked(host: PluginHost) -> None:

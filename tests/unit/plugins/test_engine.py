@@ -82,7 +82,7 @@ async def test_ending_calls_ends_one_that_may_run_for_an_hour(loop: Loop, ticker
     future = loop(3600)
 
     def ended() -> bool:
-        ticker.end_calls()  # again, as it may not have set its deadline at the first time
+        ticker.end_calls(3600)  # again, as it may not have set its deadline at the first time
         return future.done()
 
     await eventually(ended)
@@ -90,7 +90,7 @@ async def test_ending_calls_ends_one_that_may_run_for_an_hour(loop: Loop, ticker
 
 
 def test_ending_calls_with_none_running_is_over_at_once(ticker: Ticker) -> None:
-    ticker.end_calls()
+    ticker.end_calls(3600)
     assert ticker._busy == set()
 
 

@@ -46,6 +46,9 @@ def test_what_is_not_permitted_does_not_run_and_is_noted() -> None:
         assert "prx plugin grant weather kv" in caught.value.message
     [denial] = call.owner.ledger.denials()
     assert (denial.permission, denial.operation, denial.count) == ("kv", "kv.get", 2)
+    assert denial.allow_with == (
+        'add "kv" to [permissions] optional in plugin.toml, then: prx plugin grant weather kv'
+    )
     assert call.host_calls == 2
 
 

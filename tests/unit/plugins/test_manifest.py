@@ -146,6 +146,30 @@ def test_a_wrong_value_names_its_table_and_key(table: str, key: str, value: obje
 
 
 @pytest.mark.parametrize(
+    ("key", "entries", "why"),
+    [
+        ("http_allowlist", ["https://*.example/"], '"https://*.example/": a "*" stands only at the end'),
+        ("http_allowlist", ["https://a.example/"] * 257, "at most 256 items"),
+        ("filesystem_allowlist", ["notes"], '"notes": must be an absolute path'),
+        ("filesystem_allowlist", ["/srv/../etc"], 'must not hold ".."'),
+        ("filesystem_allowlist", ["/srv", "/srv/a:rw"], "one lies in the other, with another mode"),
+        ("filesystem_allowlist", [f"/srv/{number}" for number in range(17)], "at most 16 directories"),
+        ("env_allowlist", ["A=B"], "'A=B': must be a name"),
+        ("env_allowlist", [""], "must be a name"),
+        ("env_allowlist", ["A" * 129], "must be a name"),
+        ("env_allowlist", ["LANG\n"], "must be a name"),
+        ("env_allowlist", ["PRX_CONFIG"], '"PRX_CONFIG": is a variable of PRX itself'),
+        ("env_allowlist", ["prx__gateway__port"], "is a variable of PRX itself"),
+        ("env_allowlist", [f"V{number}" for number in range(257)], "at most 256 items"),
+    ],
+)
+def test_an_entry_that_cannot_be_granted_is_named(key: str, entries: list[str], why: str) -> None:
+    message = refused(toml({"plugin": ABOUT, "permissions": {key: entries}}))
+    assert f"[permissions] {key}: " in message
+    assert why in message
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [("type", "cook"), ("priority", 101), ("priority", -1), ("events", "a"), ("schedule", 5)],
 )

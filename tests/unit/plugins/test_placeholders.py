@@ -56,6 +56,17 @@ def test_a_placeholder_survives_every_part_of_a_url_and_json(sealed: SealedConfi
     assert json.dumps(name) == f'"{name}"'
 
 
+def test_a_variable_that_was_revoked_is_not_disclosed_any_more(
+    store: SecretStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEATHER_KEY", "v")
+    sealed = seal("weather", {"key": "env:WEATHER_KEY"}, store, {"WEATHER_KEY"})
+    assert sealed.disclosure().in_header(sealed.shown["key"]) == "v"
+    sealed.readable = ()
+    with pytest.raises(ForbiddenError, match="may not read the variable WEATHER_KEY any more"):
+        sealed.disclosure().in_header(sealed.shown["key"])
+
+
 def test_headers_get_the_value(sealed: SealedConfig) -> None:
     disclosure = sealed.disclosure()
     assert disclosure.in_header(f"Bearer {sealed.shown['key']}, x") == f"Bearer {VALUE}, x"

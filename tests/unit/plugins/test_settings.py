@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from prx.config.schema import PluginLimits, PluginsConfig, PluginSettings
+from prx.plugins.asked import NOTHING_ASKED, Asked
 from prx.plugins.manifest import Manifest
-from prx.plugins.settings import Settings, missing_permissions, settings_for
+from prx.plugins.settings import Decision, Settings, missing_permissions, settings_for
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -17,7 +18,7 @@ def settings(
     permissions: dict[str, Any] | None = None,
     config: dict[str, str] | None = None,
     operator: dict[str, Any] | None = None,
-    decisions: dict[str, bool] | None = None,
+    decisions: dict[str, bool | tuple[str, ...]] | None = None,
     **daemon: Any,
 ) -> Settings:
     manifest = Manifest.model_validate(
@@ -30,11 +31,15 @@ def settings(
     )
     if operator is not None:
         daemon["settings"] = {"weather": PluginSettings(**operator)}
-    return settings_for("weather", manifest, PluginsConfig(**daemon), decisions or {})
+    made = {
+        permission: Decision(bool(what), what if isinstance(what, tuple) else None)
+        for permission, what in (decisions or {}).items()
+    }
+    return settings_for("weather", manifest, Asked.of(manifest, ()), PluginsConfig(**daemon), made)
 
 
 def test_without_anything_the_defaults_of_the_specification_hold() -> None:
-    found = settings_for("weather", None, PluginsConfig(), {})
+    found = settings_for("weather", None, NOTHING_ASKED, PluginsConfig(), {})
     limits = found.limits
     assert (limits.max_fuel, limits.max_memory_bytes, limits.max_execution_secs) == (None, 64 * MIB, 5.0)
     assert (limits.max_output_bytes, limits.max_kv_bytes, limits.max_http_requests) == (MIB, MIB, 10)
@@ -129,6 +134,56 @@ def test_what_every_plugin_has_cannot_be_missing() -> None:
 
 
 def test_a_missing_permission_is_named_with_its_command() -> None:
-    assert missing_permissions("weather", ["http-outbound", "memory"]) == (
+    found = settings(permissions={"required": ["http-outbound", "memory"]})
+    assert missing_permissions("weather", found) == (
         'requires "http-outbound", "memory", which is not granted: prx plugin grant weather http-outbound memory'
     )
+
+
+def test_what_a_missing_permission_is_for_is_named() -> None:
+    asked = {"required": ["env"], "env_allowlist": [f"V{number}" for number in range(7)]}
+    assert missing_permissions("weather", settings(permissions=asked)) == (
+        'requires "env" for V0, V1, V2, V3, V4 and 2 more, which is not granted: prx plugin grant weather env'
+    )
+    assert missing_permissions("weather", settings(permissions=asked, decisions={"env": ("V0", "V5")})) == (
+        'requires "env" for V1, V2, V3, V4, V6, which is not granted: prx plugin grant weather env'
+    )
+
+
+def test_a_grant_covers_the_entries_that_it_remembers_and_what_lies_below_them() -> None:
+    asked = {
+        "optional": ["http-outbound", "env"],
+        "http_allowlist": ["https://a.example/v1/x", "https://b.example/", "https://a.example/*"],
+        "env_allowlist": ["ONE", "TWO"],
+    }
+    granted = ("https://a.example/v1", "https://c.example/")
+    found = settings(permissions=asked, decisions={"http-outbound": granted, "env": ("TWO", "THREE")})
+    assert found.entries.named("http-outbound") == ("https://a.example/v1/x",)
+    assert found.entries.variables == ("TWO",)
+    assert found.readable_env == {"TWO"}
+    assert found.waiting == {
+        "http-outbound": ("https://b.example/", "https://a.example/"), "env": ("ONE",)
+    }  # fmt: skip
+    assert found.missing == ()
+
+
+def test_a_required_permission_is_missing_while_an_entry_of_its_list_is() -> None:
+    asked = {"required": ["http-outbound"], "http_allowlist": ["https://a.example/", "https://b.example/"]}
+    assert settings(permissions=asked, decisions={"http-outbound": ("https://a.example/",)}).missing == (
+        "http-outbound",
+    )
+    covers_all: list[dict[str, Any]] = [
+        {"decisions": {"http-outbound": True}},
+        {"auto_grant": ("http-outbound",)},
+        {"decisions": {"http-outbound": ("https://b.example/", "https://a.example/")}},
+    ]
+    for granted in covers_all:
+        found = settings(permissions=asked, **granted)
+        assert (found.missing, dict(found.waiting)) == ((), {})
+
+
+def test_a_decision_of_the_operator_is_not_widened_by_what_is_granted_without_asking() -> None:
+    asked = {"required": ["env"], "env_allowlist": ["ONE", "TWO"]}
+    found = settings(permissions=asked, auto_grant=("env",), decisions={"env": ("ONE",)})
+    assert found.missing == ("env",)
+    assert found.entries.variables == ("ONE",)
