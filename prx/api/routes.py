@@ -76,6 +76,10 @@ class Routes:
         """Declare a `PUT`."""
         return self._declare(("PUT",), path, scope)
 
+    def delete(self, path: str, *, scope: str) -> Callable[[Handler], Handler]:
+        """Declare a `DELETE`."""
+        return self._declare(("DELETE",), path, scope)
+
     def _declare(self, methods: tuple[str, ...], path: str, scope: str) -> Callable[[Handler], Handler]:
         if scope not in ALL_SCOPES | {PUBLIC, ANY_TOKEN}:
             raise ValueError(f'{methods[0]} {path}: unknown scope "{scope}"')

@@ -2,11 +2,16 @@
 
 import http.client
 import json
+import os
+import secrets
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from prx.api.tokens import TokenStore
@@ -16,6 +21,8 @@ from prx.core.errors import PrxError
 from prx.runtime.process import daemon_url
 
 _TIMEOUT_SECS = 330.0
+_PIECE = 256 * 1024
+_LINE_END = b"\r\n"
 _TOKEN_LIFE = timedelta(minutes=10)
 
 
@@ -51,11 +58,42 @@ class Client:
             DaemonDownError: nobody answers there.
             RefusedError: the daemon refuses; says why.
         """
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        payload = None if body is None else json.dumps(body).encode()
+        return self._sent(method, path, payload, {"Content-Type": "application/json"})
+
+    def upload(self, path: str, files: Sequence[Path]) -> Any:
+        """Return the JSON answer to a `POST` of `files`, which are sent as they are read.
+
+        Raises:
+            PrxError: a file cannot be read.
+            DaemonDownError, RefusedError: as `request`.
+        """
+        boundary = secrets.token_hex(16)
+        with ExitStack() as opened:
+            try:
+                parts = [
+                    _Part.of(opened.enter_context(file.open("rb")), file.name, boundary) for file in files
+                ]
+            except OSError as error:
+                raise PrxError(f"{error.filename} cannot be read: {error.strerror}") from error
+            end = f"--{boundary}--\r\n".encode()
+            headers = {
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(sum(part.size for part in parts) + len(end)),
+            }
+            content = chain(*(part.pieces() for part in parts), (end,))
+            return self._sent("POST", path, content, headers)
+
+    def _sent(
+        self, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: Mapping[str, str]
+    ) -> Any:
         connection = self._connection()
         try:
-            payload = None if body is None else json.dumps(body)
-            connection.request(method, self._url.path + path, payload, headers)
+            # A daemon that refuses a long body answers before it has all of it, and closes: the answer is what counts.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(
+                    method, self._url.path + path, body, {"Authorization": f"Bearer {self._token}", **headers}
+                )
             response = connection.getresponse()
             answer = json.loads(response.read() or b"null")
         except (OSError, http.client.HTTPException) as error:
@@ -76,6 +114,34 @@ class Client:
         context = ssl.create_default_context(cafile=self._certificate)
         context.check_hostname = False
         return http.client.HTTPSConnection(host, self._url.port, timeout=_TIMEOUT_SECS, context=context)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of a multipart body."""
+
+    file: BinaryIO
+    head: bytes
+    length: int
+
+    @classmethod
+    def of(cls, file: BinaryIO, name: str, boundary: str) -> "_Part":
+        # As browsers write a name in a header.
+        shown = name.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{shown}"\r\n\r\n'
+        return cls(file, head.encode(errors="replace"), os.fstat(file.fileno()).st_size)
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + self.length + len(_LINE_END)
+
+    def pieces(self) -> Iterator[bytes]:
+        yield self.head
+        left = self.length  # not more, should the file grow meanwhile: the length was announced
+        while left and (piece := self.file.read(min(_PIECE, left))):
+            left -= len(piece)
+            yield piece
+        yield _LINE_END
 
 
 @contextmanager

@@ -52,6 +52,42 @@ def validate(path: Path, *, as_json: bool) -> None:
 
 
 @plugin.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def install(file: Path, *, as_json: bool) -> None:
+    """Install a plugin, or replace it by another version, while the daemon runs.
+
+    FILE is a .prxplugin or .wasm file; a .wasm.sig beside the latter goes with it. It is checked before it is put in
+    place, and what ran before serves until the new version does.
+    """
+    beside = file.with_name(f"{file.name}.sig")
+    with daemon() as client:
+        found = client.upload(
+            "/plugins", [file, beside] if file.suffix == ".wasm" and beside.exists() else [file]
+        )
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"Installed {found['name']} {found['version']}; it is {found['status']}.")
+    if "error" in found:
+        click.echo(found["error"])
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--purge", is_flag=True, help="Delete what it stored, too.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def remove(name: str, *, purge: bool, as_json: bool) -> None:
+    """Remove a plugin's files, and what was granted to and decided about it."""
+    with daemon() as client:
+        client.request("DELETE", f"/plugins/{segment(name)}{'?purge=true' if purge else ''}")
+    if as_json:
+        click.echo(json.dumps({"name": name, "purged": purge}, indent=2))
+    else:
+        click.echo(f"Removed {name}{' and what it stored' if purge else '; what it stored is kept'}.")
+
+
+@plugin.command()
 @click.argument("name")
 @click.argument("permissions", metavar="PERMISSION...", nargs=-1, required=True)
 def grant(name: str, permissions: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """The plugins directory, kept equal to what is loaded, and what operators do to plugins: a unit."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from prx.plugins.activation import Activation
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.feed import Feed
+from prx.plugins.forgetting import forget
 from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.grants_view import grants_shown
 from prx.plugins.holders import Holders
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
+from prx.plugins.installer import Installer, Part
 from prx.plugins.loader import Loader
 from prx.plugins.offer import Offer
 from prx.plugins.plugin import Plugin
@@ -70,6 +72,9 @@ class Catalogue:
         self._activation = Activation(
             config, self._plugins, self._holders, self._sentences, services.bus, self._tasks, self._progress
         )
+        self._installer = Installer(
+            config, self._plugins, self._activation, self._reconcile, self._forget, self._progress
+        )
         self._scan_problem: Problem | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -88,6 +93,7 @@ class Catalogue:
             await self._switches.load()
             await self._grants.load()
             await self._sentences.load()
+            await self._installer.tidy()
             await self._reconcile(patient=False)
             await self._settle()
             started()
@@ -170,6 +176,27 @@ class Catalogue:
         check_decisions(name, decisions, plugin.asked)
         return await self._tasks.whole(self._decide(plugin, decisions))
 
+    async def install(self, parts: AsyncIterator[Part]) -> tuple[Plugin, bool]:
+        """Install what arrives in `parts`; return the plugin, and whether its name is new. See `Installer`.
+
+        Raises:
+            BadRequestError: it would not load; says why.
+            ConflictError: it does not go with what is there.
+            UnavailableError: the directory cannot be written.
+        """
+        upload = await self._installer.receive(parts)
+        return await self._tasks.whole(self._installer.install(upload))
+
+    async def remove(self, name: str, *, purge: bool) -> None:
+        """Remove the plugin's files and end all trust in its name; `purge` also drops its data. See `Installer`.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: two have this name.
+            UnavailableError: the directory or the store cannot be written.
+        """
+        await self._tasks.whole(self._installer.remove(name, purge=purge))
+
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
         found = [problem for plugin in self.list() for problem in plugin.problems()]
@@ -177,6 +204,7 @@ class Catalogue:
 
     async def _disable(self, plugin: Plugin) -> Plugin:
         async with plugin.changing:
+            self._check_there(plugin)
             await self._switches.set(plugin.name, disabled=True)
             plugin.disable()
         log.info("plugin disabled", plugin=plugin.name)
@@ -184,6 +212,7 @@ class Catalogue:
 
     async def _enable(self, plugin: Plugin) -> Plugin:
         async with plugin.changing:
+            self._check_there(plugin)
             plugin.enable()
             await self._switches.set(plugin.name, disabled=False)
         if plugin.loaded is None and not plugin.loading:
@@ -193,6 +222,7 @@ class Catalogue:
 
     async def _decide(self, plugin: Plugin, decisions: Mapping[str, bool]) -> Plugin:
         async with plugin.changing:
+            self._check_there(plugin)
             await self._grants.decide(plugin.name, decisions, plugin.asked)
             revoked = [permission for permission, allowed in decisions.items() if not allowed]
             self._activation.loader.revoke(plugin.name, revoked)
@@ -202,19 +232,31 @@ class Catalogue:
         log.info("grants changed", plugin=plugin.name, decisions=dict(decisions))
         return plugin
 
+    def _check_there(self, plugin: Plugin) -> None:
+        """Refuse to decide about a plugin that was removed meanwhile: the next of its name would inherit it."""
+        if self._plugins.get(plugin.name) is not plugin:
+            raise NotFoundError(f'Plugin "{plugin.name}" was removed meanwhile')
+
+    async def _forget(self, name: str, purge: bool) -> None:  # noqa: FBT001  # the installer's, by position
+        await forget(self._services.store, name, purge=purge)
+        for memory in (self._holders, self._switches, self._grants, self._sentences):
+            memory.forget(name)
+
     async def _reconcile(self, *, patient: bool = True) -> None:
         """Make the list equal to the directory: new and changed sources load, missing ones unload."""
-        directory = self._config().directory
-        try:
-            found = await asyncio.to_thread(self._names.by_name, directory)
-        except OSError as error:
-            self._note_unreadable(directory, error)
-            return
-        self._scan_problem = None
-        for name in self._plugins.keys() - found.keys():
-            self._activation.unload(self._plugins.pop(name))
-        for name, same_name in found.items():
-            self._apply(name, same_name, patient=patient)
+        # One at a time, or an older look could undo what a newer one saw; and never while files move.
+        async with self._installer.moving:
+            directory = self._config().directory
+            try:
+                found = await asyncio.to_thread(self._names.by_name, directory)
+            except OSError as error:
+                self._note_unreadable(directory, error)
+                return
+            self._scan_problem = None
+            for name in self._plugins.keys() - found.keys():
+                self._activation.unload(self._plugins.pop(name))
+            for name, same_name in found.items():
+                self._apply(name, same_name, patient=patient)
 
     def _apply(self, name: str, same_name: Sequence[Source], *, patient: bool) -> None:
         source, rivals = same_name[0], tuple(source.path for source in same_name[1:])

@@ -158,6 +158,11 @@ class Grants:
         granted = before.covers if before is not None and before.allowed else None
         return Decision(allowed, asked.consent(permission, granted or ()))
 
+    def forget(self, plugin: str) -> None:
+        """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store."""
+        self._decisions.pop(plugin, None)
+        self._ledgers.pop(plugin, None)
+
     async def flush(self) -> None:
         """Write the ledgers that changed.
 

@@ -51,6 +51,10 @@ class Holders:
 
         await self._store.run(remember)
 
+    def forget(self, plugin: str) -> None:
+        """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store."""
+        self._holder = {tool: holder for tool, holder in self._holder.items() if holder != plugin}
+
 
 def taken(tool: str, holder: str, plugin: str) -> str:
     """Say who holds a name and which key resolves the clash."""

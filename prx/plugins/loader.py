@@ -20,7 +20,7 @@ from prx.plugins.compiler import Compiler
 from prx.plugins.engine import Ticker, engine_config
 from prx.plugins.errors import LoadError, MissingPermissionError
 from prx.plugins.generation import Generation
-from prx.plugins.grants import Grants
+from prx.plugins.grants import Grants, Ledger
 from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.linker import Host
 from prx.plugins.host.output import GuestOutput
@@ -80,6 +80,12 @@ class Progress(Protocol):
         """Its code was not in the cache: this takes a while."""
 
 
+class Unwatched:
+    """Nobody wants to know how far the load is; see `Progress`."""
+
+    def compiles(self) -> None: ...
+
+
 class Loader:
     """The engines and everything that all plugins share."""
 
@@ -91,14 +97,8 @@ class Loader:
         secrets: SecretStore,
         loop: asyncio.AbstractEventLoop,
         data_dir: Path,
-        *,
-        lenient: bool = False,
     ) -> None:
-        """Start the clock and the reader of guests' output; `close` ends both. No guest sees anything of `data_dir`.
-
-        A `lenient` loader also loads what still lacks a required permission, to tell its author more.
-        """
-        self._lenient = lenient
+        """Start the clock and the reader of guests' output; `close` ends both. No guest sees anything of `data_dir`."""
         self._data_dir = data_dir
         self._grants = grants
         self._secrets = secrets
@@ -128,8 +128,12 @@ class Loader:
         config: PluginsConfig,
         progress: Progress,
         wanted: Callable[[], bool],
+        *,
+        lenient: bool = False,
     ) -> Loaded:
         """Compile and verify what was read. A caller that keeps no `component` has it freed once it is compiled.
+
+        `lenient` also loads what still lacks a required permission: to tell more about it, not to offer it.
 
         Raises:
             SupersededError: `wanted` said no before it was compiled.
@@ -141,13 +145,15 @@ class Loader:
         )
         if "filesystem" in asked.required and asked.faults:
             raise LoadError(f"plugin.toml: [permissions] {asked.faults[0]}")
-        settings = self._settings(contents, asked, config)
+        settings = self._settings(contents, asked, config, lenient=lenient)
         fuel = settings.limits.max_fuel is not None
         code, resolved, inspection = await self._compiled(
             component, contents.digest, progress, wanted, fuel=fuel
         )
         del component  # megabytes that nothing needs any more
-        owner = self._owner(contents, asked, settings)
+        # What an attempt is refused counts nowhere.
+        ledger = Ledger() if lenient else self._grants.ledger(contents.name)
+        owner = self._owner(contents, asked, settings, ledger)
         if "hook" in resolved.worlds:
             owner.subscriptions = Subscriptions(contents.name, event_patterns(contents.manifest))
         generation = Generation(owner, code, self._ticker, self._completions)
@@ -199,7 +205,7 @@ class Loader:
                 f"its compiled code was refused: {error}; reload the plugin to try again"
             ) from error
 
-    def _owner(self, contents: Contents, asked: Asked, settings: Settings) -> Owner:
+    def _owner(self, contents: Contents, asked: Asked, settings: Settings, ledger: Ledger) -> Owner:
         sealed = seal(contents.name, settings.config, self._secrets, settings.readable_env)
         return Owner(
             contents.name,
@@ -207,10 +213,19 @@ class Loader:
             settings.permissions,
             settings.limits,
             GuestOutput(contents.name),
-            self._grants.ledger(contents.name),
+            ledger,
             secrets=sealed,
             asked=asked,
         )
+
+    async def rehearse(self, contents: Contents, component: bytes, config: PluginsConfig) -> None:
+        """Load what was read, whatever permission it lacks, and let it go again; its code is in the cache then.
+
+        Raises:
+            LoadError: it would not load; says why.
+        """
+        loaded = await self.load(contents, component, config, Unwatched(), wanted=lambda: True, lenient=True)
+        await self.retire(loaded.generation, _END_SECS)
 
     def regrant(self, loaded: Loaded, config: PluginsConfig) -> None:
         """Obey what the operator decided while `loaded` was made.
@@ -226,10 +241,12 @@ class Loader:
             if generation.owner.plugin == plugin:
                 generation.owner.permissions -= frozenset(permissions)
 
-    def _settings(self, contents: Contents, asked: Asked, config: PluginsConfig) -> Settings:
+    def _settings(
+        self, contents: Contents, asked: Asked, config: PluginsConfig, *, lenient: bool = False
+    ) -> Settings:
         decisions = self._grants.decisions(contents.name)
         settings = settings_for(contents.name, contents.manifest, asked, config, decisions)
-        if settings.missing and not self._lenient:
+        if settings.missing and not lenient:
             raise MissingPermissionError(missing_permissions(contents.name, settings))
         return settings
 

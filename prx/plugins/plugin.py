@@ -93,6 +93,11 @@ class Plugin:
         return self._suspended or self._fault
 
     @property
+    def fault(self) -> str | None:
+        """Why its newest version did not load, whatever runs instead."""
+        return self._fault
+
+    @property
     def version(self) -> str:
         """Its version, `0.0.0` for a bare file or while its manifest cannot be read."""
         if self.loaded is not None:

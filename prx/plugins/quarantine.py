@@ -172,3 +172,7 @@ class Sentences:
                 )
 
         await self._store.run(job)
+
+    def forget(self, plugin: str) -> None:
+        """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store."""
+        self._known.pop(plugin, None)

@@ -12,7 +12,7 @@ from prx.plugins.errors import LoadError
 from prx.plugins.grants import Grants
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
-from prx.plugins.loader import Loaded, Loader
+from prx.plugins.loader import Loaded, Loader, Unwatched
 from prx.plugins.plugin import limits_shown, signature_shown
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import check_component, read, source_at
@@ -43,21 +43,17 @@ async def report(path: Path, config: PluginsConfig, data_dir: Path, scratch: Pat
         http = HttpOutbound(loop, client, lambda: config.allow_private_targets)
         functions = host_functions(HostServices(store, await Memory.open(store), Bus()), http, loop)
         secrets = SecretStore(scratch)
-        loader = Loader(compiler, functions, Grants(store), secrets, loop, data_dir, lenient=True)
+        loader = Loader(compiler, functions, Grants(store), secrets, loop, data_dir)
         try:
-            loaded = await loader.load(contents, component, config, _Unwatched(), wanted=lambda: True)
+            loaded = await loader.load(
+                contents, component, config, Unwatched(), wanted=lambda: True, lenient=True
+            )
         finally:
             await loader.aclose()
     finally:
         await client.aclose()
         await store.aclose()
     return _shown(loaded)
-
-
-class _Unwatched:
-    """Nobody wants to know how far the load is; see `Progress`."""
-
-    def compiles(self) -> None: ...
 
 
 def _shown(loaded: Loaded) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from prx.plugins.errors import LoadError, UntrustedError
 from prx.plugins.sources import Contents
 
 MAX_SIGNATURES = 16
+# While a signed file is replaced, the file beside it holds the lines of both.
+_MAX_LINES = 2 * MAX_SIGNATURES
 HEADING = "prx-signature 1"
 PREFIX = "ed25519:"
 # Base64 of 32 and of 64 bytes in its one canonical form.
@@ -84,7 +86,7 @@ def parse(text: bytes) -> list[Line]:
     """
     heading, *lines = text.decode("ascii", errors="replace").removesuffix("\n").split("\n")
     found = [_LINE.fullmatch(line) for line in lines]
-    if heading != HEADING or not 1 <= len(found) <= MAX_SIGNATURES or None in found:
+    if heading != HEADING or not 1 <= len(found) <= _MAX_LINES or None in found:
         raise LoadError(
             f'its signature file is none: it begins with "{HEADING}" and has one line for each key; sign it again '
             "with `prx plugin sign`, or delete the file"

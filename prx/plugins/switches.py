@@ -37,3 +37,7 @@ class Switches:
 
         await self._store.run(job)
         (self._disabled.add if disabled else self._disabled.discard)(plugin)
+
+    def forget(self, plugin: str) -> None:
+        """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store."""
+        self._disabled.discard(plugin)

@@ -1,7 +1,6 @@
 """When to look at the plugins directory again: told by the file system, and every few seconds all the same."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
@@ -94,9 +93,8 @@ def _identity(directory: Path) -> tuple[int, int]:
 
 
 def _relevant(directory: str, _change: Change, path: str) -> bool:
-    parent, name = os.path.split(path)
-    if parent == directory:
-        # A directory that comes with everything in it is told of by its own name alone. What begins with a dot is
-        # ignored: an upload is written under such a name.
-        return not name.startswith(".")
-    return name.endswith((".wasm", ".toml", ".sig"))
+    top, _, deeper = path.removeprefix(f"{directory}/").partition("/")
+    if top.startswith("."):
+        return False  # ignored, also by the scan: what is on its way in or out lies there
+    # A directory that comes with everything in it is told of by its own name alone.
+    return not deeper or path.endswith((".wasm", ".toml", ".sig"))

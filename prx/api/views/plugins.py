@@ -1,5 +1,6 @@
 """Plugins: what is installed, and taking it out of and back into service."""
 
+from contextlib import aclosing
 from typing import Any, Final
 
 from aiohttp import web
@@ -8,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from prx.api.bodies import read_body, reply
 from prx.api.deps import PLUGINS
 from prx.api.routes import Routes
+from prx.api.uploads import parts_of
+from prx.core.errors import BadRequestError
 from prx.plugins.catalogue import Catalogue, Plugin
+from prx.plugins.installer import MAX_UPLOAD_BYTES
 
 routes = Routes()
 
@@ -27,6 +31,24 @@ class Decisions(BaseModel):
 async def list_plugins(request: web.Request) -> web.Response:
     """Every installed plugin, by name."""
     return reply({"plugins": [_row(plugin) for plugin in request.app[PLUGINS].list()]})
+
+
+@routes.post("/plugins", scope="plugins:admin")
+async def install_plugin(request: web.Request) -> web.Response:
+    """Install a plugin, or replace it by another version; the answer comes when it is loaded."""
+    async with aclosing(parts_of(request, MAX_UPLOAD_BYTES)) as parts:
+        plugin, new = await request.app[PLUGINS].install(parts)
+    return reply(_summary(plugin) | _error(plugin), status=201 if new else 200)
+
+
+@routes.delete("/plugins/{name}", scope="plugins:admin")
+async def remove_plugin(request: web.Request) -> web.Response:
+    """Remove a plugin and all trust in its name; its data only with `purge=true`."""
+    purge = request.query.get("purge", "false")
+    if purge not in ("true", "false"):
+        raise BadRequestError('purge: must be "true" or "false"')
+    await request.app[PLUGINS].remove(request.match_info["name"], purge=purge == "true")
+    return web.Response(status=204)
 
 
 @routes.get("/plugins/{name}", scope="plugins:read")

@@ -174,7 +174,8 @@ LINE = "ed25519:" + "A" * 43 + "= " + "A" * 86 + "=="
         "", "prx-signature 1", "prx-signature 1\n", f"prx-signature 2\n{LINE}\n", LINE,
         f"prx-signature 1\r\n{LINE}\r\n",
         f"prx-signature 1\n{LINE}\n\n", f"prx-signature 1\n{LINE} \n", f"prx-signature 1\n{LINE[:-3]}\n",
-        f"prx-signature 1\n{LINE.replace('A= ', 'B= ')}\n", "prx-signature 1\n" + f"{LINE}\n" * (MAX_SIGNATURES + 1),
+        f"prx-signature 1\n{LINE.replace('A= ', 'B= ')}\n",
+        "prx-signature 1\n" + f"{LINE}\n" * (2 * MAX_SIGNATURES + 1),
         "-----BEGIN PGP SIGNATURE-----", "\xff",
     ],
 )  # fmt: skip
