@@ -2,6 +2,7 @@
 
 import asyncio
 
+from prx.plugins.offer import PluginTool
 from tests.components.corpus import component
 from tests.support.plugin_host import CALLER, PluginHost
 from tests.support.processes import threads_named
@@ -57,7 +58,8 @@ async def test_a_call_that_was_given_to_a_version_before_the_swap_is_served_afte
     async with host.running():
         plugin = await host.until("echo", "loaded")
         assert plugin.loaded is not None
-        [old] = plugin.loaded.tools
+        [bound] = plugin.loaded.bound.tools
+        old = PluginTool(bound, plugin.loaded.generation)
         assert (await old.call({"text": "before"}, CALLER)).output == "before"
         await host.catalogue.reload("echo")
         await eventually(lambda: len(threads_named("prx-echo")) == 1)  # the new version's
