@@ -24,6 +24,7 @@ from prx.config.schema import Config
 from prx.core.errors import ConfigError, PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
+from prx.runtime.allocator import keep_little_freed_memory
 from prx.runtime.bus import Bus
 from prx.runtime.code_pages import give_back_code
 from prx.runtime.endings import end
@@ -70,6 +71,7 @@ def main(options: Options) -> NoReturn:
     # What was imported stays: the collector need not look at it again.
     gc.freeze()
     gc.enable()
+    keep_little_freed_memory()
     open_standard_descriptors()
     try:
         live = LiveConfig(partial(load, options.config, options.flags))
