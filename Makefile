@@ -45,8 +45,10 @@ lock: $(VENV)-lock/bin/pip-compile ## Renew the hashes of the locked versions; L
 	$(LOCK) --extra build-kit --output-file requirements.lock pyproject.toml
 	$(LOCK) --extra build-kit --extra dev --output-file requirements-dev.lock pyproject.toml
 
-proof: ## Do everything that CI does
+proof: ## Do everything that CI does, then the proofs that take an hour: long soaks, and every property with 50 times the examples
 	@.ci/run
+	@$(BIN)/pytest tests/proof
+	@$(BIN)/pytest -m hypothesis --hypothesis-profile=proof
 
 clean: ## Remove the environments and what was built
 	@$(MAKE) --no-print-directory -C plugins clean

@@ -14,7 +14,7 @@ IN_CI = os.environ.get("CI") == "true"
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 # `make proof` asks for it.
-settings.register_profile("proof", settings.get_profile("untimed"), max_examples=10_000)
+settings.register_profile("proof", settings.get_profile("untimed"), max_examples=5_000)
 
 
 def _must_run(report: R) -> R:
