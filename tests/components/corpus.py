@@ -2,6 +2,7 @@
 
 The first line of each file says what it shows or attacks, the second, `;; Outcome:`, what a PRX host makes
 of it: `runs`; `refused` at load; or the error code that its `run` (of a tool, `execute`) ends with.
+`manifests` are hostile `plugin.toml` files; their second line, `# Refused:`, has words that the refusal contains.
 """
 
 from functools import cache
@@ -12,6 +13,7 @@ from wasmtime import wat2wasm
 
 _ROOT = Path(__file__).parent
 _OUTCOME = ";; Outcome: "
+_REFUSED = "# Refused: "
 
 
 @cache
@@ -37,3 +39,15 @@ def source(name: str) -> str:
     """Return the text of `name`.wat, whichever room it is in."""
     [path] = _ROOT.glob(f"*/{name}.wat")
     return path.read_text(encoding="utf-8")
+
+
+def hostile_manifests() -> dict[str, tuple[str, str]]:
+    """Return the text of each manifest that attacks the host, and the words that its refusal must contain, by name."""
+    found = {}
+    for path in sorted((_ROOT / "manifests").glob("*.toml")):
+        text = path.read_text(encoding="utf-8")
+        words = text.splitlines()[1]
+        if not words.removeprefix(_REFUSED):
+            raise ValueError(f'{path.name}: the second line is "{words}", not "{_REFUSED}..."')
+        found[path.stem] = text, words.removeprefix(_REFUSED)
+    return found

@@ -16,7 +16,7 @@ from tests.components.corpus import component, names, outcome, source
 _MESSAGES = {
     "timeout": r"all fuel consumed",
     "stack_overflow": r"call stack exhausted",
-    "out_of_memory": r"unreachable|exceeds memory limits",
+    "out_of_memory": r"unreachable|exceeds (memory|table) limits|memory count too high|resource limit exceeded",
     "trap": r"unreachable|Exited with|invalid utf-8|out of bounds of memory|beyond end of memory",
     "output_too_large": r"too much data is being copied",
 }
@@ -44,7 +44,7 @@ def load(engine: Engine) -> Iterator[Load]:
     """Instantiate one component and return how to call it."""
     with Store(engine) as store:
         store.set_wasi(WasiConfig())
-        store.set_limits(memory_size=64 << 20, table_elements=1_000_000)
+        store.set_limits(memory_size=64 << 20, table_elements=1_000_000, instances=64, memories=1)
         yield partial(_load, store, engine)
 
 

@@ -8,13 +8,26 @@ import pytest
 from tests.components.corpus import names, outcome
 from tests.support.plugin_host import PluginHost
 
-_AT_LOAD = {"loop-at-start": "timeout", "memory-at-start": "out_of_memory", "trap-at-start": "trap"}
+_AT_LOAD = {
+    "giant-table-at-start": "out_of_memory",
+    "loop-at-start": "timeout",
+    "many-instances-at-start": "out_of_memory",
+    "memory-at-start": "out_of_memory",
+    "trap-at-start": "trap",
+    "two-memories-at-start": "out_of_memory",
+}
 _RUNNING = [name for name in names("hostile") if outcome(name) != "refused" and name not in _AT_LOAD]
 # What the sentence on the plugin says: the import or export, what was expected, or how it failed to start.
 _REFUSED = {
     "core-module": "is a core WebAssembly module, not a component: wrap it with `wasm-tools component new`",
     "loop-at-start": "it does not start: timeout: the call ran longer than its limit",
     "memory-at-start": "it does not start: out_of_memory: the guest needs more than its 16 MiB",
+    "giant-table-at-start": "it does not start: out_of_memory: the guest needs larger tables than this host gives it",
+    "many-instances-at-start": "it does not start: out_of_memory: the component is made of more parts than this host",
+    "one-name-twice": '2 of its functions would be the tool "a_b_c_d_1_0_0_one": rename them in the component',
+    "tool-schema-list": "get-spec gives a parameters-schema that is not a JSON object but '[]'",
+    "two-memories-at-start": "it does not start: out_of_memory: the component has several linear memories and",
+    "unknown-host-function": "imports prx:host/config@0.1.0#erase-all, which prx:host@0.1.0 does not have: rebuild",
     "tool-bad-json": "get-spec gives a parameters-schema that is not JSON: ",
     "tool-bad-name": 'one of its tools would be named "two / words": a name has up to 64 letters, digits',
     "tool-bad-schema": 'tool "specimen": its parameters are not a JSON Schema: "objekt" is not valid',
