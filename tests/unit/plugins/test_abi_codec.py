@@ -52,6 +52,11 @@ def test_bytes_are_bytes_for_host_functions(data: bytes) -> None:
     assert memory.size == len(data)
 
 
+def test_what_is_not_bytes_is_refused_where_bytes_are_meant() -> None:
+    with pytest.raises(LowerError, match="expected bytes, got 'AA=='"):
+        compile_lower(wit.ListType(Prim.U8), "bytes")("AA==", Borrowed())
+
+
 def measured(wit_type: WitType, value: Any) -> int:
     memory = Borrowed()
     _, *words = compile_lower(wit_type, "base64")(value, memory)
@@ -180,7 +185,10 @@ def test_any_json_at_all_is_lowered_or_refused(wit_type: WitType, value: Any) ->
         (Prim.F32, 1e300, "1e+300 does not fit the type"),
         (wit.EnumType(("red", "dark-blue")), "blue", "expected one of red, dark_blue, got 'blue'"),
         (wit.FlagsType(("read",)), ["write"], "expected an array of read, got ['write']"),
+        (Prim.F64, "1", "expected a number, got '1'"),
         (wit.ListType(Prim.U8), "?", "not base64: "),
+        (wit.ListType(Prim.U8), 5, "expected base64 text, got 5"),
+        (wit.VariantType((("a", None),)), {"a": 1}, 'case "a" takes no value'),
         (wit.TupleType((Prim.U8, Prim.U8)), [1], "expected an array of 2, got [1]"),
         (wit.TupleType((Prim.U8, Prim.U8)), [1, -1], "[1]: -1 is outside 0 to 255"),
         (wit.RecordType((("a-b", Prim.U8),)), {}, "field 'a_b' is missing"),

@@ -319,6 +319,30 @@ def test_a_whole_package_and_what_is_none_do_not_look_unfinished(scratch: Path) 
         assert not is_cut_short(scratch)
 
 
+def _with_header(*fields: tuple[int, bytes]) -> bytes:
+    """Return an archive of one empty file with `fields` of its header overwritten, the checksum made to fit."""
+    tar = bytearray(archive({"README.md": b""}, format=tarfile.USTAR_FORMAT))
+    for at, value in fields:
+        tar[at : at + len(value)] = value
+    total = sum(tar[:148]) + 8 * ord(" ") + sum(tar[156:512])
+    tar[148:156] = b"%06o\0 " % total
+    return bytes(tar)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ([(0, b"n" * 100), (345, b"p" * 155)], "a name of more than 255 bytes"),
+        ([(124, b"\x80" + bytes(10) + b"\x01")], "gives a size in a form that no package needs"),
+        ([(156, b"5"), (124, b"00000000001\0")], "a directory with content"),
+    ],
+)
+def test_headers_that_no_package_needs_are_refused(
+    fields: list[tuple[int, bytes]], why: str, path: Path
+) -> None:
+    assert why in refused(written(path, _with_header(*fields)))
+
+
 @given(content=st.binary(max_size=2048))
 def test_any_bytes_are_refused(content: bytes, scratch: Path) -> None:
     assert read_or_refuse(scratch, content) is None
