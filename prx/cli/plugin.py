@@ -12,6 +12,7 @@ import click
 from prx.cli.client import daemon, segment
 from prx.cli.context import load_config
 from prx.cli.package import keygen, pack, sign, verify
+from prx.cli.versions import reload, rollback, versions
 from prx.config.schema import Config
 from prx.plugins.errors import LoadError
 from prx.plugins.report import report
@@ -22,7 +23,7 @@ def plugin() -> None:
     """Look at plugins and decide what they may do."""
 
 
-for command in (pack, keygen, sign, verify):
+for command in (pack, keygen, sign, verify, reload, versions, rollback):
     plugin.add_command(command)
 
 

@@ -12,10 +12,13 @@ from prx.core.ids import now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.activation import Activation
+from prx.plugins.blobs import Blobs
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
+from prx.plugins.errors import LoadError, SupersededError
 from prx.plugins.feed import Feed
 from prx.plugins.forgetting import forget
+from prx.plugins.generations import Generations
 from prx.plugins.grants import Grants, check_decisions
 from prx.plugins.grants_view import grants_shown
 from prx.plugins.holders import Holders
@@ -29,6 +32,7 @@ from prx.plugins.quarantine import Sentences
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
+from prx.plugins.versions import versions_shown
 from prx.plugins.watcher import changes
 from prx.runtime.egress.client import EgressClient
 from prx.runtime.extension_points import ExtensionPoints
@@ -69,8 +73,18 @@ class Catalogue:
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
         self._tasks = Tasks(log, self._progress.set)
+        self._generations = Generations(
+            services.store, Blobs(data_dir / "generations"), lambda: config().keep_generations
+        )
         self._activation = Activation(
-            config, self._plugins, self._holders, self._sentences, services.bus, self._tasks, self._progress
+            config,
+            self._plugins,
+            self._generations,
+            self._holders,
+            self._sentences,
+            services.bus,
+            self._tasks,
+            self._progress,
         )
         self._installer = Installer(
             config, self._plugins, self._activation, self._reconcile, self._forget, self._progress
@@ -93,6 +107,7 @@ class Catalogue:
             await self._switches.load()
             await self._grants.load()
             await self._sentences.load()
+            await self._generations.load()
             await self._installer.tidy()
             await self._reconcile(patient=False)
             await self._settle()
@@ -102,7 +117,7 @@ class Catalogue:
                 async for changed in signs:
                     if changed:
                         await self._reconcile()
-                    await self._keep_refusals()
+                    await self._keep_records()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader, client)))
 
@@ -129,14 +144,37 @@ class Catalogue:
             ConflictError: it is disabled, or does not load: what ran before still runs.
         """
         plugin = self.get(name)
-        if plugin.disabled:
-            raise ConflictError(f'plugin "{name}" is disabled; enable it first')
-        if plugin.doubled:
-            raise ConflictError(plugin.error or f'two plugins are named "{name}"')
+        self._check_loadable(plugin)
         plugin.gate.release()
-        if not await self._tasks.whole(self._activation.load(plugin)):
+        if not await self._tasks.whole(self._activation.load(plugin, afresh=True)):
             raise ConflictError(plugin.error or f'plugin "{name}" did not load')
         return plugin
+
+    async def roll_back(self, name: str, number: int | None = None) -> Plugin:
+        """Step back to generation `number`, or to the newest kept one before the live one; lasts over a restart.
+
+        Raises:
+            NotFoundError: there is no such plugin, or no such generation of it.
+            ConflictError: there is none before it, it does not load, or the plugin is disabled.
+        """
+        plugin = self.get(name)
+        self._check_loadable(plugin)
+        goal = self._generations.chosen(name, number, plugin.number if plugin.loaded is not None else None)
+        try:
+            await self._tasks.whole(self._activation.roll_back(plugin, goal, "an operator rolled it back"))
+        except SupersededError as error:
+            raise ConflictError(f'plugin "{name}" was changed meanwhile: look at it and try again') from error
+        except LoadError as error:
+            raise ConflictError(f"generation {goal.number} does not load: {error.message}") from error
+        return plugin
+
+    def versions(self, name: str) -> Sequence[dict[str, Any]]:
+        """Return the kept generations of a plugin, the newest first.
+
+        Raises:
+            NotFoundError: there is no such plugin.
+        """
+        return versions_shown(self.get(name), self._generations)
 
     async def disable(self, name: str) -> Plugin:
         """Withdraw the plugin's tools; it stays disabled over a restart.
@@ -202,6 +240,12 @@ class Catalogue:
         found = [problem for plugin in self.list() for problem in plugin.problems()]
         return [self._scan_problem, *found] if self._scan_problem is not None else found
 
+    def _check_loadable(self, plugin: Plugin) -> None:
+        if plugin.disabled:
+            raise ConflictError(f'plugin "{plugin.name}" is disabled; enable it first')
+        if plugin.doubled:
+            raise ConflictError(plugin.error or f'two plugins are named "{plugin.name}"')
+
     async def _disable(self, plugin: Plugin) -> Plugin:
         async with plugin.changing:
             self._check_there(plugin)
@@ -239,8 +283,9 @@ class Catalogue:
 
     async def _forget(self, name: str, purge: bool) -> None:  # noqa: FBT001  # the installer's, by position
         await forget(self._services.store, name, purge=purge)
-        for memory in (self._holders, self._switches, self._grants, self._sentences):
+        for memory in (self._holders, self._switches, self._grants, self._sentences, self._generations):
             memory.forget(name)
+        await self._generations.sweep()
 
     async def _reconcile(self, *, patient: bool = True) -> None:
         """Make the list equal to the directory: new and changed sources load, missing ones unload."""
@@ -265,7 +310,7 @@ class Catalogue:
             disabled = self._switches.disabled(name)
             feed = Feed(name, self._points.bus, self._tasks)
             offer = Offer(name, self._points, feed)
-            gate = self._activation.gate_of(name)
+            gate = self._activation.gates.restored(name)
             plugin = Plugin(name, source, offer, feed, gate, self._progress, disabled=disabled)
             self._plugins[name] = plugin
         elif plugin.source == source and plugin.rivals == rivals:
@@ -300,16 +345,20 @@ class Catalogue:
             action = "create the directory, or set plugins.directory to where the plugins are"
             self._scan_problem = Problem(self.name, reason, now_utc(), action)
 
-    async def _keep_refusals(self) -> None:
+    async def _keep_records(self) -> None:
         try:
             await self._grants.flush()
+            await self._sentences.save()
+            if self._generations.unsaved:
+                await self._generations.save()
         except UnavailableError as error:  # a full disk must not stop the plugins; the next turn writes them
-            log.warning("what plugins were refused cannot be written", reason=error.message)
+            log.warning("what happened to plugins cannot be written", reason=error.message)
 
     async def _close(self, loader: Loader, client: EgressClient) -> None:
         """End every call and thread, within seconds."""
         await self._tasks.aclose()
-        await self._keep_refusals()
+        await self._generations.aclose()
+        await self._keep_records()
         for plugin in self._plugins.values():
             plugin.remove()
         self._plugins.clear()

@@ -10,6 +10,8 @@ _TRUST = {
     "plugin_denials": "plugin",
     "plugin_state": "name",
     "plugin_quarantine": "plugin",
+    "plugin_generations": "plugin",
+    "plugin_rollbacks": "plugin",
     "tool_holders": "plugin",
 }
 _DATA = {"plugin_kv": "plugin"}

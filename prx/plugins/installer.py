@@ -211,6 +211,7 @@ class Installer:
         new = name not in self._plugins
         async with self.moving:
             placed = await asyncio.to_thread(place, upload, target, before)
+        self._activation.expect(name)
         await self._reconcile()
         plugin = await self._settled(name)
         if plugin is None:

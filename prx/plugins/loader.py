@@ -237,7 +237,7 @@ class Loader:
 
     def revoke(self, plugin: str, permissions: Collection[str]) -> None:
         """Take `permissions` from every generation of `plugin`, also from one that only ends its calls."""
-        for generation in self._live:
+        for generation in (*self._live, *self._retired):
             if generation.owner.plugin == plugin:
                 generation.owner.permissions -= frozenset(permissions)
 

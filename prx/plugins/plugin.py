@@ -14,6 +14,7 @@ from prx.core.unit import Problem
 from prx.plugins.asked import Asked
 from prx.plugins.calls import Limits
 from prx.plugins.feed import Feed
+from prx.plugins.kept import Rollback
 from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
 from prx.plugins.offer import Offer
@@ -52,7 +53,11 @@ class Plugin:
         self.compiling = False
         self.loaded: Loaded | None = None
         self.number = 0
-        """Counts the generations that were loaded since the daemon started."""
+        """Of the generation that runs; 0 before one did."""
+        self.rolled_back: Rollback | None = None
+        """Why it does not run what its directory holds."""
+        self.not_kept: str | None = None
+        """Why there would be no step back to the version that runs."""
         self._offer = offer
         self._feed = feed
         self._progress = progress
@@ -90,7 +95,10 @@ class Plugin:
             return None
         if self._suspended is None and self.gate.sentence is not None:
             return f"in quarantine until {iso_utc(self.gate.sentence.until)}: {self.gate.sentence.reason}"
-        return self._suspended or self._fault
+        back = self.rolled_back
+        return (
+            self._suspended or self._fault or (back.reason if back is not None and back.automatic else None)
+        )
 
     @property
     def fault(self) -> str | None:
@@ -103,6 +111,11 @@ class Plugin:
         if self.loaded is not None:
             return self.loaded.contents.version
         return self._contents.version if self._contents is not None else "0.0.0"
+
+    @property
+    def found(self) -> str | None:
+        """What identifies its newest files; `None` before they could be read."""
+        return self._contents.identity if self._contents is not None else None
 
     @property
     def manifest(self) -> Manifest | None:
@@ -121,6 +134,13 @@ class Plugin:
     def detail(self) -> dict[str, Any]:
         """Return what `GET /plugins/:name` shows beside the summary."""
         shared: dict[str, Any] = {"path": str(self.source.path), "generation": self.number}
+        if self.rolled_back is not None:
+            shared["rolled_back"] = {
+                "from": self.rolled_back.left,
+                "to": self.rolled_back.goal,
+                "reason": self.rolled_back.reason,
+                "at": iso_utc(self.rolled_back.at),
+            }
         if self.loaded is None:
             return shared
         generation, contents, settings = self.loaded.generation, self.loaded.contents, self.loaded.settings
@@ -149,15 +169,12 @@ class Plugin:
 
     def problems(self) -> list[Problem]:
         """Return why the daemon is degraded because of this plugin."""
-        if self.error is None:
-            return []
-        if self.status == "quarantined":
-            action = f"see its last error; `prx plugin release {self.name}` ends the quarantine"
-            return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
-        action = "mend the file: it is loaded again by itself"
-        if self._suspended is not None or self.waits_for_grant:
-            action = "grant what it requires, or remove it"
-        return [Problem(f"plugin.{self.name}", self.error, self._changed_at, action)]
+        found = []
+        if self.error is not None:
+            found.append((self.error, self._action()))
+        if self.not_kept is not None:
+            found.append((self.not_kept, f"free some disk space, then `prx plugin reload {self.name}`"))
+        return [Problem(f"plugin.{self.name}", reason, self._changed_at, action) for reason, action in found]
 
     def read(self, contents: Contents, asked: Asked) -> None:
         """Note what its files say and ask for."""
@@ -176,23 +193,24 @@ class Plugin:
         self.waits_for_name = waits_for_name
         self._changed_at = now_utc()
 
-    def replace(self, loaded: Loaded) -> Loaded | None:
-        """Offer `loaded` in place of what was offered, in one step; return what was.
+    def replace(self, loaded: Loaded, gate: Quarantine) -> Loaded | None:
+        """Offer `loaded` behind `gate` in place of what was offered, in one step; return what was.
 
         Raises:
             ConflictError: a tool's name is taken; what was offered still is.
         """
-        previous = self.loaded
+        previous, previous_gate = self.loaded, self.gate
         self._offer.withdraw()
+        self.gate = gate
         try:
             if not self.disabled:
                 self._make_offer(loaded)
         except ConflictError:
+            self.gate = previous_gate
             if previous is not None:
                 self._make_offer(previous)
             raise
         self.loaded = loaded
-        self.number += 1
         self._fault = self._suspended = None
         self.waits_for_grant = self.waits_for_name = False
         self._changed_at = self._loaded_at = now_utc()
@@ -244,6 +262,16 @@ class Plugin:
         self._offer.withdraw()
         loaded, self.loaded = self.loaded, None
         return loaded
+
+    def _action(self) -> str:
+        """Say what to do about `error`."""
+        if self.status == "quarantined":
+            return f"see its last error; `prx plugin release {self.name}` ends the quarantine"
+        if self._suspended is not None or self.waits_for_grant:
+            return "grant what it requires, or remove it"
+        if self._fault is None:
+            return f"mend and replace the file, or load it again with `prx plugin reload {self.name}`"
+        return "mend the file: it is loaded again by itself"
 
     def _make_offer(self, loaded: Loaded) -> None:
         guest = Gated(loaded.generation, self.gate)

@@ -41,10 +41,19 @@ class Sentence:
 class Quarantine:
     """The gate before one plugin's calls. Used on the event loop only."""
 
-    def __init__(self, plugin: str, changed: Callable[[], None]) -> None:
-        """Let everything through; `changed` is told when that ends or begins again."""
-        self._plugin = plugin
+    def __init__(
+        self,
+        plugin: str,
+        changed: Callable[["Quarantine"], None],
+        failed: Callable[["Quarantine", ToolFailure], None],
+    ) -> None:
+        """Let everything through.
+
+        `changed` is told when that ends or begins again, `failed` of each failure that counts and closes nothing.
+        """
+        self.plugin = plugin
         self._changed = changed
+        self._failed = failed
         self._failures: deque[float] = deque(maxlen=_FAILURES)
         self._probing = False
         self.sentence: Sentence | None = None
@@ -60,28 +69,17 @@ class Quarantine:
             return
         if self._probing or now_utc() < sentence.until:
             raise ConflictError(
-                f'plugin "{self._plugin}" is in quarantine until {iso_utc(sentence.until)}: {sentence.reason}; '
-                f"`prx plugin release {self._plugin}` ends it now"
+                f'plugin "{self.plugin}" is in quarantine until {iso_utc(sentence.until)}: {sentence.reason}; '
+                f"`prx plugin release {self.plugin}` ends it now"
             )
         self._probing = True
 
     def settle(self, failure: ToolFailure | None) -> None:
         """Count how an admitted call ended; `failure` is `None` for one that did not fail."""
-        failed = failure is not None and failure.code in COUNTED
-        message = failure.message if failure is not None else ""
-        if self._probing:
-            self._probing = False
-            if failed:
-                self._sentence(f"the probe failed too: {message}")
-            else:
-                self.release()
-        elif failed and self.sentence is None:
-            now = time.monotonic()
-            self._failures.append(now)
-            if len(self._failures) == _FAILURES and now - self._failures[0] <= _WINDOW_SECS:
-                self._sentence(
-                    f"{_FAILURES} calls failed within {_WINDOW_SECS:.0f} s, the last one: {message}"
-                )
+        if failure is not None and failure.code in COUNTED:
+            self._count(failure)
+        elif self._probing:
+            self.release()
 
     def abandon(self) -> None:
         """Forget an admitted call that never ran."""
@@ -93,11 +91,25 @@ class Quarantine:
         self._probing = False
         if self.sentence is not None:
             self.sentence = None
-            self._changed()
+            self._changed(self)
 
     def restore(self, sentence: Sentence | None) -> None:
         """Go on with what was remembered over a restart."""
         self.sentence = sentence
+
+    def _count(self, failure: ToolFailure) -> None:
+        if self._probing:
+            self._probing = False
+            self._sentence(f"the probe failed too: {failure.message}")
+        elif self.sentence is None:
+            now = time.monotonic()
+            self._failures.append(now)
+            if len(self._failures) == _FAILURES and now - self._failures[0] <= _WINDOW_SECS:
+                self._sentence(
+                    f"{_FAILURES} calls failed within {_WINDOW_SECS:.0f} s, the last one: {failure.message}"
+                )
+            else:
+                self._failed(self, failure)
 
     def _sentence(self, reason: str) -> None:
         pauses = self.sentence.pauses + 1 if self.sentence is not None else 1
@@ -105,7 +117,7 @@ class Quarantine:
         pause = min(_FIRST_PAUSE_SECS * 2 ** (pauses - 1), _LONGEST_PAUSE_SECS)
         self.sentence = Sentence(reason, since, now_utc() + timedelta(seconds=pause), pauses)
         self._failures.clear()
-        self._changed()
+        self._changed(self)
 
 
 class Gated:
@@ -137,6 +149,7 @@ class Sentences:
         """Know nothing until `load`."""
         self._store = store
         self._known: dict[str, Sentence] = {}
+        self._unsaved: dict[str, Sentence | None] = {}
 
     async def load(self) -> None:
         """Read what was remembered."""
@@ -151,28 +164,44 @@ class Sentences:
         self._known = await self._store.run(job)
 
     def of(self, plugin: str) -> Sentence | None:
-        """Return the sentence that `plugin` had when the daemon stopped."""
+        """Return the sentence of `plugin`."""
         return self._known.get(plugin)
 
-    async def save(self, plugin: str, sentence: Sentence | None) -> None:
-        """Remember `sentence`, or that there is none any more."""
+    def note(self, plugin: str, sentence: Sentence | None) -> None:
+        """Remember `sentence`, or that there is none any more; on disk after `save`."""
+        self._known.pop(plugin, None)
+        if sentence is not None:
+            self._known[plugin] = sentence
+        self._unsaved[plugin] = sentence
+
+    async def save(self) -> None:
+        """Write what changed.
+
+        Raises:
+            UnavailableError: the store cannot be written; the next call tries again.
+        """
+        unsaved, self._unsaved = self._unsaved, {}
+        if not unsaved:
+            return
 
         def job(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM plugin_quarantine WHERE plugin = ?", (plugin,))
-            if sentence is not None:
-                db.execute(
-                    "INSERT INTO plugin_quarantine (plugin, reason, since, until, pauses) VALUES (?, ?, ?, ?, ?)",
-                    (
-                        plugin,
-                        sentence.reason,
-                        iso_utc(sentence.since),
-                        iso_utc(sentence.until),
-                        sentence.pauses,
-                    ),
-                )
+            for plugin, sentence in unsaved.items():
+                db.execute("DELETE FROM plugin_quarantine WHERE plugin = ?", (plugin,))
+                if sentence is not None:
+                    since, until = iso_utc(sentence.since), iso_utc(sentence.until)
+                    db.execute(
+                        "INSERT INTO plugin_quarantine (plugin, reason, since, until, pauses) "
+                        "VALUES (?, ?, ?, ?, ?)",
+                        (plugin, sentence.reason, since, until, sentence.pauses),
+                    )
 
-        await self._store.run(job)
+        try:
+            await self._store.run(job)
+        except BaseException:
+            self._unsaved = unsaved | self._unsaved
+            raise
 
     def forget(self, plugin: str) -> None:
         """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store."""
         self._known.pop(plugin, None)
+        self._unsaved.pop(plugin, None)

@@ -108,6 +108,19 @@ def read(source: Source) -> tuple[Contents, bytes]:
             return _read_package(source.path)
 
 
+def restored(name: str, digest: str, manifest_text: str | None, signature: bytes | None) -> Contents:
+    """Return what was read once, from what was kept of it.
+
+    Raises:
+        LoadError: this PRX does not take that manifest any more.
+    """
+    if manifest_text is None:
+        return Contents(name, "0.0.0", None, digest, signature=signature)
+    manifest = parse_manifest(manifest_text.encode())
+    about, warnings = manifest.plugin, tuple(manifest.warnings())
+    return Contents(name, about.version, manifest, digest, manifest_text, signature, warnings)
+
+
 def signature_path(source: Source) -> Path | None:
     """Return where the signature of a bare file or directory lies; that of a package is inside it."""
     match source.kind:

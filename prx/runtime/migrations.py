@@ -72,6 +72,35 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "ALTER TABLE plugin_grants ADD COLUMN covers TEXT",
         "ALTER TABLE plugin_denials ADD COLUMN allow_with TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        """
+        CREATE TABLE plugin_generations (
+            plugin TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            version TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            identity TEXT NOT NULL,
+            manifest TEXT,
+            signature BLOB,
+            loaded_at TEXT NOT NULL,
+            state TEXT NOT NULL,
+            reason TEXT,
+            before INTEGER,
+            PRIMARY KEY (plugin, number)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE plugin_rollbacks (
+            plugin TEXT PRIMARY KEY,
+            passed_over TEXT NOT NULL,
+            left INTEGER NOT NULL,
+            goal INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            at TEXT NOT NULL,
+            automatic INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 
 

@@ -27,6 +27,14 @@ class Decisions(BaseModel):
     decisions: dict[str, bool] = Field(min_length=1)
 
 
+class Step(BaseModel):
+    """Which generation to step back to; by default the newest one before the live one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    generation: int | None = Field(default=None, ge=1)
+
+
 @routes.get("/plugins", scope="plugins:read")
 async def list_plugins(request: web.Request) -> web.Response:
     """Every installed plugin, by name."""
@@ -63,6 +71,27 @@ async def reload_plugin(request: web.Request) -> web.Response:
     """Build a new generation beside the old one and swap them, or keep the old one."""
     plugin = await request.app[PLUGINS].reload(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version})
+
+
+@routes.get("/plugins/{name}/versions", scope="plugins:read")
+async def list_versions(request: web.Request) -> web.Response:
+    """The generations of a plugin that are kept, the newest first."""
+    return reply({"versions": request.app[PLUGINS].versions(request.match_info["name"])})
+
+
+@routes.post("/plugins/{name}/rollback", scope="plugins:write")
+async def roll_back_plugin(request: web.Request) -> web.Response:
+    """Step back to a kept generation; lasts until the plugin's files change or it is reloaded."""
+    step = await read_body(request, Step) if request.body_exists else Step()
+    plugin = await request.app[PLUGINS].roll_back(request.match_info["name"], step.generation)
+    return reply(
+        {
+            "name": plugin.name,
+            "status": plugin.status,
+            "version": plugin.version,
+            "generation": plugin.number,
+        }
+    )
 
 
 @routes.post("/plugins/{name}/disable", scope="plugins:write")

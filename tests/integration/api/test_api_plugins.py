@@ -112,14 +112,16 @@ async def test_a_tool_of_a_plugin_is_listed_and_answers_with_its_receipt(api: Ap
     assert answer["receipt"]["wall_ms"] > 0
 
 
-async def test_a_reload_builds_a_new_generation(api: Api) -> None:
-    before = (await api.get(PLUGIN)).json()["generation"]
+async def test_a_reload_of_the_same_file_loads_the_same_generation_again(api: Api) -> None:
+    before = (await api.get(PLUGIN)).json()
     reply = await api.post(f"{PLUGIN}/reload")
     assert (reply.status, reply.json()) == (
         200,
         {"name": "adder", "status": "loaded", "version": "0.0.0"},
     )
-    assert (await api.get(PLUGIN)).json()["generation"] == before + 1
+    after = (await api.get(PLUGIN)).json()
+    assert after["generation"] == before["generation"] == 1
+    assert after["loaded_at"] > before["loaded_at"]
 
 
 async def test_a_reload_of_a_bad_file_is_409_and_the_old_one_keeps_serving(api: Api, directory: Path) -> None:
@@ -155,7 +157,44 @@ async def test_disabling_withdraws_the_tools_and_enabling_brings_them_back(api: 
     assert (await api.post(ADD, json={"arguments": {"a": 1, "b": 1}})).json()["output"] == 2
 
 
-@pytest.mark.parametrize("action", ["reload", "disable", "enable"])
+async def test_the_kept_versions_are_listed_and_stepped_back_to(api: Api, directory: Path) -> None:
+    [only] = (await api.get(f"{PLUGIN}/versions")).json()["versions"]
+    assert (only["generation"], only["version"], only["status"]) == (1, "0.0.0", "live")
+    assert only["digest"] == (await api.get(PLUGIN)).json()["digest"]
+    reply = await api.post(f"{PLUGIN}/rollback")
+    assert (reply.status, reply.error["code"]) == (409, "conflict")
+    replace(directory / "adder.wasm", component("counter"))
+    await eventually(lambda: api.catalogue.get("adder").number == 2)
+    reply = await api.post(f"{PLUGIN}/rollback")
+    assert (reply.status, reply.json()) == (
+        200,
+        {"name": "adder", "status": "loaded", "version": "0.0.0", "generation": 1},
+    )
+    assert (await api.post(ADD, json={"arguments": {"a": 1, "b": 1}})).json()["output"] == 2
+    newest, oldest = (await api.get(f"{PLUGIN}/versions")).json()["versions"]
+    assert (newest["status"], newest["reason"]) == ("rolled_back", "an operator rolled it back")
+    assert (oldest["status"], "reason" in oldest, oldest["calls"]) == ("live", False, 1)
+    shown = (await api.get(PLUGIN)).json()["rolled_back"]
+    assert (shown["from"], shown["to"], shown["reason"]) == (2, 1, "an operator rolled it back")
+    assert (await api.post(f"{PLUGIN}/rollback", json={"generation": 2})).json()["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"generation": 9}, 404), ({"generation": 0}, 400), ({"generations": 1}, 400)]
+)
+async def test_a_step_back_to_what_is_not_there_is_refused(
+    api: Api, body: dict[str, int], status: int
+) -> None:
+    assert (await api.post(f"{PLUGIN}/rollback", json=body)).status == status
+
+
+async def test_a_step_back_of_a_disabled_plugin_is_409(api: Api) -> None:
+    await api.post(f"{PLUGIN}/disable")
+    reply = await api.post(f"{PLUGIN}/rollback")
+    assert (reply.status, reply.error["message"]) == (409, 'plugin "adder" is disabled; enable it first')
+
+
+@pytest.mark.parametrize("action", ["reload", "rollback", "disable", "enable"])
 async def test_acting_on_an_unknown_plugin_is_404(api: Api, action: str) -> None:
     reply = await api.post(f"/api/v1/plugins/nope/{action}")
     assert (reply.status, reply.error["code"]) == (404, "not_found")

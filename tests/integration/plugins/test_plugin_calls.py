@@ -164,7 +164,7 @@ async def test_values_survive_reload_upgrade_and_restart(host: PluginHost) -> No
         await host.catalogue.reload("prx-tool")
         assert await host.output("remember", {"text": "2"}) == '{"text":"1"}'
         host.drop("prx-tool", component("prx-tool-unversioned"), manifest=MANIFEST.format("prx-tool") + KV)
-        await eventually(lambda: host.plugin("prx-tool").number > 2)
+        await eventually(lambda: host.plugin("prx-tool").number > 1)
         assert await host.output("remember", {"text": "3"}) == '{"text":"2"}'
     async with host.running():
         await host.until("prx-tool", "loaded")

@@ -118,9 +118,11 @@ async def test_unknown_plugins_are_not_found(echo: PluginHost) -> None:
             await ask("nobody")
 
 
-async def test_a_reload_builds_a_new_generation_of_the_same_files(echo: PluginHost) -> None:
+async def test_a_reload_of_the_same_files_builds_anew_and_is_the_same_generation(echo: PluginHost) -> None:
+    before = echo.plugin("echo").loaded
     plugin = await echo.catalogue.reload("echo")
-    assert (plugin.status, plugin.number) == ("loaded", 2)
+    assert (plugin.status, plugin.number) == ("loaded", 1)
+    assert plugin.loaded is not before
     assert await echo.output("echo", {"text": "x"}) == "x"
 
 

@@ -16,7 +16,14 @@ TOOL_ERROR = ToolFailure("tool_error", "no such city")
 
 def gate() -> tuple[Quarantine, list[str]]:
     changes: list[str] = []
-    return Quarantine("weather", lambda: changes.append("changed")), changes
+    return (
+        Quarantine(
+            "weather",
+            lambda _gate: changes.append("changed"),
+            lambda _gate, failure: changes.append(failure.code),
+        ),
+        changes,
+    )
 
 
 def fail(quarantine: Quarantine, times: int, failure: ToolFailure = TRAP) -> None:
@@ -40,7 +47,7 @@ def test_the_fifth_failure_in_a_minute_closes_the_gate_and_says_why() -> None:
     fail(quarantine, 1)
     with pytest.raises(ConflictError, match="5 calls failed within 60 s, the last one: the guest trapped"):
         quarantine.admit()
-    assert changes == ["changed"]
+    assert changes == ["trap", "trap", "trap", "trap", "changed"]
 
 
 def test_a_tools_own_errors_and_successes_do_not_count() -> None:
@@ -68,7 +75,7 @@ def test_a_probe_that_succeeds_opens_the_gate() -> None:
     quarantine.settle(None)
     quarantine.admit()
     assert quarantine.sentence is None
-    assert changes == ["changed", "changed"]
+    assert changes[4:] == ["changed", "changed"]
 
 
 def test_each_probe_that_fails_doubles_the_pause_up_to_an_hour() -> None:
