@@ -1,9 +1,8 @@
 """`prx auth`: make, list and revoke the API's tokens, whether the daemon runs or not."""
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import click
 
@@ -11,10 +10,8 @@ from prx.api.scopes import WILDCARD, Role
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
 from prx.cli.context import load_config
+from prx.core.durations import parse_duration
 from prx.core.ids import iso_utc
-
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,4})([smhdw])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class Duration(click.ParamType[timedelta]):
@@ -24,10 +21,10 @@ class Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the span that `value` spells."""
-        match = _DURATION.fullmatch(value)
-        if match is None:
+        span = parse_duration(value)
+        if span is None:
             self.fail(f'"{value}" is not a duration; write 90s, 30m, 12h, 30d or 4w', param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return span
 
 
 @click.group()

@@ -10,7 +10,6 @@ from structlog.processors import JSONRenderer
 Event = MutableMapping[str, Any]
 Render = Callable[[Event], str]
 
-_MAX_TEXT: Final = 8192
 _LEVEL_COLOURS: Final = {
     "trace": "\x1b[2m",
     "debug": "\x1b[36m",
@@ -21,11 +20,11 @@ _LEVEL_COLOURS: Final = {
 
 
 def json_lines() -> Render:
-    """Return what renders an event as one line of JSON; what JSON has no form for is shown by its repr."""
+    """Return what renders an event of plain values as one line of JSON."""
     renderer = JSONRenderer(serializer=json.dumps)
 
     def render(event: Event) -> str:
-        return str(renderer(None, "", _shortened(event)))
+        return str(renderer(None, "", event))
 
     return render
 
@@ -56,7 +55,7 @@ def readable_lines(*, colours: bool) -> Render:
     def render(event: Event) -> str:
         if isinstance(trace := event.get("exception"), str):
             event["exception"] = "\n".join(map(printable, trace.splitlines()))
-        return str(renderer(None, "", _shortened(event)))
+        return str(renderer(None, "", event))
 
     return render
 
@@ -72,10 +71,3 @@ def printable(value: object) -> str:
 def _context_value(value: object) -> str:
     text = printable(value if isinstance(value, str) else repr(value))
     return repr(text) if isinstance(value, str) and (not text or " " in text) else text
-
-
-def _shortened(event: Event) -> Event:
-    for key, value in event.items():
-        if isinstance(value, str) and len(value) > _MAX_TEXT:
-            event[key] = f"{value[:_MAX_TEXT]}... ({len(value) - _MAX_TEXT} more characters)"
-    return event

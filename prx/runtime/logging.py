@@ -1,4 +1,4 @@
-"""The log: one line per event on stderr, with timestamp, level, module (`a::b`), message and context.
+"""The log: one line per event, with timestamp, level, module (`a::b`), message and context, on stderr and in the book.
 
 Modules take a logger with `get_logger("plugins::catalogue")` when they are imported; the daemon configures
 the log once, later. Until then warnings and errors go to stderr as they come, as the other commands want it.
@@ -15,17 +15,22 @@ from structlog.contextvars import get_contextvars
 from structlog.processors import ExceptionRenderer
 
 from prx.core.ids import iso_utc, now_utc
-from prx.core.levels import LogLevel
+from prx.core.levels import RANKS, LogLevel
 from prx.runtime.log_format import Event, Render, json_lines, readable_lines
-from prx.runtime.log_writer import LogWriter
+from prx.runtime.log_values import plain
+from prx.runtime.log_writer import DescriptorLines, LogWriter
 
 LogFormat = Literal["auto", "pretty", "json"]
 Put = Callable[[bytes], None]
+Keep = Callable[[tuple[LogLevel, str], str, bytes], None]
+"""Takes what a line is found by, level and module, then its time, and the line as a JSON object."""
 
-_RANKS: Final[dict[LogLevel, int]] = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "error": 40}
-_TRACE, _DEBUG, _INFO, _WARN, _ERROR = _RANKS.values()
-_OWN_KEYS: Final = frozenset({"timestamp", "level", "module", "message"})
+_TRACE, _DEBUG, _INFO, _WARN, _ERROR = RANKS.values()
+# `seq` is the number of a line on disk.
+_TAKEN_KEYS: Final = frozenset({"timestamp", "level", "module", "message", "seq"})
+_MAX_LINE_BYTES: Final = 128 * 1024
 _with_exception = ExceptionRenderer()
+_as_json = json_lines()
 
 
 def _to_stderr(line: bytes) -> None:
@@ -35,11 +40,14 @@ def _to_stderr(line: bytes) -> None:
 class _Pipeline:
     """Where every line goes; one for the process, as stdlib logging's root is."""
 
-    __slots__ = ("put", "rank", "render")
+    __slots__ = ("keep", "put", "rank", "render")
 
     rank: int
-    render: Render
+    render: Render | None
+    """How lines look on the console; None is as JSON."""
     put: Put
+    """Writes to the console."""
+    keep: Keep | None
 
     def __init__(self) -> None:
         self.reset()
@@ -48,6 +56,7 @@ class _Pipeline:
         self.rank = _WARN
         self.render = readable_lines(colours=False)
         self.put = _to_stderr
+        self.keep = None
 
 
 _pipeline = _Pipeline()
@@ -104,27 +113,31 @@ def get_logger(module: str) -> Logger:
 
 def set_level(level: LogLevel) -> None:
     """Change the least level that is logged, at once and for every logger."""
-    _pipeline.rank = _RANKS[level]
-    logging.getLogger().setLevel(_RANKS[level])
+    _pipeline.rank = RANKS[level]
+    logging.getLogger().setLevel(RANKS[level])
 
 
 class LogOutput:
     """The configured log; `close` flushes it and gives stdlib logging back."""
 
-    def __init__(self, level: LogLevel, style: LogFormat, descriptor: int = 2) -> None:
-        """Send every line to `descriptor`, stdlib logging, warnings and failed threads included.
+    def __init__(
+        self, level: LogLevel, style: LogFormat, descriptor: int = 2, keep: Keep | None = None
+    ) -> None:
+        """Send every line to `descriptor` and `keep`, stdlib logging, warnings and failed threads included.
 
         Args:
             level: least level that is logged.
             style: "auto" is pretty on a terminal, else json; colours only on a terminal.
             descriptor: where to write; stays open.
+            keep: takes every line as well, from any thread; must not block.
         """
         terminal = os.isatty(descriptor)
         pretty = style == "pretty" or (style == "auto" and terminal)
         colours = terminal and not os.environ.get("NO_COLOR")
-        _pipeline.render = readable_lines(colours=colours) if pretty else json_lines()
-        self._writer = LogWriter(descriptor, _dropped_line)
+        _pipeline.render = readable_lines(colours=colours) if pretty else None
+        self._writer = LogWriter("prx-log", DescriptorLines(descriptor, _dropped_line).write)
         _pipeline.put = self._writer.put
+        _pipeline.keep = keep
         self._bridge = _StdlibBridge()
         logging.getLogger().addHandler(self._bridge)
         logging.captureWarnings(capture=True)
@@ -142,22 +155,48 @@ class LogOutput:
         _pipeline.reset()
 
 
-def _emit(level: str, module: str, message: str, context: dict[str, Any]) -> None:
-    _pipeline.put(_line(level, module, message, context))
+def _emit(level: LogLevel, module: str, message: str, context: dict[str, Any]) -> None:
+    event = _event(level, module, message, context)
+    body = b""
+    if _pipeline.render is None or _pipeline.keep is not None:
+        body = _bounded(event)
+    if _pipeline.keep is not None:
+        _pipeline.keep((level, event["module"]), event["timestamp"], body)
+    _pipeline.put(_console_line(event, body))
 
 
-def _line(level: str, module: str, message: str, context: dict[str, Any]) -> bytes:
-    event: Event = {"timestamp": iso_utc(now_utc()), "level": level, "module": module, "message": message}
-    for key, value in {**get_contextvars(), **context}.items():
-        event[f"{key}_" if key in _OWN_KEYS else key] = value
-    if "exc_info" in event:
-        event = _with_exception(None, level, event)
+def _event(level: LogLevel, module: str, message: str, context: dict[str, Any]) -> Event:
+    context = {**get_contextvars(), **context}
+    if "exc_info" in context:
+        context = dict(_with_exception(None, level, context))
+    own = {"timestamp": iso_utc(now_utc()), "level": level, "module": module, "message": message}
+    return own | plain(
+        {"message": message}
+        | {f"{key}_" if key in _TAKEN_KEYS else key: value for key, value in context.items()}
+    )
+
+
+def _bounded(event: Event) -> bytes:
+    """Return the event as JSON; without its context where that is too long."""
+    body = _as_json(event).encode()
+    if len(body) <= _MAX_LINE_BYTES:
+        return body
+    own = {key: event[key] for key in ("timestamp", "level", "module", "message")}
+    return _as_json(own | {"context": f"left out: the line had {len(body)} bytes"}).encode()
+
+
+def _console_line(event: Event, body: bytes) -> bytes:
+    if _pipeline.render is None:
+        return body + b"\n"
     # A lone surrogate, as in a file name that is not UTF-8, must not cost the line.
     return f"{_pipeline.render(event)}\n".encode(errors="backslashreplace")
 
 
 def _dropped_line(count: int) -> bytes:
-    return _line("warn", "log", "log lines were dropped: stderr is not read fast enough", {"dropped": count})
+    event = _event(
+        "warn", "log", "log lines were dropped: stderr is not read fast enough", {"dropped": count}
+    )
+    return _console_line(event, _bounded(event))
 
 
 class _StdlibBridge(logging.Handler):
@@ -173,8 +212,8 @@ class _StdlibBridge(logging.Handler):
         _emit(_level_of(record.levelno), _module_of(record.name), message, context)
 
 
-def _level_of(rank: int) -> str:
-    return next((level for level, least in reversed(_RANKS.items()) if rank >= least), "trace")
+def _level_of(rank: int) -> LogLevel:
+    return next((level for level, least in reversed(RANKS.items()) if rank >= least), "trace")
 
 
 def _module_of(name: str) -> str:
