@@ -21,6 +21,7 @@ from prx.api.tokens import TokenStore
 from prx.config.layers import Layer, load
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
+from prx.config.secret_values import secret_values
 from prx.core.errors import ConfigError, PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
@@ -30,7 +31,10 @@ from prx.runtime.code_pages import give_back_code
 from prx.runtime.endings import end
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.listener import listen
+from prx.runtime.log_values import redaction
 from prx.runtime.logging import LogOutput, get_logger, set_level
+from prx.runtime.logs.book import LogBook
+from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.memory import Memory
 from prx.runtime.process import (
     ExitCode,
@@ -48,7 +52,6 @@ from prx.runtime.systemd import Systemd
 _FIRST_SCAN_SECS = 60.0
 _STEP_SECS = 10.0
 _LAST_ANSWERS_SECS = 1.0
-_LEAST_DRAIN_SECS = 0.01
 
 _log = get_logger("daemon")
 
@@ -90,16 +93,27 @@ def main(options: Options) -> NoReturn:
 def _run(options: Options, live: LiveConfig) -> ExitCode:
     """Run with a log from the start to the end of the daemon."""
     settings = live.current.daemon
-    output = LogOutput(settings.log_level, settings.log_format)
-    sys.excepthook = partial(_crashed, output)
+    redaction.hide(secret_values(live.current))
+    book = LogBook(
+        settings.data_dir / LOG_DIRECTORY,
+        max_file_bytes=settings.log_file_mb << 20,
+        max_files=settings.log_files,
+    )
+    output = LogOutput(settings.log_level, settings.log_format, keep=book.put)
+
+    def close_log() -> None:
+        output.close()
+        book.close()
+
+    sys.excepthook = partial(_crashed, close_log)
     loop = _new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        code = loop.run_until_complete(Daemon(options, live).run())
+        code = loop.run_until_complete(Daemon(options, live, book).run())
     except PrxError as error:
         _log.error("the daemon cannot run", reason=error.message, code=error.code)
         code = exit_code_of(error)
-    output.close()
+    close_log()
     return code
 
 
@@ -112,20 +126,24 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _crashed(
-    output: LogOutput, _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+    close_log: Callable[[], None],
+    _kind: type[BaseException],
+    error: BaseException,
+    _trace: TracebackType | None,
 ) -> NoReturn:
     _log.error("the daemon crashed", exc_info=error)
-    output.close()
+    close_log()
     os._exit(ExitCode.CRASHED)
 
 
 class Daemon:
     """One run, from the boot to the last part's end."""
 
-    def __init__(self, options: Options, live: LiveConfig) -> None:
+    def __init__(self, options: Options, live: LiveConfig, book: LogBook) -> None:
         """Make what holds no resources yet."""
         self._options = options
         self._live = live
+        self._book = book
         self._systemd = Systemd()
         self._status = StatusBoard()
         self._points = ExtensionPoints.on(Bus())
@@ -166,6 +184,7 @@ class Daemon:
         self._in_background(self._systemd.feed_watchdog(), "watchdog")
         self._in_background(self._status.measure_loop_lag(), "loop-lag")
         self._in_background(self._reload_when_asked(), "reload")
+        self._at_end("log", self._book.aclose)
         store = await Store.open(config.daemon.data_dir / "prx.db")
         self._at_end("store", store.aclose)
         self._at_end("units", self._supervisor.aclose)
@@ -174,7 +193,7 @@ class Daemon:
         catalogue = Catalogue(
             lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
-        for source in (self._live, store, self._supervisor, catalogue):
+        for source in (self._live, self._book, store, self._supervisor, catalogue):
             self._status.watch(source.problems)
         url = await self._open_gateway(catalogue, memory) if self._options.gateway else None
         _make_own_plugins_directory(config)
@@ -222,6 +241,8 @@ class Daemon:
             router=self._points.tools,
             plugins=catalogue,
             status=self._status,
+            log=self._book,
+            bus=self._points.bus,
             config=lambda: self._live.current,
             figures=figures,
         )
@@ -241,10 +262,8 @@ class Daemon:
         self._status.set_ready(ready=False)
         self._systemd.stopping()
         _log.info("stopping", drain_secs=drain_secs)
-        if self._gateway is not None and (server := self._gateway.server) is not None:
-            server.pre_shutdown()
-            # aiohttp takes 0 for no limit at all.
-            finishing = server.shutdown(max(drain_secs, _LEAST_DRAIN_SECS))
+        if self._gateway is not None:
+            finishing = self._gateway.drain(drain_secs)
             await self._end("calls in flight", finishing, within_secs=drain_secs + _STEP_SECS)
 
     def _listen_to_signals(self) -> None:
@@ -276,6 +295,7 @@ class Daemon:
                 )  # the operator's mistake has no traceback
             else:
                 set_level(self._live.current.daemon.log_level)
+                redaction.hide(secret_values(self._live.current))
                 waiting = ", ".join(self._live.restart_required) or None
                 _log.info("configuration reloaded", changed=changed, waits_for_restart=waiting)
             self._systemd.ready("reloaded")

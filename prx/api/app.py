@@ -5,11 +5,14 @@ from typing import Final
 
 from aiohttp import web
 
-from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, ROUTER, STATUS, ApiDeps
+from prx.api.deps import CONFIG, EVENTS, FIGURES, LOG, PLUGINS, RESIDENT, ROUTER, STATUS, STREAMS, ApiDeps
 from prx.api.edge import Edge
+from prx.api.event_stream import EventFeed
+from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
-from prx.api.views import plugins, status, tools
+from prx.api.sse import Streams
+from prx.api.views import events, logs, plugins, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -28,22 +31,26 @@ def build_app(deps: ApiDeps) -> web.Application:
         middlewares=[edge.middleware], client_max_size=deps.config().gateway.max_body_kb * _KIB
     )
     app[EDGE] = edge
+    app[STREAMS] = Streams(edge.lift_deadline, edge.still_admits)
     app.on_response_prepare.append(edge.dress)
-    app.add_subapp(PREFIX, build_api(deps, edge))
+    app.add_subapp(PREFIX, build_api(deps, edge, app[STREAMS]))
     edge.check_covers(app)
     return app
 
 
-def build_api(deps: ApiDeps, edge: Edge) -> web.Application:
+def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     """Return the REST sub-app, its routes guarded by `edge`."""
     api = web.Application()
     api[CONFIG] = deps.config
+    api[EVENTS] = EventFeed(deps.bus)
     api[FIGURES] = deps.figures
+    api[LOG] = LogFeed(deps.log)
     api[PLUGINS] = deps.plugins
     api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router
     api[STATUS] = deps.status
-    for routes in (plugins.routes, status.routes, tools.routes):
+    api[STREAMS] = streams
+    for routes in (events.routes, logs.routes, plugins.routes, status.routes, tools.routes):
         mount(api, edge, routes)
     return api
 

@@ -1,19 +1,42 @@
-"""JSON in, JSON out: request bodies checked by a model, answers as bytes."""
+"""JSON in, JSON out: request bodies and queries checked by a model, answers as bytes."""
 
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from prx.api.errors import UnsupportedMediaTypeError, of_validation
 from prx.core.errors import BadRequestError
 
 _Body = TypeVar("_Body", bound=BaseModel)
+_DIGITS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 # Anything that might lie beyond the range of a double, at the price of a few numbers that do not.
 _MAYBE_INFINITE: Final = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("a whole number of at most nine digits is expected")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+"""A parameter of a query that is 0 or more."""
+
+
+def read_query(request: web.Request, model: type[_Body]) -> _Body:
+    """Return the parameters of the request's query as `model`; those that it does not know are passed over.
+
+    Raises:
+        BadRequestError: one does not fit; `details.errors` lists each and why.
+    """
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        raise of_validation(error, "query") from error
 
 
 async def read_body(request: web.Request, model: type[_Body]) -> _Body:

@@ -42,10 +42,16 @@ class Deadlines:
                 raise DeadlineError from None
             raise
         finally:
-            del self._due[task]
+            self._due.pop(task, None)
             if task in self._expired:
                 self._expired.remove(task)
                 task.uncancel()
+
+    def lift(self) -> None:
+        """Let the current task go on for as long as it likes: its answer has become a stream."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - as above
+        self._due.pop(task, None)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:

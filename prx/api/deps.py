@@ -7,10 +7,15 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from prx.api.event_stream import EventFeed
+from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
+from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
 from prx.config.schema import Config
 from prx.plugins.catalogue import Catalogue
+from prx.runtime.bus import Bus
+from prx.runtime.logs.book import LogBook
 from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
 
@@ -36,6 +41,8 @@ class ApiDeps:
     router: ToolRouter
     plugins: Catalogue
     status: StatusBoard
+    log: LogBook
+    bus: Bus
     config: Callable[[], Config]
     figures: Callable[[], Figures]
     clock: Callable[[], float] = time.monotonic
@@ -43,9 +50,12 @@ class ApiDeps:
 
 
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
+EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
+LOG: Final = web.AppKey("LOG", LogFeed)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
 RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
 STATUS: Final = web.AppKey("STATUS", StatusBoard)
+STREAMS: Final = web.AppKey("STREAMS", Streams)
 REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

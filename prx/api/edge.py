@@ -96,6 +96,17 @@ class Edge:
             if route not in self._guards:
                 raise ValueError(f"route {route!r} declares no scope; declare it with prx.api.routes.Routes")
 
+    def lift_deadline(self) -> None:
+        """Let the request of the current task take as long as it likes: its answer is a stream."""
+        self._deadlines.lift()
+
+    def still_admits(self, request: web.Request) -> bool:
+        """Tell whether the token of a request that was let in would be let in now."""
+        scope = self._guards[request.match_info.route].scope
+        secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
+        token = None if secret is None else self._tokens.authenticate(secret)
+        return token is not None and (scope == ANY_TOKEN or scope in token.granted)
+
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve one request; every failure becomes the envelope."""

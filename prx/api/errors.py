@@ -109,14 +109,17 @@ def of_http(error: web.HTTPException, request: web.BaseRequest) -> PrxError:
     return PrxError(error.reason)
 
 
-def of_validation(error: ValidationError) -> BadRequestError:
-    """List every field that does not fit, and why, without repeating what was sent."""
+def of_validation(error: ValidationError, part: str = "body") -> BadRequestError:
+    """List every field of the request's `part` that does not fit, and why, without repeating what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [
-        {"field": ".".join(map(str, item["loc"])) or "body", "message": item["msg"]}
+        {
+            "field": ".".join(map(str, item["loc"])) or part,
+            "message": item["msg"].removeprefix("Value error, "),
+        }
         for item in found[:_MAX_FIELD_ERRORS]
     ]
     return BadRequestError(
-        f"The request's body does not fit: {errors[0]['field']}: {errors[0]['message']}",
+        f"The request's {part} does not fit: {errors[0]['field']}: {errors[0]['message']}",
         details={"errors": errors},
     )

@@ -6,12 +6,14 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from prx.api.app import EDGE
+from prx.api.deps import STREAMS
 from prx.api.edge import Edge
 from prx.api.errors import of_http
 from prx.core.errors import BadRequestError
 from prx.runtime.logging import get_logger
 
 _KEEPALIVE_SECS: Final = 75.0
+_LEAST_DRAIN_SECS: Final = 0.01
 
 _log = get_logger("api::server")
 
@@ -29,6 +31,19 @@ class ApiRunner(web.AppRunner):
             keepalive_timeout=_KEEPALIVE_SECS,
             shutdown_timeout=shutdown_timeout,
         )
+
+    async def drain(self, within_secs: float) -> None:
+        """End the streams, and let the other requests in flight finish within `within_secs`; the port stays open."""
+        self.app[STREAMS].end()
+        if self.server is not None:
+            self.server.pre_shutdown()
+            # aiohttp takes 0 for no limit at all.
+            await self.server.shutdown(max(within_secs, _LEAST_DRAIN_SECS))
+
+    async def shutdown(self) -> None:
+        """End the streams before the connections are closed."""
+        self.app[STREAMS].end()
+        await super().shutdown()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

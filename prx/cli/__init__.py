@@ -16,6 +16,7 @@ _BAD_CONFIGURATION = 2
 _COMMANDS = {
     "auth": "prx.cli.auth:auth",
     "daemon": "prx.cli.daemon:daemon",
+    "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",
 }

@@ -6,7 +6,7 @@ import os
 import secrets
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from prx.api.tokens import TokenStore
 from prx.cli.context import load_config
+from prx.cli.sse import ServerSentEvent, read_events
 from prx.config.schema import Config
 from prx.core.errors import PrxError
 from prx.runtime.process import daemon_url
@@ -97,12 +98,42 @@ class Client:
             response = connection.getresponse()
             answer = json.loads(response.read() or b"null")
         except (OSError, http.client.HTTPException) as error:
-            raise DaemonDownError(f"the daemon at {self._url.geturl()} does not answer: {error}") from error
+            raise self._down(error) from error
         finally:
             connection.close()
         if response.status >= http.client.BAD_REQUEST:
-            raise RefusedError(answer["error"]["message"], details=answer["error"]["details"])
+            raise _refused(answer)
         return answer
+
+    @contextmanager
+    def events(self, path: str, last_id: str | None = None) -> Iterator[Iterator[ServerSentEvent]]:
+        """Follow the stream at `path` for the length of the block, behind the event `last_id` where one is known.
+
+        Raises:
+            DaemonDownError: nobody answers there.
+            RefusedError: the daemon refuses; says why.
+        """
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        with closing(self._connection()) as connection:
+            try:
+                connection.request("GET", self._url.path + path, headers=headers)
+                response = connection.getresponse()
+                if response.status >= http.client.BAD_REQUEST:
+                    raise _refused(json.loads(response.read()))
+            except (OSError, http.client.HTTPException) as error:
+                raise self._down(error) from error
+            yield read_events(self._lines(response))
+
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        try:
+            yield from response
+        except (OSError, http.client.HTTPException) as error:
+            raise self._down(error) from error
+
+    def _down(self, error: Exception) -> DaemonDownError:
+        return DaemonDownError(f"the daemon at {self._url.geturl()} does not answer: {error}")
 
     def _connection(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""
@@ -142,6 +173,10 @@ class _Part:
             left -= len(piece)
             yield piece
         yield _LINE_END
+
+
+def _refused(answer: Any) -> RefusedError:
+    return RefusedError(answer["error"]["message"], details=answer["error"]["details"])
 
 
 @contextmanager

@@ -94,6 +94,12 @@ class DaemonConfig(Table):
     log_format: Literal["auto", "pretty", "json"] = restart(
         "How log lines look on stderr; auto is pretty on a terminal, else json.", "auto"
     )
+    log_file_mb: int = restart(
+        "Size in MiB up to which one file of the log in `data_dir` grows.", 16, ge=1, le=1024
+    )
+    log_files: int = restart(
+        "Files of the log that are kept; the oldest makes room for a new one.", 8, ge=2, le=64
+    )
     drain_secs: int = hot(
         "Seconds that calls in flight get to finish when the daemon stops.", 30, ge=0, le=3600
     )

@@ -35,10 +35,14 @@ class Subscription:
         """How many wait to be taken."""
         return self._queue.qsize()
 
+    async def take(self) -> Event:
+        """Return the next event; waits for it only where none is queued. A cancelled wait takes none."""
+        return await self._queue.get()
+
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Yield events as they come, for ever."""
         while True:
-            yield await self._queue.get()
+            yield await self.take()
 
 
 class Bus:

@@ -16,6 +16,8 @@ from prx.api.tokens import TokenStore
 from prx.config.schema import Config
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpec
 from prx.plugins.catalogue import Catalogue
+from prx.runtime.bus import Bus
+from prx.runtime.logs.book import LogBook
 from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
 
@@ -48,6 +50,8 @@ class Api:
     tokens: TokenStore
     catalogue: Catalogue
     router: ToolRouter
+    log: LogBook
+    bus: Bus
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -55,6 +59,8 @@ class Api:
     port: int = 0
     session: ClientSession | None = None
     token: str = ""
+    app: web.Application | None = None
+    runner: ApiRunner | None = None
 
     def configure(self, **gateway: Any) -> None:
         """Make a new configuration current, as a reload does."""
@@ -157,6 +163,8 @@ def deps_of(harness: Api) -> ApiDeps:
         router=harness.router,
         plugins=harness.catalogue,
         status=harness.board,
+        log=harness.log,
+        bus=harness.bus,
         config=lambda: harness.config,
         figures=lambda: harness.figures,
         clock=lambda: harness.now,
@@ -167,6 +175,7 @@ def deps_of(harness: Api) -> ApiDeps:
 async def serving(harness: Api, app: web.Application) -> AsyncIterator[Api]:
     """Serve `app` on a free port for the length of the block."""
     runner = ApiRunner(app, shutdown_timeout=5)
+    harness.app, harness.runner = app, runner
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

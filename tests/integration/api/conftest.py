@@ -12,6 +12,7 @@ from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
 from prx.runtime.extension_points import ExtensionPoints
+from prx.runtime.logs.book import LogBook
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from tests.integration.api.api_harness import Api, Echo, deps_of, serving
@@ -30,13 +31,24 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, store: Store, echo: Echo) -> AsyncIterator[Api]:
+async def book(tmp_path: Path) -> AsyncIterator[LogBook]:
+    """A log book; a test writes its lines, or configures the log with it."""
+    book = LogBook(tmp_path / "logs", max_file_bytes=1 << 20, max_files=4)
+    yield book
+    await book.aclose()
+    book.close()
+
+
+@pytest.fixture
+async def api(tmp_path: Path, store: Store, echo: Echo, book: LogBook) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
     points = ExtensionPoints.on(Bus())
     harness = Api(
         TokenStore(tmp_path),
         Catalogue(PluginsConfig, tmp_path, points, HostServices(store, Memory(store), points.bus)),
         points.tools,
+        book,
+        points.bus,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):

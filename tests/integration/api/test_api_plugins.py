@@ -13,6 +13,7 @@ from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
 from prx.runtime.extension_points import ExtensionPoints
+from prx.runtime.logs.book import LogBook
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
@@ -35,7 +36,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Api]:
+async def api(tmp_path: Path, directory: Path, store: Store, book: LogBook) -> AsyncIterator[Api]:
     points = ExtensionPoints.on(Bus())
     catalogue = Catalogue(
         lambda: PluginsConfig(directory=directory),
@@ -43,7 +44,7 @@ async def api(tmp_path: Path, directory: Path, store: Store) -> AsyncIterator[Ap
         points,
         HostServices(store, Memory(store), points.bus),
     )
-    harness = Api(TokenStore(tmp_path), catalogue, points.tools)
+    harness = Api(TokenStore(tmp_path), catalogue, points.tools, book, points.bus)
     harness.token, _ = harness.tokens.create("admin")
     supervisor = Supervisor()
     supervisor.add(catalogue)

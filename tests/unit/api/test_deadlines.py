@@ -31,6 +31,18 @@ async def test_work_in_time_gives_its_result_and_its_own_error() -> None:
         await deadlines.within(60, fail, 1)
 
 
+async def test_work_that_lifts_its_limit_takes_as_long_as_it_likes() -> None:
+    deadlines = Deadlines()
+
+    async def outlive(others: list[str]) -> str:
+        deadlines.lift()
+        with pytest.raises(DeadlineError):
+            await asyncio.create_task(deadlines.within(2 * SOON, for_ever, others))
+        return "done"
+
+    assert await deadlines.within(SOON, outlive, []) == "done"
+
+
 async def test_work_that_takes_too_long_is_cancelled_and_its_task_lives_on() -> None:
     ended: list[str] = []
     with pytest.raises(DeadlineError):

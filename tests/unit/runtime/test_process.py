@@ -61,7 +61,7 @@ def test_what_nobody_expected_is_logged_and_ends_the_process_with_1() -> None:
     script = (
         "import sys; from functools import partial; from prx.daemon import _crashed; "
         "from prx.runtime.logging import LogOutput; "
-        "sys.excepthook = partial(_crashed, LogOutput('info', 'json')); {}['lost']"
+        "sys.excepthook = partial(_crashed, LogOutput('info', 'json').close); {}['lost']"
     )
     ended = run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ended.returncode == ExitCode.CRASHED
