@@ -19,6 +19,8 @@ from prx.plugins.lane import Completions, Lane
 from prx.plugins.settings import Settings, surroundings_of
 from prx.plugins.worlds.binding import Binding
 
+_LITTLE_BYTES = 64 * 1024
+
 
 class Generation:
     """Runs the calls of one version; an old one ends its calls while a newer one takes the new."""
@@ -164,7 +166,7 @@ class Generation:
         lowered = binding.lower(arguments, memory)
         output: Any = None
         failure: ToolFailure | None = None
-        size = 0
+        size, freeing_little = 0, False
         self._ticker.begin(call)
         try:
             call.deadline = time.monotonic() + self.limits.max_execution_secs
@@ -178,10 +180,11 @@ class Generation:
                     size = binding.measure(first, second, third) if binding.measure is not None else 0
                     if size > self.limits.max_output_bytes:
                         raise too_large(size, self.limits)
+                    freeing_little = size <= _LITTLE_BYTES
                     if binding.lift is not None:
                         output, failure = binding.outcome(binding.lift(first, second, third))
                 finally:
-                    instance.release(call)
+                    instance.release(call, freeing_little=freeing_little)
             finally:
                 self._instances.give_back(instance)
         except GuestError as error:

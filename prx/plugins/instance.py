@@ -27,13 +27,15 @@ _STDERR_TAIL = 2048
 class _Bound:
     """One exported function of one instance, with room for its arguments."""
 
-    __slots__ = ("address", "arguments", "arguments_address", "handle")
+    __slots__ = ("arguments", "given", "handle")
 
-    def __init__(self, handle: Any, parameters: int) -> None:
+    def __init__(self, handle: Any, context: int, parameters: int, result: int, *, has_result: bool) -> None:
         self.handle = handle
-        self.address = addressof(handle)
         self.arguments = ffi.new_struct(VAL.size * parameters)
-        self.arguments_address = addressof(self.arguments)
+        self.given: tuple[Any, ...] = (
+            addressof(handle), context, addressof(self.arguments), parameters, result, has_result
+        )  # fmt: skip
+        """What the engine's function for calls takes: the arguments are those in `arguments`."""
 
 
 class Instance:
@@ -44,8 +46,8 @@ class Instance:
     """
 
     __slots__ = (
-        "_bound", "_context", "_instance", "_max_fuel", "_pipes", "_probe", "_result", "_result_address",
-        "_stderr", "_store",
+        "_bound", "_context", "_instance", "_max_fuel", "_often", "_pipes", "_probe", "_result",
+        "_result_address", "_stderr", "_store", "_whole_time",
         "calls", "code", "memory_bytes", "surroundings", "timer", "usable",
     )  # fmt: skip
 
@@ -71,6 +73,10 @@ class Instance:
         self._instance = ffi.new_struct(ffi.INSTANCE_SIZE)
         self._store = ffi.store_new(code.engine, None, None)
         self._context = ffi.store_context(self._store)
+        self._often = call.limits.warm
+        self._whole_time: tuple[Any, ...] = (self._context, call.limits.ticks)
+        if self._often:
+            self._whole_time = ffi.converted(ffi.context_set_epoch_deadline, self._whole_time)
         try:
             # wasmtime aborts or times out at once where one of these is forgotten: they are set here and only here.
             ffi.store_limiter(
@@ -86,8 +92,8 @@ class Instance:
             if error:
                 raise self._failed(ffi.take_error(error), call)  # noqa: TRY301  # one clean-up for every failure
             if code.probe_index:
-                self._probe = _Bound(self._lookup(code.probe_index), 0)
-            self._measure_memory()
+                self._probe = self._bind(code.probe_index, 0, has_result=True)
+            self._measure_memory(freeing_little=True)
             if not self.usable:
                 raise out_of_time(call.limits)  # noqa: TRY301  # as above
         except BaseException:
@@ -102,27 +108,28 @@ class Instance:
         """
         bound = self._bound.get(function)
         if bound is None:
-            bound = self._bound[function] = _Bound(self._lookup(self.code.index_of(function)), len(arguments))
-        for position, words in enumerate(arguments):
-            VAL.pack_into(bound.arguments, position * VAL.size, *words)
+            has_result = function.type is not None and function.type.result is not None
+            bound = self._bind(self.code.index_of(function), len(arguments), has_result=has_result)
+            self._bound[function] = bound
+        at = 0
+        for words in arguments:
+            VAL.pack_into(bound.arguments, at, *words)
+            at += VAL.size
         self.calls += 1
         if self._stderr and self.calls > 1:
             self._stderr.clear()  # the last words of another call
         self._enter(call)
         entered = monotonic()
-        error = ffi.func_call(
-            bound.address, self._context, bound.arguments_address, len(arguments),
-            self._result_address, function.type is not None and function.type.result is not None,
-        )  # fmt: skip
+        error = ffi.func_call(*bound.given)
         call.ended = monotonic()
         call.guest_secs = call.ended - entered
         if error:
             raise self._failed(ffi.take_error(error), call)
         return VAL.unpack_from(self._result)
 
-    def release(self, call: Call) -> None:
-        """Free the result of `invoke` and measure what it used; the next `invoke` may come."""
-        self._measure_memory()
+    def release(self, call: Call, *, freeing_little: bool) -> None:
+        """Free the result of `invoke`, which is small or not, and measure what it used; the next `invoke` may come."""
+        self._measure_memory(freeing_little=freeing_little)
         call.peak_memory_bytes = self.memory_bytes
         if self._max_fuel is not None:
             call.fuel_used = self._max_fuel - self._fuel_left()
@@ -145,8 +152,10 @@ class Instance:
 
     def _enter(self, call: Call) -> None:
         # Whole ticks are known beforehand; only a call that had to make its instance has used some.
-        left = call.limits.ticks if call.instance is None else ticks(call.remaining_secs())
-        ffi.context_set_epoch_deadline(self._context, left)
+        if call.instance is None:
+            ffi.context_set_epoch_deadline(*self._whole_time)
+        else:
+            ffi.context_set_epoch_deadline(self._context, ticks(call.remaining_secs()))
         if self._max_fuel is not None:
             error = ffi.context_set_fuel(self._context, self._max_fuel)
             if error:
@@ -170,11 +179,14 @@ class Instance:
             raise GuestError("host_error", ffi.take_error(error)[0])
         return left.value
 
-    def _lookup(self, index: int) -> Any:
+    def _bind(self, index: int, parameters: int, *, has_result: bool) -> _Bound:
         handle = ffi.new_struct(ffi.FUNC_SIZE)
         if not ffi.instance_get_func(addressof(self._instance), self._context, index, addressof(handle)):
             raise LookupError("an export that was verified at load is not a function")
-        return handle
+        bound = _Bound(handle, self._context, parameters, self._result_address, has_result=has_result)
+        if self._often:
+            bound.given = ffi.converted(ffi.func_call, bound.given)
+        return bound
 
     def _set_wasi(self, output: GuestOutput) -> None:
         config = WasiConfig()
@@ -208,12 +220,12 @@ class Instance:
 
         return keep
 
-    def _measure_memory(self) -> None:
+    def _measure_memory(self, *, freeing_little: bool) -> None:
         if self._probe is None:
             self._free_result()
             return
-        # The engine frees what is in the result's place when it writes there.
-        error = ffi.func_call(self._probe.address, self._context, None, 0, self._result_address, 1)
+        # The engine frees what is in the result's place when it writes there. While that takes long others must run.
+        error = (ffi.func_call_brief if freeing_little else ffi.func_call)(*self._probe.given)
         if error:
             # The call used its last tick just before it returned: it is over, only the measuring is refused.
             ffi.take_error(error)

@@ -5,21 +5,57 @@ it is closed is what it held.
 """
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _MAPS = Path("/proc/self/maps")
 # wasmtime reserves 4 GiB of address space behind each memory, so that an access out of bounds faults.
 _LEAST_RESERVATION = 1 << 30
 
+_LOOK_SECS = 0.0002
 
-_unmapping = threading.Lock()
+
+class _Deletions:
+    """Lets any number of stores be deleted at once, or one alone that is measured."""
+
+    def __init__(self) -> None:
+        self._alone = threading.Lock()
+        self._measuring = False
+        self._threads: set[int] = set()
+
+    def together(self, close: Callable[[], None]) -> None:
+        # Every call of a fresh plugin comes here: one of the two always sees the other, without a lock.
+        thread = threading.get_ident()
+        self._threads.add(thread)
+        try:
+            if not self._measuring:
+                close()
+                return
+        finally:
+            self._threads.discard(thread)
+        with self._alone:
+            close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._alone:
+            self._measuring = True
+            try:
+                while self._threads:
+                    time.sleep(_LOOK_SECS)
+                yield
+            finally:
+                self._measuring = False
+
+
+_deletions = _Deletions()
 
 
 def free(close: Callable[[], None]) -> None:
     """Run `close`, which deletes a store, while nobody measures what another one frees."""
-    with _unmapping:
-        close()
+    _deletions.together(close)
 
 
 def freed_by(close: Callable[[], None]) -> int:
@@ -27,7 +63,7 @@ def freed_by(close: Callable[[], None]) -> int:
 
     It is 0 where the kernel does not tell.
     """
-    with _unmapping:
+    with _deletions.alone():
         before = linear_memories()
         close()
         after = linear_memories()

@@ -31,21 +31,64 @@ NAME = struct.Struct("<QQ")
 Words = tuple[int, int, int, int]
 """One value as (kind, word, word, word)."""
 
+VAL_WORDS, ENTRY_WORDS = "8xQQQ", "24xQQQ"
+"""The three words of one item of an array of values, or of entries, whose types are known."""
 
-def _function(name: str, result: Any, *arguments: Any) -> Any:
-    function = stock.dll[name]  # indexing gives a function object of our own, attribute access the shared one
+
+def words_of(item: str, count: int) -> Callable[[bytes], tuple[int, ...]]:
+    """Return the reader of an array of exactly `count` items: three words for each."""
+    return struct.Struct("<" + item * count).unpack
+
+
+def _typed(function: Any, result: Any, *arguments: Any) -> Any:
     function.restype = result
     function.argtypes = arguments
     return function
 
 
-bytes_address = ctypes.pythonapi["PyBytes_AsString"]
-"""The address of the content of a bytes object, valid while the object lives."""
-bytes_address.restype = c_void_p
-bytes_address.argtypes = (py_object,)
-string_at = ctypes.string_at
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    # Indexing gives a function object of our own, attribute access the shared one.
+    return _typed(stock.dll[name], result, *arguments)
+
+
+_without_release = ctypes.PyDLL(stock.dll._name)  # noqa: SLF001  # the same library once more
+
+
+def _brief(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a function that holds the interpreter: for what takes less time than to get it back takes."""
+    return _typed(_without_release[name], result, *arguments)
+
+
+def converted(function: Any, arguments: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return `arguments` as `function` takes them, for many calls: converting them takes most of a brief one."""
+    return tuple(kind(value) for kind, value in zip(function.argtypes, arguments, strict=True))
+
+
+_BYTES_HEADER = bytes.__basicsize__ - 1
+
+
+def bytes_address(data: bytes) -> int:
+    """Return the address of the content of `data`, valid while the object lives."""
+    return id(data) + _BYTES_HEADER
+
+
+string_at = _typed(ctypes.pythonapi["PyBytes_FromStringAndSize"], py_object, c_void_p, ctypes.c_ssize_t)
+"""A copy of what lies at an address: `string_at(address, size)`."""
+_decode_utf8 = _typed(
+    ctypes.pythonapi["PyUnicode_DecodeUTF8"], py_object, c_void_p, ctypes.c_ssize_t, c_void_p
+)
+
+
+def text_at(address: int, size: int) -> str:
+    """Return the UTF-8 text that lies at an address."""
+    return _decode_utf8(address, size, None)  # type: ignore[no-any-return]  # a C function
+
 
 func_call = _function(
+    "wasmtime_component_func_call", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t
+)
+# For a function of the host's own that does next to nothing, where there is no large result to free before.
+func_call_brief = _brief(
     "wasmtime_component_func_call", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t
 )
 val_delete = _function("wasmtime_component_val_delete", None, c_void_p)
@@ -57,25 +100,22 @@ record_new = _function("wasmtime_component_valrecord_new", None, c_void_p, c_siz
 tuple_new = _function("wasmtime_component_valtuple_new", None, c_void_p, c_size_t, c_void_p)
 flags_new = _function("wasmtime_component_valflags_new", None, c_void_p, c_size_t, c_void_p)
 
-store_new = _function("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
+store_new = _brief("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
 store_delete = _function("wasmtime_store_delete", None, c_void_p)
-store_context = _function("wasmtime_store_context", c_void_p, c_void_p)
-store_limiter = _function(
-    "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
-)
-context_set_wasi = _function("wasmtime_context_set_wasi", c_void_p, c_void_p, c_void_p)
-context_set_epoch_deadline = _function("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
-context_set_fuel = _function("wasmtime_context_set_fuel", c_void_p, c_void_p, c_uint64)
-context_get_fuel = _function("wasmtime_context_get_fuel", c_void_p, c_void_p, c_void_p)
+store_context = _brief("wasmtime_store_context", c_void_p, c_void_p)
+store_limiter = _brief("wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64)
+context_set_wasi = _brief("wasmtime_context_set_wasi", c_void_p, c_void_p, c_void_p)
+context_set_epoch_deadline = _brief("wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64)
+context_set_fuel = _brief("wasmtime_context_set_fuel", c_void_p, c_void_p, c_uint64)
+context_get_fuel = _brief("wasmtime_context_get_fuel", c_void_p, c_void_p, c_void_p)
 linker_instantiate = _function(
     "wasmtime_component_linker_instantiate", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
 )
-instance_get_func = _function(
+instance_get_func = _brief(
     "wasmtime_component_instance_get_func", c_bool, c_void_p, c_void_p, c_void_p, c_void_p
 )
 
-# Holds the interpreter: to give it up for one addition would mean to wait for it again at each tick.
-engine_increment_epoch = ctypes.PYFUNCTYPE(None, c_void_p)(("wasmtime_engine_increment_epoch", stock.dll))
+engine_increment_epoch = _brief("wasmtime_engine_increment_epoch", None, c_void_p)
 
 error_new = _function("wasmtime_error_new", c_void_p, ctypes.c_char_p)
 error_message = _function("wasmtime_error_message", None, c_void_p, c_void_p)
@@ -142,6 +182,11 @@ def check_layout() -> None:
         "wasm_byte_vec_t": (ctypes.sizeof(stock.wasm_byte_vec_t), NAME.size),
         "offset of a value's union": (stock.wasmtime_component_val_t.of.offset, 8),
     }
+    probe = b"content"
+    sizes["offset of a bytes object's content"] = (
+        _typed(ctypes.pythonapi["PyBytes_AsString"], c_void_p, py_object)(probe) - id(probe),
+        _BYTES_HEADER,
+    )
     wrong = [
         f"{name} is {found} bytes, not {wanted}" for name, (found, wanted) in sizes.items() if found != wanted
     ]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from prx.plugins.abi import wit
-from prx.plugins.abi.ffi import ENTRY, NAME, VAL, string_at
+from prx.plugins.abi.ffi import ENTRY, ENTRY_WORDS, NAME, VAL, VAL_WORDS, string_at, text_at, words_of
 from prx.plugins.abi.wit import Prim, WitType, snake
 
 Blobs = Literal["base64", "bytes"]
@@ -100,11 +100,11 @@ def _lift_char(word: int, _1: int, _2: int) -> str:
 
 
 def _lift_string(size: int, data: int, _2: int) -> str:
-    return string_at(data, size).decode() if size else ""
+    return text_at(data, size) if size else ""
 
 
 def _lift_case(size: int, data: int, _2: int) -> str:
-    return snake(string_at(data, size).decode())
+    return snake(text_at(data, size))
 
 
 def _lift_bytes(size: int, data: int, _2: int) -> bytes:
@@ -119,7 +119,7 @@ def _lift_flags(size: int, data: int, _2: int) -> list[str]:
     if not size:
         return []
     names = NAME.iter_unpack(string_at(data, size * NAME.size))
-    return [snake(string_at(address, length).decode()) for length, address in names]
+    return [snake(text_at(address, length)) for length, address in names]
 
 
 def _list(element: Lift) -> Lift:
@@ -132,19 +132,23 @@ def _list(element: Lift) -> Lift:
 
 
 def _record(fields: list[tuple[str, Lift]]) -> Lift:
+    unpack = words_of(ENTRY_WORDS, len(fields))
+    plan = [(name, field, 3 * place) for place, (name, field) in enumerate(fields)]
+
     def lift(size: int, data: int, _2: int) -> dict[str, Any]:
-        entries = ENTRY.iter_unpack(string_at(data, size * ENTRY.size))
-        return {
-            name: field(a, b, c) for (name, field), (_, _, _, a, b, c) in zip(fields, entries, strict=True)
-        }
+        words = unpack(string_at(data, size * ENTRY.size))
+        return {name: field(words[at], words[at + 1], words[at + 2]) for name, field, at in plan}
 
     return lift
 
 
 def _tuple(elements: list[Lift]) -> Lift:
+    unpack = words_of(VAL_WORDS, len(elements))
+    plan = [(element, 3 * place) for place, element in enumerate(elements)]
+
     def lift(size: int, data: int, _2: int) -> list[Any]:
-        values = VAL.iter_unpack(string_at(data, size * VAL.size))
-        return [element(a, b, c) for element, (_, a, b, c) in zip(elements, values, strict=True)]
+        words = unpack(string_at(data, size * VAL.size))
+        return [element(words[at], words[at + 1], words[at + 2]) for element, at in plan]
 
     return lift
 
@@ -156,7 +160,7 @@ def _pointee(payload: Lift, pointer: int) -> Any:
 
 def _variant(cases: dict[str, Lift | None]) -> Lift:
     def lift(size: int, data: int, pointer: int) -> Any:
-        name = string_at(data, size).decode()
+        name = text_at(data, size)
         payload = cases[name]
         return snake(name) if payload is None else {snake(name): _pointee(payload, pointer)}
 

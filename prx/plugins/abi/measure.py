@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from prx.plugins.abi import wit
-from prx.plugins.abi.ffi import ENTRY, NAME, VAL, string_at
+from prx.plugins.abi.ffi import ENTRY, ENTRY_WORDS, NAME, VAL, VAL_WORDS, string_at, words_of
 from prx.plugins.abi.wit import Prim, WitType
 
 Measure = Callable[[int, int, int], int]
@@ -88,11 +88,16 @@ def _parts(names: int, parts: list[_Size], *, named: bool) -> _Size:
     rests = [part.rest for part in parts]
     if not any(rests):
         return _Size(fixed, None)
-    layout = ENTRY if named else VAL
+    width = ENTRY.size if named else VAL.size
+    unpack = words_of(ENTRY_WORDS if named else VAL_WORDS, len(parts))
+    plan = [(rest, 3 * place) for place, rest in enumerate(rests) if rest is not None]
 
     def measure(size: int, data: int, _2: int) -> int:
-        items = layout.iter_unpack(string_at(data, size * layout.size))
-        return sum(rest(*item[-3:]) for rest, item in zip(rests, items, strict=True) if rest is not None)
+        words = unpack(string_at(data, size * width))
+        total = 0
+        for rest, at in plan:
+            total += rest(words[at], words[at + 1], words[at + 2])
+        return total
 
     return _Size(fixed, measure)
 

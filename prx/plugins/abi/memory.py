@@ -36,7 +36,7 @@ class Borrowed:
         self._keep.append(data)
         if kind in (ffi.KIND_STRING, ffi.KIND_LIST):
             self.size += count
-        return bytes_address(data)  # type: ignore[no-any-return]  # a C function
+        return bytes_address(data)
 
     def box(self, value: Words) -> int:
         """See `Memory.box`."""

@@ -1,6 +1,5 @@
 """The PRX `hook` world: a plugin that hears what happens, and may veto calls of tools."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from prx.core.event import Event
 from prx.core.tool import CallContext, ToolFailure, ToolSpec
 from prx.plugins.abi.wit import Prim, ResultType
 from prx.plugins.subscriptions import Subscriptions
-from prx.plugins.worlds.binding import Binding, Guest, Signature
+from prx.plugins.worlds.binding import Binding, Guest, Signature, to_json
 from prx.runtime.tools import BEFORE_EXECUTE
 
 INTERFACE = "prx:plugin/hook-exports"
@@ -45,7 +44,7 @@ class Hook:
             UnavailableError: too many calls wait for it already.
         """
         context = CallContext(depth=event.depth)
-        result = await self._guest.call(self._on_event, (event.topic, _json(event.payload)), context)
+        result = await self._guest.call(self._on_event, (event.topic, to_json(event.payload)), context)
         return result.error
 
     async def before_execute(
@@ -62,7 +61,7 @@ class Hook:
             "session_id": context.session_id,
         }
         try:
-            result = await self._guest.call(self._on_event, (BEFORE_EXECUTE, _json(asked)), context)
+            result = await self._guest.call(self._on_event, (BEFORE_EXECUTE, to_json(asked)), context)
         except PrxError as error:
             raise self._veto(spec, f"which could not be asked: {error.message}") from error
         if (failure := result.error) is None:
@@ -75,7 +74,3 @@ class Hook:
             f'the call of "{spec.name}" was vetoed by plugin "{self.plugin}", {why}',
             details={"tool": spec.name, "plugin": self.plugin},
         )
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

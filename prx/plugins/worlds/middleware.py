@@ -8,7 +8,7 @@ from prx.core.errors import ForbiddenError, PrxError
 from prx.core.middleware import Stage
 from prx.core.tool import CallContext
 from prx.plugins.abi.wit import Prim, ResultType
-from prx.plugins.worlds.binding import Binding, Guest, Signature
+from prx.plugins.worlds.binding import Binding, Guest, Signature, to_json
 
 INTERFACE = "prx:plugin/middleware-exports"
 
@@ -31,7 +31,7 @@ class PluginMiddleware:
 
     async def process(self, stage: Stage, data: Any, context: CallContext) -> Any:
         """See `Middleware.process`."""
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        text = to_json(data)
         try:
             result = await self._guest.call(self._process, (stage, text), context)
         except PrxError as error:

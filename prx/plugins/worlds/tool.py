@@ -1,6 +1,5 @@
 """The PRX `tool` world: one tool that describes itself and takes its arguments as JSON text."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from prx.plugins.abi.lower import compile_lower
 from prx.plugins.abi.memory import Memory
 from prx.plugins.abi.wit import OptionType, Prim, RecordType
 from prx.plugins.inspect import Function
-from prx.plugins.worlds.binding import BoundTool, Signature
+from prx.plugins.worlds.binding import BoundTool, Signature, to_json
 
 INTERFACE = "prx:plugin/tool-exports"
 
@@ -31,7 +30,7 @@ def bind_tool(execute: Function, spec: ToolSpec) -> BoundTool:
 
 
 def _lower(arguments: Mapping[str, Any], memory: Memory) -> list[Words]:
-    return [_lower_args(json.dumps(arguments, ensure_ascii=False, separators=(",", ":")), memory)]
+    return [_lower_args(to_json(arguments), memory)]
 
 
 def _outcome(value: dict[str, Any]) -> tuple[str, ToolFailure | None]:
