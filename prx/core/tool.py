@@ -68,15 +68,33 @@ class ToolResult(NamedTuple):
 
 @dataclass(slots=True)
 class CallTotals:
-    """Receipts summed over a plugin's calls since the daemon started."""
+    """Receipts summed up."""
 
     calls: int = 0
     failures: int = 0
     fuel_used: int = 0
     guest_ms: float = 0.0
+    peak_memory_bytes: int = 0
+    """Of the call that held most."""
     host_calls: int = 0
     http_requests: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
     errors_by_code: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "CallTotals") -> None:
+        """Count the calls of `other` too."""
+        self.calls += other.calls
+        self.failures += other.failures
+        self.fuel_used += other.fuel_used
+        self.guest_ms += other.guest_ms
+        self.peak_memory_bytes = max(self.peak_memory_bytes, other.peak_memory_bytes)
+        self.host_calls += other.host_calls
+        self.http_requests += other.http_requests
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        for code, times in other.errors_by_code.items():
+            self.errors_by_code[code] = self.errors_by_code.get(code, 0) + times
 
 
 class Tool(Protocol):

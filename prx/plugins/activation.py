@@ -289,7 +289,7 @@ class Activation:
         """Let the calls of a generation that was replaced finish, each within its own limit."""
         if not await self.loader.retire(loaded.generation, loaded.settings.limits.longest_secs + 1):
             log.warning("a call outlived its plugin", plugin=loaded.contents.name)
-        self._generations.count(loaded.contents, loaded.generation.totals())
+        self._generations.count(loaded.contents, loaded.generation.meter.totals())
 
     def _publish(self, what: str, plugin: Plugin, **facts: object) -> None:
         self._bus.publish(f"prx.plugin.{what}", {"plugin": plugin.name, **facts})

@@ -59,7 +59,7 @@ class Gates:
         plugin = self._behind(gate)
         if plugin is None or plugin.loaded is None or (goal := self._goal(plugin)) is None:
             return
-        reason = verdict(plugin.loaded.generation.totals(), failure)
+        reason = verdict(plugin.loaded.generation.meter.totals(), failure)
         if reason is not None:
             self._tasks.start(self._give_way(plugin, goal, reason, None))
 

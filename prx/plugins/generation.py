@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import replace
-from threading import Lock
 from typing import Any
 
-from prx.core.tool import CallContext, CallTotals, Receipt, ToolFailure, ToolResult
+from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult
 from prx.plugins.abi.memory import Borrowed
 from prx.plugins.attempt import Attempt, Attempts
 from prx.plugins.calls import Call, GuestError, Owner
@@ -16,6 +14,7 @@ from prx.plugins.faults import out_of_time, too_large
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
 from prx.plugins.lane import Completions, Lane
+from prx.plugins.meter import Meter
 from prx.plugins.settings import Settings, surroundings_of
 from prx.plugins.worlds.binding import Binding
 
@@ -40,9 +39,7 @@ class Generation:
             on_idle=self._idle,
         )
         self._attempts = Attempts(self._lane, limits)
-        self._lock = Lock()
-        self._totals = CallTotals()
-        self.last_error: ToolFailure | None = None
+        self.meter = Meter()
 
     async def call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
         """Run one call on the lane; see `Guest.call`."""
@@ -83,11 +80,6 @@ class Generation:
         """Return the linear memory of the live instances; 0 when there is none."""
         return self._instances.memory_bytes()
 
-    def totals(self) -> CallTotals:
-        """Return what all calls used so far."""
-        with self._lock:
-            return replace(self._totals, errors_by_code=dict(self._totals.errors_by_code))
-
     def abandon(self) -> None:
         """Refuse the calls that wait and any further ones; those that run go on."""
         self._lane.abandon()
@@ -120,7 +112,7 @@ class Generation:
             # What it used so far is the thread's to tell.
             receipt = Receipt(None, (time.monotonic() - submitted) * 1000, 0.0, 0, 0, 0, 0, 0)
             failure = ToolFailure(error.code, error.message)
-            self._account(receipt, failure)
+            self.meter.account(receipt, failure)
             return ToolResult(None, failure, receipt)
 
     def _make(self, call: Call) -> Instance:
@@ -202,18 +194,5 @@ class Generation:
             size,
         )
         if attempt is None or not attempt.given_up:
-            self._account(receipt, failure)
+            self.meter.account(receipt, failure)
         return ToolResult(output, failure, receipt)
-
-    def _account(self, receipt: Receipt, failure: ToolFailure | None) -> None:
-        totals = self._totals
-        with self._lock:
-            totals.calls += 1
-            totals.guest_ms += receipt.guest_ms
-            totals.host_calls += receipt.host_calls
-            totals.http_requests += receipt.http_requests
-            totals.fuel_used += receipt.fuel_used or 0
-            if failure is not None:
-                totals.failures += 1
-                totals.errors_by_code[failure.code] = totals.errors_by_code.get(failure.code, 0) + 1
-                self.last_error = failure

@@ -2,27 +2,25 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc, now_utc
-from prx.core.job import Job, JobRun
-from prx.core.tool import ToolFailure
 from prx.core.unit import Problem
 from prx.plugins.asked import Asked
-from prx.plugins.calls import Limits
 from prx.plugins.feed import Feed
 from prx.plugins.kept import Rollback
 from prx.plugins.loader import Loaded
 from prx.plugins.manifest import Manifest
+from prx.plugins.meter import Meter
 from prx.plugins.offer import Offer
+from prx.plugins.plugin_view import job_shown, limits_shown, signature_shown, totals_shown
 from prx.plugins.quarantine import Gated, Quarantine
 from prx.plugins.settings import Decision, missing_permissions, settings_for
-from prx.plugins.signing import Signature
 from prx.plugins.sources import Contents, Source
-from prx.runtime.cron import JobState
 
 PluginStatus = Literal["loaded", "disabled", "loading", "error", "quarantined"]
 
@@ -52,6 +50,8 @@ class Plugin:
         self.loading = False
         self.compiling = False
         self.loaded: Loaded | None = None
+        self.meter = Meter()
+        """What all its generations used since the daemon started."""
         self.number = 0
         """Of the generation that runs; 0 before one did."""
         self.rolled_back: Rollback | None = None
@@ -144,7 +144,7 @@ class Plugin:
         if self.loaded is None:
             return shared
         generation, contents, settings = self.loaded.generation, self.loaded.contents, self.loaded.settings
-        last, signature = generation.last_error, self.loaded.signature
+        last, signature = generation.meter.last_error, self.loaded.signature
         return shared | {
             "digest": f"sha256:{contents.digest}",
             "signature": signature_shown(signature),
@@ -154,11 +154,12 @@ class Plugin:
             else None,
             "grants": sorted(generation.owner.permissions),
             "limits": limits_shown(settings.limits),
-            "calls": _totals(self.loaded),
-            "last_error": None if last is None else _failure(last),
+            "calls": totals_shown(generation.meter.totals()),
+            "totals": totals_shown(self.meter.totals()),
+            "last_error": None if last is None else asdict(last),
             "warnings": self.loaded.warnings(),
             "skipped": self.loaded.skipped,
-            "cron": [_job(job, state) for state in self._offer.jobs if (job := state.job) is not None],
+            "cron": [job_shown(job, state) for state in self._offer.jobs if (job := state.job) is not None],
             "events": {
                 "delivered": self._feed.delivered,
                 "failed": self._feed.failed,
@@ -211,6 +212,7 @@ class Plugin:
                 self._make_offer(previous)
             raise
         self.loaded = loaded
+        loaded.generation.meter.count_into(self.meter)
         self._fault = self._suspended = None
         self.waits_for_grant = self.waits_for_name = False
         self._changed_at = self._loaded_at = now_utc()
@@ -284,60 +286,3 @@ class Plugin:
             reason = f"is disabled; {enable} puts it back into service"
         if reason is not None and self.loaded is not None:
             self._offer.hold_back(self.loaded.bound, reason)
-
-
-def limits_shown(limits: Limits) -> dict[str, Any]:
-    """Return limits under the names and in the units of the manifest."""
-    return {
-        "max_fuel": limits.max_fuel,
-        "max_memory_mb": limits.max_memory_bytes // (1024 * 1024),
-        "max_execution_time_ms": round(limits.max_execution_secs * 1000),
-        "max_output_kb": limits.max_output_bytes // 1024,
-        "max_http_requests": limits.max_http_requests,
-        "max_kv_storage_kb": limits.max_kv_bytes // 1024,
-        "max_concurrency": limits.max_concurrency,
-        "instance": "warm" if limits.warm else "fresh",
-    }
-
-
-def signature_shown(signature: Signature | None) -> dict[str, Any] | None:
-    """Return who vouches for a plugin, as `GET /plugins/:name` shows it."""
-    return None if signature is None else {"key": signature.key, "trusted": signature.trusted}
-
-
-def _totals(loaded: Loaded) -> dict[str, Any]:
-    totals = loaded.generation.totals()
-    return {
-        "total": totals.calls,
-        "failed": totals.failures,
-        "fuel_used": totals.fuel_used,
-        "guest_ms": round(totals.guest_ms, 3),
-        "host_calls": totals.host_calls,
-        "http_requests": totals.http_requests,
-        "errors": totals.errors_by_code,
-    }
-
-
-def _job(job: Job, state: JobState) -> dict[str, Any]:
-    last = state.last_run
-    return {
-        "name": job.name,
-        "schedule": job.due.expression,
-        "timezone": job.due.timezone,
-        "running": state.running,
-        "next_run": None if state.next_run is None else iso_utc(state.next_run),
-        "last_run": None if last is None else _run(last),
-    }
-
-
-def _run(run: JobRun) -> dict[str, Any]:
-    return {
-        "started": iso_utc(run.started),
-        "ended": iso_utc(run.ended),
-        "success": run.success,
-        "outcome": run.outcome,
-    }
-
-
-def _failure(failure: ToolFailure) -> dict[str, str]:
-    return {"code": failure.code, "message": failure.message}

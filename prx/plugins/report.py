@@ -13,7 +13,7 @@ from prx.plugins.grants import Grants
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.loader import Loaded, Loader, Unwatched
-from prx.plugins.plugin import limits_shown, signature_shown
+from prx.plugins.plugin_view import limits_shown, signature_shown
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import check_component, read, source_at
 from prx.runtime.bus import Bus

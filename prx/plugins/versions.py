@@ -25,7 +25,7 @@ def _version(kept: Kept, plugin: Plugin) -> dict[str, Any]:
     calls, failures = kept.calls, kept.failures
     if running is not None:
         shown["status"] = "live"
-        totals = running.generation.totals()
+        totals = running.generation.meter.totals()
         calls, failures = totals.calls + (calls or 0), totals.failures + (failures or 0)
     if kept.reason is not None:
         shown["reason"] = kept.reason

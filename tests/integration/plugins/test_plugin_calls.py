@@ -241,7 +241,7 @@ async def test_failing_calls_leave_nothing_behind(name: str, calls: int, host: P
         await eventually(lambda: threading.active_count() <= threads and open_descriptors() <= descriptors)
         # The allocator keeps some arenas of its own; each leaked instance would be at least two mappings.
         assert _mappings() < mappings + calls // 4
-        assert loaded.generation.totals().failures == 40 + calls
+        assert loaded.generation.meter.totals().failures == 40 + calls
 
 
 async def test_a_busy_plugin_refuses_what_is_too_much_and_frees_callers_at_the_end(host: PluginHost) -> None:
@@ -272,3 +272,17 @@ async def test_a_caller_that_leaves_costs_the_next_one_nothing(host: PluginHost)
             await eventually(lambda: host.plugin("sleeper").memory_usage_bytes() > 0)
             left.cancel()
             assert await host.output("ping") == "pong"
+
+
+async def test_the_totals_of_a_plugin_go_on_over_its_generations(host: PluginHost) -> None:
+    host.drop("echo")
+    async with host.running():
+        await host.until("echo", "loaded")
+        for text in ("a", "bc"):
+            await host.output("echo", {"text": text})
+        await host.catalogue.reload("echo")
+        await host.output("echo", {"text": "def"})
+        detail = host.plugin("echo").detail()
+        assert (detail["calls"]["total"], detail["calls"]["bytes_in"]) == (1, 3)
+        assert (detail["totals"]["total"], detail["totals"]["bytes_in"]) == (3, 6)
+        assert detail["totals"]["guest_ms"] > detail["calls"]["guest_ms"] > 0

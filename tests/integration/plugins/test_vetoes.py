@@ -128,7 +128,7 @@ async def test_a_call_that_cannot_be_made_is_refused_before_anybody_is_asked(run
         await running.call("nosuchtool")
     loaded = running.plugin("guard").loaded
     assert loaded is not None
-    assert loaded.generation.totals().calls == 0
+    assert loaded.generation.meter.totals().calls == 0
 
 
 async def test_a_hook_hears_of_nothing_without_the_permission_for_events(running: PluginHost) -> None:

@@ -168,4 +168,4 @@ def test_half_a_surrogate_pair_anywhere_in_a_value_is_refused_and_nothing_runs(d
     with guest_of(identity_component([guest_type])) as guest:
         with pytest.raises(Exception, match="half a surrogate pair at character"):
             guest.call("same", p0=value)
-        assert guest.generation.totals().calls == 0
+        assert guest.generation.meter.totals().calls == 0

@@ -79,10 +79,10 @@ def test_every_function_of_every_type_is_tried(every_type: Guest) -> None:
 
 
 def test_arguments_that_do_not_fit_are_refused_before_the_guest_runs(every_type: Guest) -> None:
-    before = every_type.generation.totals().calls
+    before = every_type.generation.meter.totals().calls
     with pytest.raises(BadRequestError, match=r"arguments\.x: 256 is outside 0 to 255"):
         every_type.call("of_u8", x=256)
-    assert every_type.generation.totals().calls == before
+    assert every_type.generation.meter.totals().calls == before
 
 
 @pytest.mark.parametrize(
