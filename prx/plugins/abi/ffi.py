@@ -67,9 +67,20 @@ def converted(function: Any, arguments: tuple[int, ...]) -> tuple[Any, ...]:
 _BYTES_HEADER = bytes.__basicsize__ - 1
 
 
-def bytes_address(data: bytes) -> int:
-    """Return the address of the content of `data`, valid while the object lives."""
+def bytes_address(data: bytes | bytearray) -> int:
+    """Return the address of the content of `data`, valid while the object lives and keeps its size."""
+    if type(data) is bytearray:
+        return ctypes.addressof(ctypes.c_char.from_buffer(data))
     return id(data) + _BYTES_HEADER
+
+
+# One type for every size: each type that ctypes makes stays for ever.
+_Anything = ctypes.c_char * (1 << 40)
+
+
+def every_byte_at(address: int, size: int, stride: int) -> bytes:
+    """Return `size` bytes that lie `stride` apart, the first at `address`, without copying what lies between."""
+    return _Anything.from_address(address)[0 : size * stride : stride]  # type: ignore[return-value]  # of c_char
 
 
 string_at = _typed(ctypes.pythonapi["PyBytes_FromStringAndSize"], py_object, c_void_p, ctypes.c_ssize_t)

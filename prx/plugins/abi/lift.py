@@ -11,7 +11,17 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from prx.plugins.abi import wit
-from prx.plugins.abi.ffi import ENTRY, ENTRY_WORDS, NAME, VAL, VAL_WORDS, string_at, text_at, words_of
+from prx.plugins.abi.ffi import (
+    ENTRY,
+    ENTRY_WORDS,
+    NAME,
+    VAL,
+    VAL_WORDS,
+    every_byte_at,
+    string_at,
+    text_at,
+    words_of,
+)
 from prx.plugins.abi.wit import Prim, WitType, snake
 
 Blobs = Literal["base64", "bytes"]
@@ -108,7 +118,7 @@ def _lift_case(size: int, data: int, _2: int) -> str:
 
 
 def _lift_bytes(size: int, data: int, _2: int) -> bytes:
-    return string_at(data, size * VAL.size)[8 :: VAL.size] if size else b""
+    return every_byte_at(data + 8, size, VAL.size) if size else b""
 
 
 def _lift_base64(size: int, data: int, _2: int) -> str:

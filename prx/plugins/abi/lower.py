@@ -49,7 +49,7 @@ def _lower_bytes(value: Any, memory: Memory) -> Words:
     packed = bytearray(size * VAL.size)
     packed[0 :: VAL.size] = bytes((ffi.KIND_U8,)) * size
     packed[8 :: VAL.size] = value
-    return (ffi.KIND_LIST, size, memory.put(ffi.KIND_LIST, bytes(packed), size), 0)
+    return (ffi.KIND_LIST, size, memory.put(ffi.KIND_LIST, packed if size else b"", size), 0)
 
 
 def _lower_base64(value: Any, memory: Memory) -> Words:

@@ -14,7 +14,7 @@ from prx.plugins.abi.ffi import VAL, Words, bytes_address
 class Memory(Protocol):
     """Where the parts of a value go."""
 
-    def put(self, kind: int, data: bytes, count: int) -> int:
+    def put(self, kind: int, data: bytes | bytearray, count: int) -> int:
         """Store `count` packed items that belong to a value of `kind`; return their address."""
 
     def box(self, value: Words) -> int:
@@ -28,10 +28,10 @@ class Borrowed:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._keep: list[bytes] = []
+        self._keep: list[bytes | bytearray] = []
         self.size = 0
 
-    def put(self, kind: int, data: bytes, count: int) -> int:
+    def put(self, kind: int, data: bytes | bytearray, count: int) -> int:
         """See `Memory.put`."""
         self._keep.append(data)
         if kind in (ffi.KIND_STRING, ffi.KIND_LIST):
@@ -48,7 +48,7 @@ class Owned:
 
     __slots__ = ()
 
-    def put(self, kind: int, data: bytes, count: int) -> int:
+    def put(self, kind: int, data: bytes | bytearray, count: int) -> int:
         """See `Memory.put`."""
         out = (ctypes.c_uint64 * 2)()
         _CONSTRUCTORS[kind](ctypes.addressof(out), count, bytes_address(data))
