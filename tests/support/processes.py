@@ -1,7 +1,10 @@
 """What this process has running."""
 
 import os
+import resource
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,6 +29,24 @@ def threads_named(prefix: str) -> list[str]:
 def open_descriptors() -> int:
     """Return how many file descriptors are open."""
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """Let this process open nothing more until the block ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors(), hard))
+    # The limit is on a descriptor's number: there may be gaps below it.
+    taken = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # until it fails
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 def resident_mebibytes() -> int:

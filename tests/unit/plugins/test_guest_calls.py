@@ -2,7 +2,6 @@
 
 import gc
 import json
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from prx.plugins.inspect import Function
 from tests.components.corpus import component
 from tests.support.examples import costly
 from tests.support.guests import Guest, guest_of
-from tests.support.processes import open_descriptors, resident_mebibytes
+from tests.support.processes import no_descriptors_left, resident_mebibytes
 from tests.support.wat import binary
 from tests.support.wit_types import json_values
 
@@ -247,12 +246,8 @@ def test_interfaces_that_are_not_offered_are_named(interface: str) -> None:
 def test_a_host_without_descriptors_left_says_so_and_serves_once_it_has_some() -> None:
     with guest_of(component("stdout-flood")) as guest:
         assert guest.call("ping").output == "pong"
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_descriptors() - 1, hard))
-        try:
+        with no_descriptors_left():
             error = guest.call("ping").error
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert error is not None
         assert error.code == "host_error"
         assert error.message.startswith("the host cannot open pipes for the guest: [Errno 24]")
