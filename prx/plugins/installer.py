@@ -153,17 +153,10 @@ class Installer:
         )
 
     async def _begin(self, part: Part) -> Upload:
-        suffix = Path(part.name).suffix
-        if (
-            suffix not in (".wasm", SUFFIX)
-            or "/" in part.name
-            or "\0" in part.name
-            or part.name.startswith(".")
-        ):
+        known = part.name.endswith((".wasm", SUFFIX)) and not part.name.startswith(".")
+        if not known or "/" in part.name or "\0" in part.name:
             raise _not_one(part.name)
-        # The name of a package says nothing: what is in it does.
-        name = part.name if suffix == ".wasm" else f"package{SUFFIX}"
-        upload = await asyncio.to_thread(Upload.begin, self._config().directory, name)
+        upload = await asyncio.to_thread(Upload.begin, self._config().directory, part.name)
         self._uploads.add(upload.room)
         return upload
 

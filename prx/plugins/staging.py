@@ -122,8 +122,8 @@ def place(upload: Upload, target: Path, before: Path | None) -> Placed:
     Raises:
         UnavailableError: the directory cannot be written; nothing has changed.
     """
-    placed = Placed(target, before, upload.room / "before", _signature_of(target))
     with told(target):
+        placed = Placed(target, before, upload.room / "before", _signature_of(target))
         if before is not None:
             _link(before, placed.kept)
         _replace(upload.path, target if before is None else before, _signature_of(upload.path))
@@ -187,7 +187,7 @@ def take_out(source: Source, name: str, *, purge: bool) -> Removed:
     with told(source.path):
         try:
             (removed.room / _FILES).mkdir(parents=True)
-            (removed.room / _NOTE).write_text((_PURGE if purge else _KEEP) + name)
+            (removed.room / _NOTE).write_text((_PURGE if purge else _KEEP) + name, encoding="utf-8")
             for path in (source.path, *([beside] if beside is not None else [])):
                 now = removed.room / _FILES / path.name
                 with suppress(FileNotFoundError):  # somebody else was quicker, or there is no signature
@@ -226,7 +226,7 @@ def leftovers(directory: Path) -> list[Leftover]:
 
 def _leftover(room: Path) -> Leftover:
     try:
-        note = (room / _NOTE).read_text()
+        note = (room / _NOTE).read_text(encoding="utf-8")
         if any((room / _FILES).iterdir()):
             purge = note.startswith(_PURGE)
             return Leftover(room, note.removeprefix(_PURGE if purge else _KEEP), purge)

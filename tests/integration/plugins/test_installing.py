@@ -143,7 +143,7 @@ async def test_what_would_not_load_is_refused_and_nothing_has_changed(
     async with host.running():
         await install(host, package(outside, "parrot"))
         cases = {
-            "is a core WebAssembly module": package(
+            "parrot-2.0.0.prxplugin is a core WebAssembly module": package(
                 outside, "parrot", "2.0.0", wasm=component("core-module")
             ),
             "which this host does not offer": package(

@@ -1,5 +1,6 @@
 """Removing plugins: their files go in one step, and the next one of that name inherits no trust."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from tests.support.plugin_host import PluginHost
 from tests.support.waiting import eventually
 
 ASKS = '[permissions]\nrequired = ["memory"]\n'
-ROWS = ["plugin_grants", "plugin_denials", "plugin_quarantine", "tool_holders", "plugin_kv"]
+ROWS = [
+    "plugin_grants", "plugin_denials", "plugin_quarantine", "plugin_generations", "tool_holders", "plugin_kv",
+]  # fmt: skip
 
 
 def files(host: PluginHost) -> list[str]:
@@ -35,6 +38,13 @@ async def known(host: PluginHost) -> list[str]:
     return await host.store.run(job)
 
 
+async def until_known(host: PluginHost, *tables: str) -> None:
+    """Wait until the store knows of the plugin in `tables`: it is written after the plugin serves."""
+    async with asyncio.timeout(15):
+        while not set(tables) <= set(await known(host)):
+            pass
+
+
 async def trusted(host: PluginHost) -> None:
     """Have the store know everything of a plugin called parrot that it may know."""
     await host.until("parrot", "error", "memory")
@@ -53,6 +63,7 @@ async def trusted(host: PluginHost) -> None:
         db.execute("INSERT INTO plugin_quarantine VALUES ('parrot', 'why', ?, ?, 1)", (at, until))
 
     await host.store.run(job)
+    await until_known(host, *ROWS)
 
 
 @pytest.mark.parametrize("form", ["bare", "directory", "package"])
@@ -154,6 +165,7 @@ async def test_a_store_that_cannot_forget_keeps_the_plugin(host: PluginHost) -> 
     async with host.running():
         host.drop("parrot", component("echo"))
         await host.until("parrot", "loaded")
+        await until_known(host, "plugin_generations", "tool_holders")
         await host.store.run(lambda db: db.execute("PRAGMA query_only = ON"))
         with pytest.raises(UnavailableError):
             await host.catalogue.remove("parrot", purge=False)
