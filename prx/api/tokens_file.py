@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, Validat
 from prx.api.scopes import Role, granted
 from prx.core.errors import PrxError
 from prx.core.ids import iso_utc
-from prx.runtime.private_file import PrivateFile
+from prx.core.private_file import PrivateFile
 
 _LOCK_WAIT_SECS: Final = 5.0
 _LOCK_POLL_SECS: Final = 0.02

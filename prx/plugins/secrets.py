@@ -17,8 +17,8 @@ from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, Validat
 
 from prx.core.errors import BadRequestError, ForbiddenError, NotFoundError, PrxError
 from prx.core.ids import iso_utc, now_utc
+from prx.core.private_file import PrivateFile
 from prx.plugins.manifest import PLUGIN_NAME
-from prx.runtime.private_file import PrivateFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prx.core.errors import PrxError
+from prx.core.private_file import PrivateFile
 from prx.plugins.errors import LoadError
 from prx.plugins.packing import replace_signature
 from prx.plugins.signing import MAX_SIGNATURES, Line, fitting_lines, key_text, message_of, parse, text_of
 from prx.plugins.sources import Source, read, signature_path
-from prx.runtime.private_file import PrivateFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

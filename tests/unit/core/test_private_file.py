@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prx.core.errors import PrxError, UnavailableError
-from prx.runtime.private_file import PrivateFile
+from prx.core.private_file import PrivateFile
 
 
 @pytest.fixture
