@@ -18,21 +18,23 @@ from prx.api.app import PREFIX, build_app
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
-from prx.config.layers import Layer, load
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
 from prx.config.secret_values import secret_values
-from prx.core.errors import ConfigError, PrxError, UnavailableError
+from prx.config.sources import Sources
+from prx.config.toml import Layer
+from prx.core.errors import PrxError, UnavailableError
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.allocator import keep_little_freed_memory
 from prx.runtime.bus import Bus
 from prx.runtime.code_pages import give_back_code
+from prx.runtime.config_watch import ConfigWatch
 from prx.runtime.endings import end
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.listener import listen
 from prx.runtime.log_values import redaction
-from prx.runtime.logging import LogOutput, get_logger, set_level
+from prx.runtime.logging import LogOutput, get_logger
 from prx.runtime.logs.book import LogBook
 from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.memory import Memory
@@ -77,7 +79,7 @@ def main(options: Options) -> NoReturn:
     keep_little_freed_memory()
     open_standard_descriptors()
     try:
-        live = LiveConfig(partial(load, options.config, options.flags))
+        live = LiveConfig(Sources(options.config, options.flags))
         with ExitStack() as held:
             held.enter_context(data_dir_lock(live.current.daemon.data_dir))
             if options.pid_file is not None:
@@ -147,11 +149,11 @@ class Daemon:
         self._systemd = Systemd()
         self._status = StatusBoard()
         self._points = ExtensionPoints.on(Bus())
+        self._config_watch = ConfigWatch(live, self._points.bus, self._systemd)
         self._supervisor = Supervisor()
         self._endings = AsyncExitStack()
         self._stop = asyncio.Event()
         self._forced = asyncio.Event()
-        self._reload = asyncio.Event()
         self._gateway: ApiRunner | None = None
         self._failure: BaseException | None = None
 
@@ -183,7 +185,7 @@ class Daemon:
         config = self._live.current
         self._in_background(self._systemd.feed_watchdog(), "watchdog")
         self._in_background(self._status.measure_loop_lag(), "loop-lag")
-        self._in_background(self._reload_when_asked(), "reload")
+        self._in_background(self._config_watch.run(), "configuration")
         self._at_end("log", self._book.aclose)
         store = await Store.open(config.daemon.data_dir / "prx.db")
         self._at_end("store", store.aclose)
@@ -244,6 +246,7 @@ class Daemon:
             log=self._book,
             bus=self._points.bus,
             config=lambda: self._live.current,
+            live=self._live,
             figures=figures,
         )
         runner = ApiRunner(build_app(deps), shutdown_timeout=_LAST_ANSWERS_SECS)
@@ -268,7 +271,7 @@ class Daemon:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        loop.add_signal_handler(signal.SIGHUP, self._config_watch.ask)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop_signal, number)
 
@@ -281,24 +284,6 @@ class Daemon:
                 asyncio.get_running_loop().remove_signal_handler(each)
                 signal.signal(each, signal.SIG_DFL)
         self._stop.set()
-
-    async def _reload_when_asked(self) -> None:
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            self._systemd.reloading()
-            try:
-                changed = await self._live.reload()
-            except ConfigError as error:
-                _log.error(
-                    "the configuration was refused, the old one stays", reason=error.message
-                )  # the operator's mistake has no traceback
-            else:
-                set_level(self._live.current.daemon.log_level)
-                redaction.hide(secret_values(self._live.current))
-                waiting = ", ".join(self._live.restart_required) or None
-                _log.info("configuration reloaded", changed=changed, waits_for_restart=waiting)
-            self._systemd.ready("reloaded")
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` until the end; should it fail, the daemon ends as crashed."""

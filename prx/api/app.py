@@ -5,14 +5,26 @@ from typing import Final
 
 from aiohttp import web
 
-from prx.api.deps import CONFIG, EVENTS, FIGURES, LOG, PLUGINS, RESIDENT, ROUTER, STATUS, STREAMS, ApiDeps
+from prx.api.deps import (
+    CONFIG,
+    EVENTS,
+    FIGURES,
+    LIVE,
+    LOG,
+    PLUGINS,
+    RESIDENT,
+    ROUTER,
+    STATUS,
+    STREAMS,
+    ApiDeps,
+)
 from prx.api.edge import Edge
 from prx.api.event_stream import EventFeed
 from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import events, logs, plugins, status, tools
+from prx.api.views import config, events, logs, plugins, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -44,13 +56,14 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[CONFIG] = deps.config
     api[EVENTS] = EventFeed(deps.bus)
     api[FIGURES] = deps.figures
+    api[LIVE] = deps.live
     api[LOG] = LogFeed(deps.log)
     api[PLUGINS] = deps.plugins
     api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router
     api[STATUS] = deps.status
     api[STREAMS] = streams
-    for routes in (events.routes, logs.routes, plugins.routes, status.routes, tools.routes):
+    for routes in (config.routes, events.routes, logs.routes, plugins.routes, status.routes, tools.routes):
         mount(api, edge, routes)
     return api
 

@@ -12,6 +12,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
+from prx.config.live import LiveConfig
 from prx.config.schema import Config
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
@@ -44,6 +45,7 @@ class ApiDeps:
     log: LogBook
     bus: Bus
     config: Callable[[], Config]
+    live: LiveConfig
     figures: Callable[[], Figures]
     clock: Callable[[], float] = time.monotonic
     """Seconds that never go back; what the rate limits are measured by."""
@@ -51,6 +53,7 @@ class ApiDeps:
 
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
 EVENTS: Final = web.AppKey("EVENTS", EventFeed)
+LIVE: Final = web.AppKey("LIVE", LiveConfig)
 FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
 LOG: Final = web.AppKey("LOG", LogFeed)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)

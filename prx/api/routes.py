@@ -80,6 +80,10 @@ class Routes:
         """Declare a `DELETE`."""
         return self._declare(("DELETE",), path, scope)
 
+    def patch(self, path: str, *, scope: str) -> Callable[[Handler], Handler]:
+        """Declare a `PATCH`."""
+        return self._declare(("PATCH",), path, scope)
+
     def _declare(self, methods: tuple[str, ...], path: str, scope: str) -> Callable[[Handler], Handler]:
         if scope not in ALL_SCOPES | {PUBLIC, ANY_TOKEN}:
             raise ValueError(f'{methods[0]} {path}: unknown scope "{scope}"')

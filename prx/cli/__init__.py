@@ -15,6 +15,7 @@ _BAD_CONFIGURATION = 2
 
 _COMMANDS = {
     "auth": "prx.cli.auth:auth",
+    "config": "prx.cli.config:config",
     "daemon": "prx.cli.daemon:daemon",
     "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",

@@ -30,6 +30,6 @@ def load_config(config_path: Path | None = None) -> "Config":
     Raises:
         ConfigError: a file cannot be read, or a key or value is wrong.
     """
-    from prx.config.layers import load  # noqa: PLC0415  # as above
+    from prx.config.sources import load  # noqa: PLC0415  # as above
 
     return load(chosen_file(config_path), [])

@@ -7,7 +7,8 @@ from typing import get_args
 import click
 
 from prx.cli.context import chosen_file, config_option
-from prx.config.layers import Layer, setting
+from prx.config.layers import setting
+from prx.config.toml import Layer
 from prx.core.levels import LogLevel
 from prx.daemon import Options, main
 

@@ -3,10 +3,10 @@
 Each key is declared hot or restart-only.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from platformdirs import user_data_dir
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
 from prx.config.types import AbsolutePath, PublicKey, Secret, Table, hot, is_loopback, restart
@@ -189,6 +189,10 @@ class PluginSettings(Table):
     )
     # Only the keys that are set count: see `model_fields_set`.
     limits: PluginLimits = PluginLimits()
+
+    @field_serializer("limits")
+    def _only_what_is_set(self, limits: PluginLimits) -> dict[str, Any]:
+        return limits.model_dump(exclude_unset=True)
 
 
 class PluginsConfig(Table):

@@ -58,7 +58,8 @@ def restart(description: str, default: Any = PydanticUndefined, **constraints: A
 
 
 def is_secret_key(name: str) -> bool:
-    """Tell whether a key of this name holds a secret, to be masked wherever it is shown."""
+    """Tell whether a key of this name holds a secret, to be masked wherever it is shown; `X-API-Key` is one, too."""
+    name = name.lower().replace("-", "_")
     return name in _SECRET_NAMES or name.endswith(_SECRET_ENDINGS)
 
 
@@ -88,7 +89,12 @@ def is_loopback(host: str) -> bool:
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     base: Path = (info.context or {}).get("base") or Path.cwd()
-    return base / path.expanduser()
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character")
+    try:
+        return base / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: nobody of that name has a home directory here") from error
 
 
 def _public_key(text: str) -> str:

@@ -49,6 +49,12 @@ class ConflictError(PrxError):
     code = "conflict"
 
 
+class PreconditionFailedError(PrxError):
+    """The thing is not any more what the caller wants to change."""
+
+    code = "precondition_failed"
+
+
 class RateLimitedError(PrxError):
     """Too many requests in the window."""
 

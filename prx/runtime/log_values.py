@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
+from prx.config.redaction import MASK, without_userinfo
 from prx.config.types import is_secret_key
 
-MASK: Final = "***REDACTED***"
 _MAX_TEXT: Final = 8192
 _MAX_DEPTH: Final = 4
 _MAX_NESTED: Final = 256
@@ -23,7 +23,6 @@ _MAX_INT: Final = 1 << 64
 _LEAST_HIDDEN: Final = 8
 """A shorter value would be taken out of ordinary words."""
 _MAX_HIDDEN: Final = 1000
-_USERINFO: Final = re.compile(r"//[^/?#\s]*@")
 _TOKEN: Final = re.compile(r"\bprx_[A-Za-z0-9_-]{43}")
 _BEARER: Final = re.compile(r"(\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
@@ -52,7 +51,7 @@ class Redaction:
         if self._values is not None:
             text = self._values.sub(MASK, text)
         if "//" in text and "@" in text:
-            text = _USERINFO.sub(f"//{MASK}@", text)
+            text = without_userinfo(text)
         if "prx_" in text:
             text = _TOKEN.sub(MASK, text)
         if "earer" in text or "EARER" in text:

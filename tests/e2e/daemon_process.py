@@ -92,7 +92,11 @@ class DaemonProcess:
 
     def token(self) -> str:
         """Make a token as an operator does."""
-        command = [sys.executable, "-m", "prx", "auth", "token"]
+        return self.prx("auth", "token")
+
+    def prx(self, *arguments: str) -> str:
+        """Run another command in the daemon's surroundings and return what it prints."""
+        command = [sys.executable, "-m", "prx", *arguments]
         made = subprocess.run(
             command, cwd=self.home, env=self.environment, capture_output=True, check=True, text=True
         )

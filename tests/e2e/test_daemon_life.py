@@ -89,13 +89,15 @@ def test_a_bad_configuration_is_one_readable_message_and_exit_code_2(
     (tmp_path / "prx.toml").write_text("[gateway]\nprot = 1\n")
     daemon = start_daemon()
     assert daemon.ended() == 2
-    assert daemon.text == [f'prx: {tmp_path}/prx.toml:2: gateway.prot: unknown key; did you mean "port"?\n']
+    assert daemon.text == [
+        f'prx: {tmp_path}/prx.toml:2: gateway.prot: unknown key; did you mean "gateway.port"?\n'
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--port", "70000"], "--port: gateway.port: expected less than or equal to 65535"),
+        (["--port", "70000"], "--port: gateway.port: expected integer, at least 0, at most 65535"),
         (["--host", "0.0.0.0"], "allow_public_bind"),  # noqa: S104  # what must be refused
         (["--host", "203.0.113.7"], "allow_public_bind"),
         (["--config", "absent.toml"], "there is no file"),

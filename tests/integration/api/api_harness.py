@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
@@ -13,7 +14,9 @@ from aiohttp import ClientSession, web
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
+from prx.config.live import LiveConfig
 from prx.config.schema import Config
+from prx.config.sources import Sources
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpec
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
@@ -52,6 +55,7 @@ class Api:
     router: ToolRouter
     log: LogBook
     bus: Bus
+    live: LiveConfig
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -157,6 +161,15 @@ class Scripted:
         return await self._act()
 
 
+def live_config(home: Path) -> LiveConfig:
+    """Return the configuration of a daemon that keeps everything in `home`."""
+    file = home / "prx.toml"
+    file.write_text(
+        f"[daemon]\ndata_dir = '{home}'\n[memory]\ntop_k = 7\n[channels_config.x]\nbot_token = 'hunter2'\n"
+    )
+    return LiveConfig(Sources(file, (), {"PRX__AGENT__MAX_TURNS": "9"}))
+
+
 def deps_of(harness: Api) -> ApiDeps:
     return ApiDeps(
         tokens=harness.tokens,
@@ -166,6 +179,7 @@ def deps_of(harness: Api) -> ApiDeps:
         log=harness.log,
         bus=harness.bus,
         config=lambda: harness.config,
+        live=harness.live,
         figures=lambda: harness.figures,
         clock=lambda: harness.now,
     )

@@ -15,7 +15,7 @@ from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logs.book import LogBook
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
-from tests.integration.api.api_harness import Api, Echo, deps_of, serving
+from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ async def api(tmp_path: Path, store: Store, echo: Echo, book: LogBook) -> AsyncI
         points.tools,
         book,
         points.bus,
+        live_config(tmp_path),
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):

@@ -18,7 +18,7 @@ from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from tests.components.corpus import component
-from tests.integration.api.api_harness import Api, deps_of, serving
+from tests.integration.api.api_harness import Api, deps_of, live_config, serving
 from tests.support.waiting import eventually
 
 PLUGIN = "/api/v1/plugins/adder"
@@ -44,7 +44,7 @@ async def api(tmp_path: Path, directory: Path, store: Store, book: LogBook) -> A
         points,
         HostServices(store, Memory(store), points.bus),
     )
-    harness = Api(TokenStore(tmp_path), catalogue, points.tools, book, points.bus)
+    harness = Api(TokenStore(tmp_path), catalogue, points.tools, book, points.bus, live_config(tmp_path))
     harness.token, _ = harness.tokens.create("admin")
     supervisor = Supervisor()
     supervisor.add(catalogue)

@@ -44,7 +44,7 @@ def test_a_bad_configuration_is_one_message_and_exit_code_2(
     assert ended.value.code == 2
     assert (
         capsys.readouterr().err
-        == f"prx: {file}:2: gateway.port: expected greater than or equal to 0, not -1\n"
+        == f"prx: {file}:2: gateway.port: expected integer, at least 0, at most 65535, not -1\n"
     )
 
 

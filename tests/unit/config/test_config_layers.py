@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prx.config.faults import line_of
-from prx.config.layers import find_file, load, setting
+from prx.config.layers import setting
+from prx.config.sources import Sources, load
+from prx.config.toml import line_of
 from prx.core.errors import ConfigError
 
 
@@ -50,13 +51,13 @@ def test_without_any_file_plugins_follow_a_data_dir_from_the_environment(tmp_pat
 
 def test_the_file_is_found_in_the_documented_order(tmp_path: Path) -> None:
     platform = written(tmp_path / "xdg" / "prx" / "prx.toml", "")
-    assert find_file(None, {}) == platform
+    assert Sources(None, (), {}).find_file() == platform
     local = written(tmp_path / "cwd" / "prx.toml", "")
-    assert find_file(None, {}) == local
+    assert Sources(None, (), {}).find_file() == local
     named = written(tmp_path / "named.toml", "")
-    assert find_file(None, {"PRX_CONFIG": str(named)}) == named
+    assert Sources(None, (), {"PRX_CONFIG": str(named)}).find_file() == named
     explicit = written(tmp_path / "explicit.toml", "")
-    assert find_file(explicit, {"PRX_CONFIG": str(named)}) == explicit
+    assert Sources(explicit, (), {"PRX_CONFIG": str(named)}).find_file() == explicit
 
 
 def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
@@ -135,20 +136,29 @@ def test_a_secret_of_digits_in_a_variable_stays_text() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[gateway]\nport = 70000", ":2: gateway.port: expected less than or equal to 65535, not 70000"),
-        ('[gateway]\nport = "3120"', ':2: gateway.port: expected a valid integer, not "3120"'),
-        ("\n[gateway]\n\nprot = 1", ':4: gateway.prot: unknown key; did you mean "port"?'),
+        (
+            "[gateway]\nport = 70000",
+            ":2: gateway.port: expected integer, at least 0, at most 65535, not 70000",
+        ),
+        (
+            '[gateway]\nport = "3120"',
+            ':2: gateway.port: expected integer, at least 0, at most 65535, not "3120"',
+        ),
+        ("\n[gateway]\n\nprot = 1", ':4: gateway.prot: unknown key; did you mean "gateway.port"?'),
         ("[cron]", ":1: cron: unknown key; this table knows agent, channels_config, daemon,"),
         (
             '[daemon]\nlog_level = "loud"',
-            ":2: daemon.log_level: expected 'trace', 'debug', 'info', 'warn' or",
+            ":2: daemon.log_level: expected one of trace, debug, info, warn, error, not",
         ),
         ("[[hooks.endpoints]]\nurl = 'http://a'\n[[hooks.endpoints]]", ":3: hooks.endpoints.1.url: missing"),
         ('[gateway]\nhost = "0.0.0.0"', ":1: gateway: host "),
-        ("[plugins]\nauto_grant = [\n 'kv',\n 'root',\n]", ":2: plugins.auto_grant.1: expected 'log',"),
+        (
+            "[plugins]\nauto_grant = [\n 'kv',\n 'root',\n]",
+            ":2: plugins.auto_grant.1: expected one of log, config,",
+        ),
         (
             "[memory]\nretention_days = 2026-11-23",
-            ':2: memory.retention_days: expected a valid integer, not "2026',
+            ':2: memory.retention_days: expected integer, at least 1, not "2026',
         ),
         (
             "[provider]\napi_key = 'env:NOT_SET_HERE'",
@@ -184,7 +194,7 @@ def test_a_fault_names_the_layer_it_came_from(tmp_path: Path) -> None:
     drop_in.unlink()
     variable = {"PRX__AGENT__MAX_TURNS": "many"}
     assert refusal(tmp_path / "prx.toml", "[agent]\nmax_turns = 5", variable).startswith(
-        'PRX__AGENT__MAX_TURNS: agent.max_turns: expected a valid integer, not "many"'
+        'PRX__AGENT__MAX_TURNS: agent.max_turns: expected integer, at least 1, at most 10000, not "many"'
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from prx.config.layers import load
 from prx.config.schema import Config
+from prx.config.sources import load
 from tests.unit.config.test_config_schema import KEYS
 
 CHECKOUT = Path(__file__).parents[3]

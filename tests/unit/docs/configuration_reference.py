@@ -1,15 +1,14 @@
 """`docs/configuration.md`, made from the schema: `python -m tests.unit.docs.configuration_reference` writes it anew."""
 
 import json
-import types
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from prx.config.inspection import bare, described, is_table
 from prx.config.schema import Config
 from tests.unit.docs.documents import DOCS
 
@@ -21,12 +20,10 @@ _INTRODUCTION: Final = """\
 Every key of `prx.toml`, made from the schema that checks it. How files, environment and flags are put together, and
 what a reload does, stands in [operators.md](operators.md#configuration).
 
-`hot` keys take effect when the daemon reloads its configuration (SIGHUP), `restart` keys when it starts again. A key in
-the environment has two underscores for each dot: `gateway.port` is `PRX__GATEWAY__PORT`. An unknown key is an error.
+`hot` keys take effect within two seconds of an edit, or at once with `prx config set` and the API; `restart` keys when
+the daemon starts again. A key in the environment has two underscores for each dot: `gateway.port` is
+`PRX__GATEWAY__PORT`. An unknown key is an error.
 """
-_WORDS: Final = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
-_BOUNDS: Final = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
-_SIZES: Final = {"min_length": "at least {} long", "max_length": "at most {} long", "pattern": "`{}`"}
 
 
 def reference() -> str:
@@ -59,47 +56,21 @@ def _table(path: str, table: type[BaseModel], about: str) -> Iterator[str]:
 
 def nested_table(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     """Return the table that a key holds, if any, and what stands for its name: nothing, `<name>` or `[]`."""
-    annotation = _bare(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    annotation = bare(annotation)
+    if is_table(annotation):
         return annotation, ""
     of, suffix = (get_args(annotation) or (None,)), ""
     if get_origin(annotation) is dict:
         of, suffix = get_args(annotation)[1:], ".<name>"
     elif get_origin(annotation) is tuple:
         suffix = "[]"
-    if suffix and isinstance(of[0], type) and issubclass(of[0], BaseModel):
+    if suffix and is_table(of[0]):
         return of[0], suffix
     return None, ""
 
 
 def _type(field: FieldInfo) -> str:
-    bounds = [
-        words.format(json.dumps(value) if name != "pattern" else value)
-        for name, words in {**_BOUNDS, **_SIZES}.items()
-        for part in field.metadata
-        if (value := getattr(part, name, None)) is not None
-    ]
-    return ", ".join([_word(_bare(field.annotation)), *bounds]).replace("|", "\\|")
-
-
-def _word(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return ", ".join(f"`{choice}`" for choice in arguments)
-    if origin is tuple:
-        return f"list of {_word(_bare(arguments[0]))}"
-    if origin is dict:
-        return f"table of {_word(_bare(arguments[1]))}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "tables"
-    return _WORDS.get(annotation, "secret text")
-
-
-def _bare(annotation: Any) -> Any:
-    """Return the type without `Annotated` and without `None`."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        annotation = next(part for part in get_args(annotation) if part is not types.NoneType)
-    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    return described(field.annotation, field.metadata).replace("|", "\\|")
 
 
 def _default(field: FieldInfo) -> str:

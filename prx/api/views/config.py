@@ -1,0 +1,60 @@
+"""The configuration: what is in effect, where each value comes from, and changing it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import hdrs, web
+from pydantic import Field, RootModel
+
+from prx.api.bodies import read_body, reply
+from prx.api.deps import LIVE
+from prx.api.routes import Routes
+from prx.config.inspection import json_schema
+
+routes = Routes()
+
+
+class Changes(RootModel[dict[str, Any]]):
+    """Dotted keys and their new values; null takes a key back out of the overlay."""
+
+    root: dict[str, Any] = Field(min_length=1)
+
+
+@routes.get("/config", scope="config:read")
+async def get_config(request: web.Request) -> web.Response:
+    """The effective configuration, secrets masked."""
+    live = request.app[LIVE]
+    return _tagged(reply(live.shown()), live.etag)
+
+
+@routes.patch("/config", scope="config:write")
+async def patch_config(request: web.Request) -> web.Response:
+    """Change keys, all or none; what is hot acts before the answer is sent."""
+    live = request.app[LIVE]
+    changes = await read_body(request, Changes)
+    outcome = await live.patch(changes.root, if_match=_if_match(request))
+    return _tagged(reply(asdict(outcome)), live.etag)
+
+
+@routes.get("/config/origins", scope="config:read")
+async def get_origins(request: web.Request) -> web.Response:
+    """Every key with its value, and the layer that it comes from."""
+    live = request.app[LIVE]
+    return _tagged(reply({"keys": await live.origins()}), live.etag)
+
+
+@routes.get("/config/schema", scope="config:read")
+async def get_schema(_request: web.Request) -> web.Response:
+    """The JSON Schema of the configuration."""
+    return reply(json_schema())
+
+
+def _if_match(request: web.Request) -> list[str] | None:
+    # A weak tag never matches: it says that two configurations are alike, not that they are the same.
+    tags = request.if_match
+    return None if tags is None else [tag.value for tag in tags if not tag.is_weak]
+
+
+def _tagged(response: web.Response, etag: str) -> web.Response:
+    response.headers[hdrs.ETAG] = f'"{etag}"'
+    return response

@@ -1,0 +1,158 @@
+"""Where the configuration is read from: which files there are, and whether they changed."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from platformdirs import user_config_path
+
+from prx.config import toml
+from prx.config.layers import Layers, from_environment
+from prx.config.overlay import Overlay
+from prx.config.schema import Config
+from prx.config.toml import Layer
+from prx.core.errors import ConfigError
+
+_FILE_NAME: Final = "prx.toml"
+_DROP_IN_DIRECTORY: Final = "prx.d"
+_FILE_VARIABLE: Final = "PRX_CONFIG"
+
+Stamp = tuple[tuple[str, int, int, int, int], ...]
+"""What tells that a file changed: path, inode, size and times of each file that is there."""
+
+
+class Loaded(NamedTuple):
+    """One reading of everything: what was set where, and what it makes."""
+
+    layers: Layers
+    config: Config
+
+
+class Sources:
+    """The layers of one daemon, or of one command. Every method blocks on the file system."""
+
+    def __init__(
+        self, explicit: Path | None, flags: Sequence[Layer] = (), environment: Mapping[str, str] = os.environ
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            explicit: the file given by `--config`.
+            flags: what the command line sets, above everything else.
+            environment: holds `PRX_CONFIG` and `PRX__TABLE__KEY`.
+        """
+        self._explicit = explicit
+        self._flags = tuple(flags)
+        self._environment = environment
+        self._file: Path | None = None
+        self._overlay: Overlay | None = None
+        self.seen: Stamp = ()
+        """The files as they were just before they were last read."""
+
+    def read(self) -> Layers:
+        """Read every layer.
+
+        Raises:
+            ConfigError: a file cannot be read or is not TOML, or one that was in use is gone.
+        """
+        self.seen = self.stamp()
+        file = self.find_file()
+        if self._file is not None and not self._file.is_file():
+            raise ConfigError(
+                f"{self._file} is gone: put it back, or restart the daemon to have it run without"
+            )
+        self._file = file
+        layers = Layers(
+            base=Path.cwd() if file is None else file.parent,
+            has_file=file is not None,
+            files=tuple(map(toml.read, self.files())),
+            overlay=Layer("", {}),
+            above=(*from_environment(self._environment), *self._flags),
+        )
+        if self._overlay is None:
+            # It stays where it was found: a new data directory is used from the next start on, with what is in it.
+            self._overlay = Overlay(layers.overlay_dir)
+        return layers.with_overlay(self._overlay.read())
+
+    def load(self) -> Loaded:
+        """Read every layer and validate what they make together.
+
+        Raises:
+            ConfigError: a file cannot be read, or a key or value is wrong.
+        """
+        layers = self.read()
+        return Loaded(layers, layers.config())
+
+    @property
+    def overlay(self) -> Overlay:
+        """Where changes are written; known once everything was read."""
+        assert self._overlay is not None  # noqa: S101  # see above
+        return self._overlay
+
+    def find_file(self) -> Path | None:
+        """Return the configuration file: `--config`, `PRX_CONFIG`, `./prx.toml`, the platform's, or None.
+
+        Raises:
+            ConfigError: a file that was asked for is not there.
+        """
+        asked = self._asked()
+        if asked is not None:
+            path, origin = asked
+            if not path.is_file():
+                raise ConfigError(f"{origin}: there is no file {path.absolute()}")
+            return path.absolute()
+        return next((path for path in _usual() if path.is_file()), None)
+
+    def files(self) -> list[Path]:
+        """Return the configuration file and the `prx.d/*.toml` beside it in name order.
+
+        Raises:
+            ConfigError: a file that was asked for is not there.
+        """
+        file = self.find_file()
+        return [] if file is None else [file, *_drop_ins(file.parent)]
+
+    def stamp(self) -> Stamp:
+        """Return the state of every file that counts, those that may yet appear included."""
+        asked = self._asked()
+        candidates = list(_usual()) if asked is None else [asked[0]]
+        overlays = [] if self._overlay is None else [self._overlay.path]
+        drop_ins = (path for file in candidates for path in _drop_ins(file.parent))
+        return tuple(_stamps([*candidates, *drop_ins, *overlays]))
+
+    def _asked(self) -> tuple[Path, str] | None:
+        if self._explicit is not None:
+            return self._explicit, "--config"
+        named = self._environment.get(_FILE_VARIABLE)
+        return (Path(named), _FILE_VARIABLE) if named else None
+
+
+def load(
+    explicit: Path | None, flags: Sequence[Layer], environment: Mapping[str, str] = os.environ
+) -> Config:
+    """Return the configuration that a daemon started here would run with; see `Sources`.
+
+    Raises:
+        ConfigError: a file cannot be read, or a key or value is wrong.
+    """
+    return Sources(explicit, flags, environment).load().config
+
+
+def _usual() -> tuple[Path, ...]:
+    return Path.cwd() / _FILE_NAME, user_config_path("prx") / _FILE_NAME
+
+
+def _drop_ins(directory: Path) -> list[Path]:
+    # Editors keep files of their own beside the one that is edited, under names that begin with a dot.
+    found = (directory / _DROP_IN_DIRECTORY).glob("*.toml")
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _stamps(paths: Sequence[Path]) -> Iterator[tuple[str, int, int, int, int]]:
+    for path in paths:
+        try:
+            info = path.stat()
+        except OSError:
+            continue
+        yield str(path), info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
