@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prx.core.tool import CallContext
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
 from prx.plugins.asked import NOTHING_ASKED, Asked
-from prx.plugins.engine import ticks
+from prx.plugins.engine import Ticker, ticks
 from prx.plugins.placeholders import NO_SECRETS, SealedConfig
 from prx.plugins.surroundings import NOTHING_AROUND, Surroundings
 from prx.runtime.egress.errors import EgressRefusedError
@@ -114,6 +114,8 @@ class Call:
     # Defaults live on the class: every call makes one of these, and most never change most of them.
     deadline: float = 0.0
     """On the monotonic clock."""
+    owed_ticks: int = 0
+    """Of the engine's clock, which was late when the call began."""
     instance: "Instance | None" = None
     host_calls: int = 0
     http_requests: int = 0
@@ -140,6 +142,12 @@ class Call:
     def plugin(self) -> str:
         """The name of the plugin that is called."""
         return self.owner.plugin
+
+    def begin(self, ticker: Ticker) -> None:
+        """Let its time run from now."""
+        now = time.monotonic()
+        self.deadline = now + self.limits.max_execution_secs
+        self.owed_ticks = ticker.owed(now)
 
     def remaining_secs(self) -> float:
         """Return what is left of the wall time, at least 0."""

@@ -42,6 +42,8 @@ class Ticker:
         self._engines = engines
         self._addresses = [ffi.address(engine.ptr()) for engine in engines]
         self._busy: set[object] = set()
+        self._told = time.monotonic()
+        """Up to when the engines know the time."""
         self._resting = True
         self._wake = threading.Event()
         self._closed = False
@@ -53,6 +55,10 @@ class Ticker:
         self._busy.add(call)
         if self._resting:
             self._wake.set()
+
+    def owed(self, now: float) -> int:
+        """Return how many ticks before `now` the engines are still to get: a call that begins then has not used them."""
+        return 0 if self._resting else max(0, int((now - self._told) / TICK_SECS))
 
     def end(self, call: object) -> None:
         """Stop keeping time for `call`."""
@@ -78,19 +84,20 @@ class Ticker:
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait()
+            self._told = time.monotonic()
             self._resting = False
             self._tick_until_idle()
 
     def _tick_until_idle(self) -> None:
         # By the clock, not by counting sleeps: under load this thread may get the interpreter late.
-        last = last_busy = time.monotonic()
+        last_busy = self._told
         while not self._closed:
             time.sleep(TICK_SECS)
             now = time.monotonic()
-            due = int((now - last) / TICK_SECS)
-            last += due * TICK_SECS
-            for _ in range(due):
+            for _ in range(int((now - self._told) / TICK_SECS)):
                 self._tick()
+                # Afterwards: a call that begins in between gets a tick too many rather than one too few.
+                self._told += TICK_SECS
             if self._busy:
                 last_busy = now
             elif now - last_busy > _IDLE_SECS:
@@ -103,5 +110,5 @@ class Ticker:
 
 
 def ticks(secs: float) -> int:
-    """Return how many ticks from now a deadline in `secs` lies, never too early."""
+    """Return how many ticks from now a deadline in `secs` lies, never too early where no ticks are owed."""
     return max(1, math.ceil(secs / TICK_SECS) + 1)

@@ -122,7 +122,7 @@ class Generation:
         call = Call(self.owner, CallContext())
         self._ticker.begin(call)
         try:
-            call.deadline = time.monotonic() + self.limits.max_execution_secs
+            call.begin(self._ticker)
             self._make(call).close()
         finally:
             self._ticker.end(call)
@@ -161,7 +161,7 @@ class Generation:
         size, freeing_little = 0, False
         self._ticker.begin(call)
         try:
-            call.deadline = time.monotonic() + self.limits.max_execution_secs
+            call.begin(self._ticker)
             instance = self._instances.take(call)
             try:
                 _, first, second, third = instance.invoke(binding.function, lowered, call)

@@ -152,10 +152,11 @@ class Instance:
 
     def _enter(self, call: Call) -> None:
         # Whole ticks are known beforehand; only a call that had to make its instance has used some.
-        if call.instance is None:
+        if call.instance is None and not call.owed_ticks:
             ffi.context_set_epoch_deadline(*self._whole_time)
         else:
-            ffi.context_set_epoch_deadline(self._context, ticks(call.remaining_secs()))
+            left = ticks(call.remaining_secs()) + call.owed_ticks
+            ffi.context_set_epoch_deadline(self._context, left)
         if self._max_fuel is not None:
             error = ffi.context_set_fuel(self._context, self._max_fuel)
             if error:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wasmtime import Engine, Instance, Module, Store, Trap
 
 from prx.plugins.engine import TICK_SECS, Ticker, engine_config, ticks
+from tests.support.calls import call_of
 from tests.support.waiting import eventually
 
 _LOOP = '(module (func (export "run") (loop $again br $again)))'
@@ -41,7 +42,7 @@ def loop(engine: Engine, ticker: Ticker, request: pytest.FixtureRequest) -> Iter
         ticker.begin(store)
         try:
             started = time.monotonic()
-            store.set_epoch_deadline(ticks(limit))
+            store.set_epoch_deadline(ticks(limit) + ticker.owed(time.monotonic()))
             with pytest.raises(Trap, match="wasm trap: interrupt"):
                 run(store)
             return time.monotonic() - started
@@ -98,3 +99,22 @@ def test_a_closed_clock_has_no_thread(engine: Engine) -> None:
     ticker = Ticker(engine)
     ticker.close()
     assert not ticker._thread.is_alive()
+
+
+def test_a_clock_that_is_late_owes_the_ticks_that_it_did_not_give_yet(ticker: Ticker) -> None:
+    assert ticker.owed(time.monotonic() + 60) == 0  # it rests: nothing is late
+    ticker.close()
+    ticker._resting = False
+    assert ticker.owed(ticker._told + 25.5 * TICK_SECS) == 25
+    assert ticker.owed(ticker._told - 1) == 0
+
+
+def test_a_call_that_begins_while_the_clock_is_late_keeps_all_of_its_time(
+    ticker: Ticker,
+) -> None:
+    ticker.close()
+    ticker._resting = False
+    ticker._told = time.monotonic() - 1
+    call = call_of(max_execution_secs=0.05)
+    call.begin(ticker)
+    assert 100 <= call.owed_ticks < 3000
