@@ -298,11 +298,10 @@ def source_at(path: Path) -> Source | None:
 
 
 def _stamp(directory: Path) -> Stamp:
-    stamps: Stamp = ()
-    for entry in sorted(directory.iterdir()):
-        if entry.suffix in (".toml", ".wasm", ".sig"):
-            stamps += _file_stamp(entry)
-    return stamps
+    # Every few seconds for every plugin: plain paths, which cost half of what `Path` does.
+    with os.scandir(directory) as entries:
+        found = sorted(entry.path for entry in entries if entry.name.endswith((".toml", ".wasm", ".sig")))
+    return tuple(stamp for path in found for stamp in _file_stamp(path))
 
 
 def _stamp_of_any(path: Path) -> Stamp:
@@ -312,6 +311,6 @@ def _stamp_of_any(path: Path) -> Stamp:
         return ()
 
 
-def _file_stamp(path: Path) -> Stamp:
-    info = path.lstat()
+def _file_stamp(path: str | Path) -> Stamp:
+    info = os.lstat(path)
     return ((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns),)

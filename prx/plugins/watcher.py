@@ -2,21 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 
-from watchfiles import Change, awatch
-
+from prx.plugins.notices import Notices
 from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::watcher")
 
 _FIRST_LOOK_SECS = 0.5
 _POLL_SECS = 5.0
-_DEBOUNCE_MS = 50
-# The library's thread wakes up this often, changes or not: every 10 ms cost 0.6 % of a core.
-_STEP_MS = 50
 
 
 async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> AsyncGenerator[bool, None]:
@@ -53,12 +47,9 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
         try:
             await _watch_as_it_is(directory, noticed)
             continue
-        # What the library fails with while it watches comes in a group.
-        except* (OSError, RuntimeError) as errors:
-            # No such directory yet, the kernel's watches are used up, or the name of a file that changed is not
-            # UTF-8: the poll does the work until then.
-            reasons = [str(error) for error in errors.exceptions]
-            log.debug("no change notices for the plugins directory", path=str(directory), reasons=reasons)
+        except OSError as error:
+            # No such directory yet, or the kernel's watches are used up: the poll does the work until then.
+            log.debug("no change notices for the plugins directory", path=str(directory), reason=str(error))
         await asyncio.sleep(_POLL_SECS)
 
 
@@ -66,35 +57,15 @@ async def _watch_as_it_is(directory: Path, noticed: asyncio.Event) -> None:
     """Set `noticed` at each change, until another directory has taken this one's place: the kernel stays with the old.
 
     Raises:
-        OSError, RuntimeError: there is nothing to watch, or no way to.
+        OSError: there is nothing to watch, or no way to.
     """
     watched = await asyncio.to_thread(_identity, directory)
-    signs = awatch(
-        directory,
-        debounce=_DEBOUNCE_MS,
-        step=_STEP_MS,
-        watch_filter=partial(_relevant, str(directory)),
-        recursive=True,
-        rust_timeout=round(_POLL_SECS * 1000),
-        yield_on_timeout=True,
-    )
-    async with aclosing(signs):
-        async for changed in signs:
-            if changed:
-                noticed.set()
-            elif await asyncio.to_thread(_identity, directory) != watched:
-                noticed.set()
-                return
+    with Notices(directory, noticed.set) as notices:
+        while await asyncio.to_thread(_identity, directory) == watched:
+            await notices.follow(_POLL_SECS)
+    noticed.set()
 
 
 def _identity(directory: Path) -> tuple[int, int]:
     info = directory.stat()
     return info.st_dev, info.st_ino
-
-
-def _relevant(directory: str, _change: Change, path: str) -> bool:
-    top, _, deeper = path.removeprefix(f"{directory}/").partition("/")
-    if top.startswith("."):
-        return False  # ignored, also by the scan: what is on its way in or out lies there
-    # A directory that comes with everything in it is told of by its own name alone.
-    return not deeper or path.endswith((".wasm", ".toml", ".sig"))

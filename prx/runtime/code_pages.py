@@ -6,13 +6,17 @@ in the process. They are the files' own: where one is needed after all, the kern
 
 import ctypes
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from threading import Lock
 
 _MAPPINGS = Path("/proc/self/maps")
 _MAPPINGS_IN_DETAIL = Path("/proc/self/smaps")
 
 _Span = tuple[int, int]
+
+_asked: set[str] = set()
+_reading = Lock()
 
 
 def give_back_code() -> None:
@@ -25,9 +29,17 @@ def give_back_code() -> None:
 
 
 def give_back_code_of(file: Path) -> None:
-    """Do so for the machine code in `file` alone, which nobody changes in memory. Blocks for a millisecond."""
-    if _MAPPINGS.exists():
-        _give_back(_code_of(str(file.resolve())))
+    """Do so for the machine code in `file` alone, which nobody changes in memory. Blocks for some milliseconds."""
+    if not _MAPPINGS.exists():
+        return
+    _asked.add(str(file.resolve()))
+    # Plugins fall asleep together, and with many of them the list of mappings is long: whoever reads it does so for all
+    # who asked until then.
+    with _reading:
+        files = _asked.copy()
+        _asked.difference_update(files)
+        if files:
+            _give_back(_code_of(files))
 
 
 def _give_back(spans: Iterable[_Span]) -> None:
@@ -48,10 +60,10 @@ def _unchanged_code() -> Iterator[_Span]:
             yield span
 
 
-def _code_of(file: str) -> Iterator[_Span]:
+def _code_of(files: Collection[str]) -> Iterator[_Span]:
     for line in _lines(_MAPPINGS):
         addresses, permissions, *_, path = line.split(maxsplit=5)
-        if permissions == "r-xp" and path == file:
+        if permissions == "r-xp" and path in files:
             yield _span(addresses)
 
 
