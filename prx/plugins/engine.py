@@ -57,7 +57,7 @@ class Ticker:
             self._wake.set()
 
     def owed(self, now: float) -> int:
-        """Return how many ticks before `now` the engines are still to get: a call that begins then has not used them."""
+        """Return how many ticks before `now` the engines are still to get: a call that begins has not used them."""
         return 0 if self._resting else max(0, int((now - self._told) / TICK_SECS))
 
     def end(self, call: object) -> None:
