@@ -74,8 +74,10 @@ def inspect(component: wasm.Component, engine: Engine) -> Inspection:
     with component.type as outside:
         imports = outside.imports(engine)
         exports = outside.exports(engine)
+        # The host serves every function with a handle itself, or none: only then are their types of interest.
+        handles = any(name.startswith("wasi:http/") for name in imports)
         return Inspection(
-            imports=tuple(reader.functions(imports)),
+            imports=tuple(reader.functions(imports, handles=handles)),
             imported_interfaces=tuple(imports),
             exports=tuple(reader.functions(exports)),
         )
@@ -87,8 +89,10 @@ class _Reader:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._parts = 0
+        self._handles = False
 
-    def functions(self, externs: dict[str, Any]) -> Iterator[Function]:
+    def functions(self, externs: dict[str, Any], *, handles: bool = False) -> Iterator[Function]:
+        self._handles = handles
         for name, extern in externs.items():
             item = extern.ty
             if isinstance(item, wasm.FuncType):
@@ -132,6 +136,8 @@ class _Reader:
                 return wit.OptionType(self._type(ty.payload))
             case wasm.ResultType():
                 return wit.ResultType(self._payload(ty.ok), self._payload(ty.err))
+            case wasm.OwnType() | wasm.BorrowType() if self._handles:
+                return wit.Handle(owned=isinstance(ty, wasm.OwnType))
             case _:
                 raise UnsupportedTypeError(f"it takes or returns a {_kind(ty)}, which has no JSON form")
 

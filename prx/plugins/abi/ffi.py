@@ -9,7 +9,7 @@ Layout: https://docs.wasmtime.dev/c-api/component_2val_8h.html
 import ctypes
 import struct
 from collections.abc import Callable
-from ctypes import c_bool, c_int, c_int64, c_size_t, c_uint64, c_void_p, py_object
+from ctypes import c_bool, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, py_object
 from importlib.metadata import version
 from typing import Any
 
@@ -148,6 +148,24 @@ linker_add_func = _function(
     "wasmtime_component_linker_instance_add_func",
     c_void_p, c_void_p, ctypes.c_char_p, c_size_t, HOST_CALLBACK, c_void_p, FINALIZER,
 )  # fmt: skip
+
+DESTRUCTOR = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_uint32)
+"""(data, context, number of the resource) -> error or 0."""
+linker_add_resource = _function(
+    "wasmtime_component_linker_instance_add_resource",
+    c_void_p, c_void_p, ctypes.c_char_p, c_size_t, c_void_p, DESTRUCTOR, c_void_p, FINALIZER,
+)  # fmt: skip
+resource_type_new = _function("wasmtime_component_resource_type_new_host", c_void_p, c_uint32)
+resource_type_delete = _function("wasmtime_component_resource_type_delete", None, c_void_p)
+resource_host_new = _function("wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32)
+resource_host_rep = _function("wasmtime_component_resource_host_rep", c_uint32, c_void_p)
+resource_host_delete = _function("wasmtime_component_resource_host_delete", None, c_void_p)
+resource_host_to_any = _function(
+    "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
+)
+resource_any_to_host = _function(
+    "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
+)
 
 FUNC_SIZE = ctypes.sizeof(stock.wasmtime_component_func_t)
 INSTANCE_SIZE = ctypes.sizeof(stock.wasmtime_component_instance_t)

@@ -55,6 +55,8 @@ def schema_of(wit_type: WitType) -> Schema:
             return {"anyOf": [wrapped, {"type": "null"}]}
         case wit.ResultType(ok=ok, err=err):
             return {"oneOf": [_single("ok", _payload(ok)), _single("err", _payload(err))]}
+        case wit.Handle():
+            raise TypeError(f"{wit_type} has no JSON form")
 
 
 def _primitive(prim: Prim) -> Schema:

@@ -1,7 +1,8 @@
 """From WIT values in the engine's memory to Python: each type compiled once into a closure.
 
 Python values are JSON-shaped (see `jsonschema.py`), except that a `list<u8>` is `bytes` when `blobs` is "bytes".
-A closure takes a value's three words; what they point at is read in one copy and unpacked.
+A closure takes a value's three words; what they point at is read in one copy and unpacked. What a handle stands for is
+not known here: whoever expects some gives `handles`, which makes the closure of each handle type.
 """
 
 import base64
@@ -30,34 +31,44 @@ Lift = Callable[[int, int, int], Any]
 MAX_SAFE_INTEGER = 2**53
 
 
-def compile_lift(wit_type: WitType, blobs: Blobs) -> Lift:
+def no_handles(handle: wit.Handle) -> Lift:
+    """Refuse a type that has a handle in it where none is expected."""
+    raise TypeError(f"{handle} in a value")
+
+
+def compile_lift(wit_type: WitType, blobs: Blobs, handles: Callable[[wit.Handle], Lift] = no_handles) -> Lift:
     """Return the closure that reads a value of `wit_type`."""
     match wit_type:
         case Prim():
             return _PRIMITIVES[wit_type]
+        case wit.Handle():
+            return handles(wit_type)
         case wit.ListType(element=Prim.U8):
             return _lift_bytes if blobs == "bytes" else _lift_base64
+        case _:
+            return _compound(wit_type, lambda part: compile_lift(part, blobs, handles))
+
+
+def _compound(wit_type: wit.Compound, inner: Callable[[WitType], Lift]) -> Lift:
+    match wit_type:
         case wit.ListType(element=element):
-            return _list(compile_lift(element, blobs))
+            return _list(inner(element))
         case wit.RecordType(fields=fields):
-            return _record([(snake(name), compile_lift(field, blobs)) for name, field in fields])
+            return _record([(snake(name), inner(field)) for name, field in fields])
         case wit.TupleType(elements=elements):
-            return _tuple([compile_lift(element, blobs) for element in elements])
+            return _tuple([inner(element) for element in elements])
         case wit.VariantType(cases=cases):
             return _variant(
-                {
-                    name: compile_lift(payload, blobs) if payload is not None else None
-                    for name, payload in cases
-                }
+                {name: inner(payload) if payload is not None else None for name, payload in cases}
             )
         case wit.EnumType():
             return _lift_case
         case wit.FlagsType():
             return _lift_flags
         case wit.OptionType(payload=payload):
-            return _option(compile_lift(payload, blobs), nested=isinstance(payload, wit.OptionType))
+            return _option(inner(payload), nested=isinstance(payload, wit.OptionType))
         case wit.ResultType(ok=ok, err=err):
-            return _result(*(None if side is None else compile_lift(side, blobs) for side in (ok, err)))
+            return _result(*(None if side is None else inner(side) for side in (ok, err)))
 
 
 def _signed(bits: int) -> Lift:

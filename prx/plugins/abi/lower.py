@@ -1,11 +1,12 @@
 """From Python to WIT values in memory that the engine reads: each type compiled once into a closure.
 
 A closure takes a JSON-shaped value (`bytes` for a `list<u8>` when `blobs` is "bytes") and a `Memory`, and gives the
-value's four words.
+value's four words. `handles` makes the closures of handle types, as in `lift`.
 """
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 from prx.plugins.abi import ffi, wit
@@ -16,29 +17,44 @@ from prx.plugins.abi.scalars import PRIMITIVES, Lower, LowerError, shown
 from prx.plugins.abi.wit import Prim, WitType, snake
 
 
-def compile_lower(wit_type: WitType, blobs: Blobs) -> Lower:
+def no_handles(handle: wit.Handle) -> Lower:
+    """Refuse a type that has a handle in it where none is expected."""
+    raise TypeError(f"{handle} in a value")
+
+
+def compile_lower(
+    wit_type: WitType, blobs: Blobs, handles: Callable[[wit.Handle], Lower] = no_handles
+) -> Lower:
     """Return the closure that writes a value of `wit_type`; it raises `LowerError` on a value that does not fit."""
     match wit_type:
         case Prim():
             return PRIMITIVES[wit_type]
+        case wit.Handle():
+            return handles(wit_type)
         case wit.ListType(element=Prim.U8):
             return _lower_bytes if blobs == "bytes" else _lower_base64
+        case _:
+            return _compound(wit_type, lambda part: compile_lower(part, blobs, handles))
+
+
+def _compound(wit_type: wit.Compound, inner: Callable[[WitType], Lower]) -> Lower:
+    match wit_type:
         case wit.ListType(element=element):
-            return _list(compile_lower(element, blobs))
+            return _list(inner(element))
         case wit.RecordType(fields=fields):
-            return _record([(n, compile_lower(t, blobs), isinstance(t, wit.OptionType)) for n, t in fields])
+            return _record([(n, inner(t), isinstance(t, wit.OptionType)) for n, t in fields])
         case wit.TupleType(elements=elements):
-            return _tuple([compile_lower(element, blobs) for element in elements])
+            return _tuple([inner(element) for element in elements])
         case wit.VariantType(cases=cases):
-            return _variant([(n, compile_lower(t, blobs) if t is not None else None) for n, t in cases])
+            return _variant([(n, inner(t) if t is not None else None) for n, t in cases])
         case wit.EnumType(cases=names):
             return _enum(names)
         case wit.FlagsType(names=names):
             return _flags(names)
         case wit.OptionType(payload=payload):
-            return _option(compile_lower(payload, blobs), nested=isinstance(payload, wit.OptionType))
+            return _option(inner(payload), nested=isinstance(payload, wit.OptionType))
         case wit.ResultType(ok=ok, err=err):
-            return _result(*(None if side is None else compile_lower(side, blobs) for side in (ok, err)))
+            return _result(*(None if side is None else inner(side) for side in (ok, err)))
 
 
 def _lower_bytes(value: Any, memory: Memory) -> Words:

@@ -57,6 +57,8 @@ def _size(wit_type: WitType) -> _Size:
             return _result(_payload(ok), _payload(err))
         case wit.VariantType(cases=cases):
             return _variant({name.encode(): _payload(payload) for name, payload in cases})
+        case wit.Handle():
+            raise TypeError(f"{wit_type} in a value")
 
 
 def _payload(wit_type: WitType | None) -> _Size:

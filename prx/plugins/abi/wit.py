@@ -1,6 +1,6 @@
 """WIT types as plain Python values, free of the engine that they came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -118,9 +118,21 @@ class ResultType:
         return "result" if self.ok is None else f"result<{self.ok}>"
 
 
-WitType = (
-    Prim | ListType | RecordType | TupleType | VariantType | EnumType | FlagsType | OptionType | ResultType
-)
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """`own<resource>` or `borrow<resource>`: only functions that the host serves have them, no tool does."""
+
+    owned: bool
+    resource: str = field(default="", compare=False)
+    """Empty where it was read from a component, which names it its own way; each handle is checked when it comes."""
+
+    def __str__(self) -> str:
+        """Return the type as WIT text."""
+        return f"{'own' if self.owned else 'borrow'}<{self.resource or '_'}>"
+
+
+Compound = ListType | RecordType | TupleType | VariantType | EnumType | FlagsType | OptionType | ResultType
+WitType = Prim | Compound | Handle
 
 
 @dataclass(frozen=True, slots=True)

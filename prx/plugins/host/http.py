@@ -1,15 +1,16 @@
-"""`prx:host/http-outbound`: requests of guests, through the daemon's one guarded client."""
+"""Requests of guests through the daemon's one guarded client: `prx:host/http-outbound`, and what `wasi:http` sends."""
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from prx.plugins.calls import Call
 from prx.plugins.placeholders import Disclosure
 from prx.runtime.egress.addresses import Address
-from prx.runtime.egress.client import EgressClient, Response
+from prx.runtime.egress.client import PATIENT, EgressClient, Patience, Response
 from prx.runtime.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError
 from prx.runtime.egress.policy import AddressRule
 from prx.runtime.egress.target import Target
@@ -21,6 +22,67 @@ _SHARE_OF_THE_TIME: Final = 0.9
 _PRIVATE_KEY: Final = "plugins.allow_private_targets"
 
 _log = get_logger("plugins::http")
+
+
+class Answer(NamedTuple):
+    """What came back, with placeholders where it repeats secrets."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request of a call, under way; whoever had it sent cancels it on every path."""
+
+    target: Target
+    within_secs: float
+    """How long its answer may take, from when it was sent."""
+    disclosure: Disclosure
+    response: "concurrent.futures.Future[Response]"
+
+    @property
+    def done(self) -> bool:
+        """Whether `answer` has no need to wait."""
+        return self.response.done()
+
+    def answer(self) -> Answer:
+        """Return what came back; wait for it where it is not `done`.
+
+        Raises:
+            EgressError: no answer came, in time or at all.
+        """
+        try:
+            with _hidden(self.disclosure):
+                response = self.response.result(self.within_secs)
+        except TimeoutError:
+            # The loop is late, or the server is and the loop was not asked first.
+            raise EgressTimeoutError(
+                f"{self.target.origin} did not answer within {self.within_secs:.3g} s"
+            ) from None
+        except concurrent.futures.CancelledError:
+            raise EgressError(
+                "the request was given up: its call is over, or the daemon is stopping"
+            ) from None
+        shown = self.disclosure.hide(response.body)
+        return Answer(
+            response.status,
+            [
+                (name, self.disclosure.hide_in(value))
+                for name, value in response.headers
+                if name != "content-length" or shown == response.body
+            ],
+            shown,
+        )
+
+    def when_done(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once it is `done`, on the event loop or here and now."""
+        self.response.add_done_callback(lambda _: tell())
+
+    def cancel(self) -> None:
+        """Give it up, if it is still under way."""
+        self.response.cancel()
 
 
 class HttpOutbound:
@@ -37,11 +99,37 @@ class HttpOutbound:
     def request(
         self, call: Call, method: str, url: str, headers: Sequence[Sequence[str]], body: bytes | None
     ) -> dict[str, Any]:
-        """Send one request for the guest, its secrets put in, and return an `http-response`.
+        """Send one request for the guest and return an `http-response`.
 
         Raises:
             EgressRefusedError: it may not be sent, or not so many in one call.
             EgressError: no answer came, in time or at all.
+            PrxError: a secret cannot be had.
+        """
+        sent = self.send(call, method, url, headers, body)
+        try:
+            answer = sent.answer()
+        finally:
+            sent.cancel()
+        return {
+            "status": answer.status,
+            "headers": [list(pair) for pair in answer.headers],
+            "body": answer.body,
+        }
+
+    def send(
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        headers: Sequence[Sequence[str]],
+        body: bytes | None,
+        patience: Patience = PATIENT,
+    ) -> Sent:
+        """Begin one request of `call`, its secrets put in, within its time.
+
+        Raises:
+            EgressRefusedError: it may not be sent.
             PrxError: a secret cannot be had.
         """
         disclosure = call.owner.secrets.disclosure()
@@ -54,36 +142,10 @@ class HttpOutbound:
             raise EgressRefusedError(
                 "a secret is put into header values, the query and the body, not the path"
             )
-        try:
-            response = self._send(call, method, target, headers, body, disclosure)
-        except EgressError as error:
-            # A server's redirect may have named it.
-            raise type(error)(disclosure.hide_in(error.message)) from error
-        _log.debug("request", plugin=call.plugin, method=method, origin=target.origin, status=response.status)
-        shown = disclosure.hide(response.body)
-        return {
-            "status": response.status,
-            "headers": [
-                [name, disclosure.hide_in(value)]
-                for name, value in response.headers
-                if name != "content-length" or shown == response.body
-            ],
-            "body": shown,
-        }
-
-    def _send(
-        self,
-        call: Call,
-        method: str,
-        target: Target,
-        headers: Sequence[Sequence[str]],
-        body: bytes | None,
-        disclosure: Disclosure,
-    ) -> Response:
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
         within = call.remaining_secs() * _SHARE_OF_THE_TIME
-        sent = asyncio.run_coroutine_threadsafe(
-            self._client.request(
+        with _hidden(disclosure):
+            exchange = self._client.request(
                 method,
                 target.with_query(None if target.query is None else disclosure.in_query(target.query)),
                 headers=[(name, disclosure.in_header(value)) for name, value in headers],
@@ -91,18 +153,27 @@ class HttpOutbound:
                 policy=_OfCall(call, AddressRule(self._allow_private(), _PRIVATE_KEY), disclosure),
                 timeout_secs=within,
                 max_response_bytes=MAX_BODY_BYTES,
-            ),
-            self._loop,
-        )
-        try:
-            return sent.result(within)
-        except TimeoutError:
-            # The loop is late, or the server is and the loop was not asked first.
-            raise EgressTimeoutError(f"{target.origin} did not answer within {within:.3g} s") from None
-        except concurrent.futures.CancelledError:
-            raise EgressError("the request was given up: the daemon is stopping") from None
-        finally:
-            sent.cancel()
+                patience=patience,
+            )
+        response = asyncio.run_coroutine_threadsafe(exchange, self._loop)
+        sent = Sent(target, within, disclosure, response)
+        sent.when_done(lambda: _note(call, method, sent))
+        return sent
+
+
+def _note(call: Call, method: str, sent: Sent) -> None:
+    if not sent.response.cancelled() and sent.response.exception() is None:
+        status = sent.response.result().status
+        _log.debug("request", plugin=call.plugin, method=method, origin=sent.target.origin, status=status)
+
+
+@contextmanager
+def _hidden(disclosure: Disclosure) -> Iterator[None]:
+    """Keep what was disclosed out of the errors of the block: a server's redirect may have named it."""
+    try:
+        yield
+    except EgressError as error:
+        raise type(error)(disclosure.hide_in(error.message)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,25 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
+    ConnectionTimeoutError,
     DummyCookieJar,
     ServerDisconnectedError,
+    ServerTimeoutError,
     TCPConnector,
 )
 from yarl import URL
 
 from prx.runtime.egress.body import BoundedBody
-from prx.runtime.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError
+from prx.runtime.egress.errors import (
+    EgressBrokenError,
+    EgressCertificateError,
+    EgressConnectionError,
+    EgressConnectTimeoutError,
+    EgressError,
+    EgressRefusedError,
+    EgressTimeoutError,
+    EgressTlsError,
+)
 from prx.runtime.egress.headers import (
     Headers,
     checked_headers,
@@ -60,6 +71,15 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one exchange waits for what, in seconds, where the time for the whole allows more; `None` is as long."""
+
+    connect: float | None = None
+    first_byte: float | None = None
+    between_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     target: Target
@@ -80,6 +100,10 @@ class _Request:
                     "a body is only sent to the origin it was meant for; use the new URL itself"
                 )
         return _Request(method, target, headers, body)
+
+
+PATIENT: Final = Patience()
+"""Until the time for the whole is over."""
 
 
 class EgressClient:
@@ -137,7 +161,7 @@ class EgressClient:
         """Close it."""
         await self.aclose()
 
-    async def request(
+    async def request(  # noqa: PLR0913  # what is asked for, and its limits by name
         self,
         method: str,
         target: Target,
@@ -148,12 +172,13 @@ class EgressClient:
         timeout_secs: float,
         max_response_bytes: int,
         max_redirects: int = _MAX_REDIRECTS,
+        patience: Patience = PATIENT,
     ) -> Response:
         """Send one request and return its answer, after redirects, each checked as the first request is.
 
         To another origin, a redirect takes neither the body nor a header that may be a credential. `timeout_secs`
         is for everything together, lookups and redirects included; `max_response_bytes` bounds the body as it
-        comes and as it is decompressed.
+        comes and as it is decompressed. `patience` can end a wait earlier, in each exchange anew.
 
         Raises:
             EgressRefusedError: `policy` or the client's own rules do not allow it, or a redirect.
@@ -165,7 +190,7 @@ class EgressClient:
         try:
             async with asyncio.timeout(timeout_secs):
                 for _ in range(max_redirects + 1):
-                    response = await self._exchange(request, policy, max_response_bytes)
+                    response = await self._exchange(request, policy, max_response_bytes, patience)
                     location = _location(response)
                     if location is None:
                         return response
@@ -178,7 +203,9 @@ class EgressClient:
             f"{target.shown} leads to more than {max_redirects} redirects: use the last URL"
         )
 
-    async def _exchange(self, request: _Request, policy: Policy, max_response_bytes: int) -> Response:
+    async def _exchange(
+        self, request: _Request, policy: Policy, max_response_bytes: int, patience: Patience
+    ) -> Response:
         """Send `request` and read its answer; follow nothing."""
         target = request.target
         policy.admit(target)
@@ -202,8 +229,12 @@ class EgressClient:
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
                 server_hostname=str(target.host),
                 allow_redirects=False,
+                timeout=ClientTimeout(
+                    total=None, sock_connect=patience.connect, sock_read=patience.first_byte
+                ),
             )
             try:
+                _wait_for_more(response, patience)
                 return await _read(response, target, max_response_bytes)
             finally:
                 response.close()
@@ -211,6 +242,14 @@ class EgressClient:
     def _check_open(self) -> None:
         if self._session.closed:
             raise EgressError("no request leaves any more: the daemon is stopping")
+
+
+def _wait_for_more(response: ClientResponse, patience: Patience) -> None:
+    # The first byte has come: from here on another wait counts. A small answer has left its connection already.
+    protocol = response.connection.protocol if response.connection is not None else None
+    if protocol is not None and patience is not PATIENT:
+        protocol.read_timeout = patience.between_bytes
+        protocol.start_timeout()
 
 
 async def _read(response: ClientResponse, target: Target, max_bytes: int) -> Response:
@@ -235,7 +274,7 @@ async def _translated(request: ClientRequest, handler: ClientHandlerType) -> Cli
     except ClientConnectorError:
         raise
     except (ClientOSError, ServerDisconnectedError) as error:
-        raise EgressError("the server closed the connection without an answer") from error
+        raise EgressBrokenError("the server closed the connection without an answer") from error
 
 
 @contextmanager
@@ -247,11 +286,16 @@ def _errors_of(target: Target) -> Iterator[None]:
         raise type(error)(f"{target.origin}: {error.message}") from error
     except ClientConnectorCertificateError as error:
         reason = getattr(error.certificate_error, "verify_message", "it does not fit")
-        raise EgressError(f"{target.origin}: its certificate is refused: {reason}") from error
+        raise EgressCertificateError(f"{target.origin}: its certificate is refused: {reason}") from error
     except ClientConnectorError as error:
-        raise EgressError(f"{target.origin}: no connection: {_reason(error.os_error)}") from error
+        kind = EgressTlsError if isinstance(error.os_error, ssl.SSLError) else EgressConnectionError
+        raise kind(f"{target.origin}: no connection: {_reason(error.os_error)}") from error
+    except ConnectionTimeoutError as error:
+        raise EgressConnectTimeoutError(f"{target.origin} took no connection in time") from error
+    except ServerTimeoutError as error:
+        raise EgressTimeoutError(f"{target.origin} was silent for too long") from error
     except ClientError as error:
-        raise EgressError(
+        raise EgressBrokenError(
             f"{target.origin}: its answer is broken off or is not HTTP ({type(error).__name__})"
         ) from error
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prx.runtime.egress.addresses import Address, Kind, kind_of
-from prx.runtime.egress.errors import EgressRefusedError
+from prx.runtime.egress.errors import EgressAddressError
 from prx.runtime.egress.target import Target
 
 # What a name may stand for where private targets are allowed. Everything else a name has no business with: a
@@ -46,9 +46,9 @@ class AddressRule:
         named = "is" if target.is_literal else f"stands for {address},"
         what = f"{target.origin} is refused: {target.host} {named} a {kind} address"
         if not self.allow_private:
-            raise EgressRefusedError(f"{what}; an operator allows such targets with {self.key} = true")
+            raise EgressAddressError(f"{what}; an operator allows such targets with {self.key} = true")
         if not target.is_literal and kind not in _FOR_NAMES:
-            raise EgressRefusedError(f"{what}, which is reached only by a URL with the address itself")
+            raise EgressAddressError(f"{what}, which is reached only by a URL with the address itself")
 
 
 @dataclass(frozen=True, slots=True)

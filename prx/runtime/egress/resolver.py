@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from prx.runtime.egress.addresses import Address
-from prx.runtime.egress.errors import EgressError, EgressRefusedError
+from prx.runtime.egress.errors import EgressError, EgressNameError, EgressRefusedError
 from prx.runtime.egress.policy import Policy
 from prx.runtime.egress.target import Target
 
@@ -66,7 +66,7 @@ class SystemNames:
         try:
             return await asyncio.shield(answer)
         except socket.gaierror as error:
-            raise EgressError(f"the name {name} does not resolve: {error.strerror}") from error
+            raise EgressNameError(f"the name {name} does not resolve: {error.strerror}") from error
 
     def close(self) -> None:
         """Take no more questions; a lookup that hangs ends by itself."""
@@ -87,7 +87,7 @@ async def checked_addresses(target: Target, names: Names, policy: Policy) -> lis
     # As what they are connected to: libc makes a plain IPv4 connection of a mapped address.
     addresses = [_unmapped(address) for address in found]
     if not addresses:
-        raise EgressError(f"the name {target.host} stands for no address")
+        raise EgressNameError(f"the name {target.host} stands for no address")
     for address in addresses:
         policy.admit_address(target, address)
     return addresses[:_MAX_ADDRESSES]
