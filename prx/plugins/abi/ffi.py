@@ -111,6 +111,11 @@ record_new = _function("wasmtime_component_valrecord_new", None, c_void_p, c_siz
 tuple_new = _function("wasmtime_component_valtuple_new", None, c_void_p, c_size_t, c_void_p)
 flags_new = _function("wasmtime_component_valflags_new", None, c_void_p, c_size_t, c_void_p)
 
+config_component_model_async = _function(
+    "wasmtime_config_wasm_component_model_async_set", None, c_void_p, c_bool
+)
+config_concurrency_support = _function("wasmtime_config_concurrency_support_set", None, c_void_p, c_bool)
+
 store_new = _brief("wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
 store_delete = _function("wasmtime_store_delete", None, c_void_p)
 store_context = _brief("wasmtime_store_context", c_void_p, c_void_p)
