@@ -24,6 +24,7 @@ class Code:
         callbacks: object,
         *,
         uses_wasi: bool,
+        serves_io: bool = False,
         stdio: StdioReader,
         file: Path | None = None,
     ) -> None:
@@ -41,6 +42,8 @@ class Code:
         self.engine = ffi.address(engine.ptr())
         self.linker = ffi.address(linker.ptr())
         self.uses_wasi = uses_wasi
+        self.serves_io = serves_io
+        """Whether the guest's streams are the host's own rather than wasmtime's."""
         self.stdio = stdio
         probe = component.get_export_index(PROBE_EXPORT)
         self._probe = probe

@@ -14,6 +14,7 @@ from prx.plugins.engine import ticks
 from prx.plugins.faults import guest_error, out_of_time
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import Lines, Pipe
+from prx.plugins.host.wasi.resources import Resources
 from prx.plugins.inspect import Function
 from prx.plugins.memory_maps import free, freed_by
 
@@ -48,7 +49,7 @@ class Instance:
     __slots__ = (
         "_bound", "_context", "_instance", "_max_fuel", "_often", "_pipes", "_probe", "_result",
         "_result_address", "_stderr", "_store", "_whole_time",
-        "calls", "code", "memory_bytes", "surroundings", "timer", "usable",
+        "calls", "code", "memory_bytes", "resources", "surroundings", "timer", "usable",
     )  # fmt: skip
 
     def __init__(self, code: Code, call: Call) -> None:
@@ -62,6 +63,8 @@ class Instance:
         self.calls = 0
         self.memory_bytes = 0
         self.timer: Any = None
+        self.resources: Resources | None = None
+        """What the guest holds, where its streams are the host's own."""
         self.usable = True
         self._bound: dict[Function, _Bound] = {}
         self._probe: _Bound | None = None
@@ -133,11 +136,15 @@ class Instance:
         call.peak_memory_bytes = self.memory_bytes
         if self._max_fuel is not None:
             call.fuel_used = self._max_fuel - self._fuel_left()
+        if self.resources is not None:
+            self.resources.end_call()
 
     def close(self) -> None:
         """Free the store and everything in it; twice is once."""
         if self._store is not None:
             free(self._delete_store)
+        if self.resources is not None:
+            self.resources.close()
         while self._pipes:
             pipe = self._pipes.pop()
             pipe.finish()
@@ -207,7 +214,11 @@ class Instance:
             raise GuestError("host_error", ffi.take_error(refused)[0])
 
     def _open_stdio(self, config: WasiConfig, output: GuestOutput) -> None:
-        for sink, attribute in ((output.stdout, "stdout_file"), (self._keep_stderr(output), "stderr_file")):
+        sinks = {"stdout_file": output.stdout, "stderr_file": self._keep_stderr(output)}
+        if self.code.serves_io:
+            self.resources = Resources(self._context, *sinks.values())
+            sinks = {}
+        for attribute, sink in sinks.items():
             pipe = Pipe(self.code.stdio, sink)
             self._pipes.append(pipe)
             setattr(config, attribute, pipe.path)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,8 @@ from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.linker import Host
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import StdioReader
+from prx.plugins.host.wasi.functions import WasiFunction
+from prx.plugins.host.wasi.linking import out_of_reach, serves_io
 from prx.plugins.inspect import Inspection, inspect
 from prx.plugins.lane import Completions
 from prx.plugins.placeholders import seal
@@ -66,7 +68,12 @@ class Loaded:
 
     def warnings(self) -> list[str]:
         """Return what is odd about it and keeps it from nothing else."""
-        return [*self.contents.warnings, *idle_worlds(self.bound, self._patterns()), *self.asked.faults]
+        return [
+            *self.contents.warnings,
+            *idle_worlds(self.bound, self._patterns()),
+            *self.asked.faults,
+            *out_of_reach(self.inspection, self.generation.owner.permissions),
+        ]
 
     def _patterns(self) -> list[str]:
         subscriptions = self.generation.owner.subscriptions
@@ -92,7 +99,7 @@ class Loader:
     def __init__(
         self,
         compiler: Compiler,
-        functions: list[HostFunction],
+        functions: Sequence[HostFunction | WasiFunction],
         grants: Grants,
         secrets: SecretStore,
         loop: asyncio.AbstractEventLoop,
@@ -288,7 +295,10 @@ class Loader:
             linker = host.linker_for(inspection)
         resolved = resolve(inspection)
         uses_wasi = any(name.startswith("wasi:") for name in inspection.imported_interfaces)
-        code = Code(component, engine, linker, host, uses_wasi=uses_wasi, stdio=self._stdio, file=compiled)
+        code = Code(
+            component, engine, linker, host, uses_wasi=uses_wasi, serves_io=serves_io(inspection), stdio=self._stdio,
+            file=compiled,
+        )  # fmt: skip
         return code, resolved, inspection
 
 

@@ -123,7 +123,9 @@ class PluginHost:
         """Return the names of all plugins."""
         return [plugin.name for plugin in self.catalogue.list()]
 
-    async def until(self, name: str, status: str, error: str | None = None) -> Plugin:
+    async def until(
+        self, name: str, status: str, error: str | None = None, *, within_secs: float = 15.0
+    ) -> Plugin:
         """Wait until the plugin has `status`, and an error that contains `error`."""
 
         def reached() -> bool:
@@ -135,7 +137,7 @@ class PluginHost:
             )
 
         try:
-            await eventually(reached)
+            await eventually(reached, within_secs=within_secs)
         except TimeoutError:
             found = {plugin.name: (plugin.status, plugin.error) for plugin in self.catalogue.list()}
             raise AssertionError(f"{name} did not become {status} with error {error!r}: {found}") from None

@@ -160,15 +160,15 @@ linker_add_resource = _function(
     "wasmtime_component_linker_instance_add_resource",
     c_void_p, c_void_p, ctypes.c_char_p, c_size_t, c_void_p, DESTRUCTOR, c_void_p, FINALIZER,
 )  # fmt: skip
-resource_type_new = _function("wasmtime_component_resource_type_new_host", c_void_p, c_uint32)
-resource_type_delete = _function("wasmtime_component_resource_type_delete", None, c_void_p)
-resource_host_new = _function("wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32)
-resource_host_rep = _function("wasmtime_component_resource_host_rep", c_uint32, c_void_p)
-resource_host_delete = _function("wasmtime_component_resource_host_delete", None, c_void_p)
-resource_host_to_any = _function(
+resource_type_new = _brief("wasmtime_component_resource_type_new_host", c_void_p, c_uint32)
+resource_type_delete = _brief("wasmtime_component_resource_type_delete", None, c_void_p)
+resource_host_new = _brief("wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32)
+resource_host_rep = _brief("wasmtime_component_resource_host_rep", c_uint32, c_void_p)
+resource_host_delete = _brief("wasmtime_component_resource_host_delete", None, c_void_p)
+resource_host_to_any = _brief(
     "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
 )
-resource_any_to_host = _function(
+resource_any_to_host = _brief(
     "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
 )
 

@@ -142,6 +142,10 @@ class FuncType:
     params: tuple[tuple[str, WitType], ...]
     result: WitType | None
 
+    def fits(self, other: "FuncType") -> bool:
+        """Tell whether a call of the one can be a call of the other: parameters may have other names."""
+        return self.result == other.result and [ty for _, ty in self.params] == [ty for _, ty in other.params]
+
     def __str__(self) -> str:
         """Return the type as WIT text."""
         params = ", ".join(f"{name}: {param}" for name, param in self.params)

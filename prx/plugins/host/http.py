@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sent:
     """One request of a call, under way; whoever had it sent cancels it on every path."""
 

@@ -1,4 +1,4 @@
-"""The functions of `prx:host@0.1.0`, typed as its WIT says and bound to what serves them."""
+"""The functions of `prx:host@0.1.0`, typed as its WIT says and bound to what serves them; and those of WASI."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,6 +23,8 @@ from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.kv import KeyValue
 from prx.plugins.host.output import LEVELS
+from prx.plugins.host.wasi.functions import WasiFunction
+from prx.plugins.host.wasi.linking import wasi_functions
 from prx.runtime.bus import Bus
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
@@ -50,8 +52,8 @@ class HostServices:
 
 def host_functions(
     services: HostServices, http: HttpOutbound, loop: asyncio.AbstractEventLoop
-) -> list[HostFunction]:
-    """Return every function of `prx:host@0.1.0`; `loop` is where the bus lives."""
+) -> list[HostFunction | WasiFunction]:
+    """Return every function of `prx:host@0.1.0` and of WASI that the host serves; `loop` is where the bus lives."""
     kv, events = KeyValue(services.store), Events(services.bus, loop)
     request: dict[str, WitType] = {
         "method": Prim.STRING,
@@ -91,6 +93,7 @@ def host_functions(
             events.subscribe,
         ),
         _function("events", "unsubscribe", {"id": Prim.U64}, _DONE, events.unsubscribe),
+        *wasi_functions(http),
     ]
 
 

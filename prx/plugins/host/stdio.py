@@ -16,14 +16,39 @@ _CHUNK = 64 * 1024
 Lines = Callable[[bytes], None]
 
 
+class LineSplitter:
+    """Gives what comes in pieces to `sink` as lines of a bounded length."""
+
+    def __init__(self, sink: Lines) -> None:
+        """Start at the beginning of a line."""
+        self._sink = sink
+        self._rest = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next piece."""
+        self._rest += chunk
+        *lines, rest = self._rest.split(b"\n")
+        for line in lines:
+            self._sink(bytes(line[:_MAX_LINE]))
+        self._rest = rest
+        if len(rest) > _MAX_LINE:
+            self._sink(bytes(rest[:_MAX_LINE]))
+            self._rest = bytearray()
+
+    def finish(self) -> None:
+        """Hand on a last line without a line end."""
+        if self._rest:
+            self._sink(bytes(self._rest))
+            self._rest.clear()
+
+
 class Pipe:
     """One stream of one instance, read in lines; the guest opens `path`."""
 
     def __init__(self, reader: "StdioReader", sink: Lines) -> None:
         """Open the pipe, have `reader` empty it, and give whole lines to `sink`."""
         self._lock = threading.Lock()
-        self._rest = bytearray()
-        self._sink = sink
+        self._lines = LineSplitter(sink)
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._reader = reader
         self._watched = True
@@ -48,7 +73,7 @@ class Pipe:
                 chunk = os.read(self._read, _CHUNK)
             except BlockingIOError:
                 return False
-            self._accept(chunk)
+            self._lines.add(chunk)
             return bool(chunk)
 
     def detach(self) -> None:
@@ -62,9 +87,7 @@ class Pipe:
         while self.drain():
             pass
         with self._lock:
-            if self._rest:
-                self._emit(bytes(self._rest))
-                self._rest.clear()
+            self._lines.finish()
 
     def close(self) -> None:
         """Close both ends."""
@@ -75,19 +98,6 @@ class Pipe:
         if self._write >= 0:
             os.close(self._write)
             self._write = -1
-
-    def _accept(self, chunk: bytes) -> None:
-        self._rest += chunk
-        *lines, rest = self._rest.split(b"\n")
-        for line in lines:
-            self._emit(bytes(line))
-        self._rest = rest
-        if len(rest) > _MAX_LINE:
-            self._emit(bytes(rest[:_MAX_LINE]))
-            self._rest = bytearray()
-
-    def _emit(self, line: bytes) -> None:
-        self._sink(line[:_MAX_LINE])
 
 
 class StdioReader:

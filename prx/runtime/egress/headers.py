@@ -48,12 +48,12 @@ def checked_headers(headers: Iterable[tuple[str, str]], target: Target) -> Heade
     kept = []
     size = 0
     for name, value in headers:
-        _check_form(name, value)
+        check_form(name, value)
         size += len(name) + len(value)
         lower = name.lower()
         if lower == "host" and value.strip().lower() not in {target.authority, str(target.host)}:
             raise EgressRefusedError(f"the header Host is refused: it is {target.authority}, as the URL says")
-        if lower in _REFUSED or lower.startswith(_REFUSED_PREFIX):
+        if is_refused(name):
             raise EgressRefusedError(
                 f"the header {name} is refused: it belongs to the connection, leave it out"
             )
@@ -107,7 +107,18 @@ def received_headers(raw: Iterable[tuple[bytes, bytes]], *, decoded: bool) -> li
     return [(name, value) for name, value in pairs if name not in left_out]
 
 
-def _check_form(name: str, value: str) -> None:
+def is_refused(name: str) -> bool:
+    """Tell whether `checked_headers` refuses the header `name` whatever its value is."""
+    lower = name.lower()
+    return lower in _REFUSED or lower.startswith(_REFUSED_PREFIX)
+
+
+def check_form(name: str, value: str) -> None:
+    """Tell a header from what is none.
+
+    Raises:
+        EgressRefusedError: a name that is no name, or a value of more than one line.
+    """
     if not _TOKEN.fullmatch(name):
         raise EgressRefusedError(f"{name[:64]!r} is no name of a header: it has letters, digits and hyphens")
     if _UNFIT.search(value):

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.logs import logged
 from tests.support.plugin_host import PluginHost
-from tests.support.wat import binary
+from tests.support.wat import binary, importing_http
 
 # Prints a line on stdout, complains on stderr, without a line end, and traps.
 _COMPLAINER = """
@@ -57,10 +59,11 @@ _COMPLAINER = """
 """
 
 
+@pytest.mark.parametrize("text", [_COMPLAINER, importing_http(_COMPLAINER)], ids=["wasmtime", "host"])
 async def test_prints_become_log_lines_and_the_last_words_part_of_the_error(
-    host: PluginHost, tmp_path: Path
+    text: str, host: PluginHost, tmp_path: Path
 ) -> None:
-    host.drop("complainer", binary(_COMPLAINER))
+    host.drop("complainer", binary(text))
     with logged(tmp_path) as lines:
         async with host.running():
             await host.until("complainer", "loaded")

@@ -228,7 +228,7 @@ def test_a_wasi_function_that_does_not_exist_is_named() -> None:
 @pytest.mark.parametrize(
     "interface",
     [
-        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:http/incoming-handler@0.2.0",
         "wasi:cli/environment@0.3.0",
         "wasi:nn/tensor@0.2.0",
         "prx:host/log@0.2.0",

@@ -93,7 +93,7 @@ def test_a_line_without_end_is_cut_and_does_not_pile_up(
     assert lines[-1] == b"next"
     assert {len(line) for line in lines} <= set(range(MAX_LINE + 1))
     assert MAX_LINE <= sum(map(len, lines[:-1])) <= size
-    assert len(guest.pipe._rest) == 0
+    assert len(guest.pipe._lines._rest) == 0
 
 
 def test_a_flood_keeps_no_other_guest_waiting(reader: StdioReader) -> None:
