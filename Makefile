@@ -13,7 +13,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet 
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check
 
-.PHONY: help run test test-fast plugins lint format lock proof clean
+.PHONY: help run test test-fast node plugins lint format lock proof clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -22,11 +22,18 @@ help: ## Show what there is to make
 run: $(VENV)/.run plugins ## Set everything up and start the daemon with ./prx.toml
 	@exec $(BIN)/prx daemon
 
-test: $(VENV)/.dev plugins ## Set everything up and run every test
+test: $(VENV)/.dev plugins node ## Set everything up and run every test
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/.dev plugins ## Run the tests that take no more than a few seconds each
 	@$(BIN)/pytest -m "not slow"
+
+# The tests build a JavaScript guest from npm. Without root or apt they skip it and say so; with CI=true that fails.
+node: ## Install Node.js and npm where there are none
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	echo "no Node.js with npm: installing them" >&2; \
+	apt-get update -qq && apt-get install -qq -y nodejs npm >/dev/null; } || \
+	echo "Node.js and npm cannot be installed here; the tests of JavaScript guests are skipped" >&2
 
 plugins: $(VENV)/.run ## Build the sample plugins that are missing or out of date
 	@$(MAKE) --no-print-directory --silent -C plugins PYTHON=$(abspath $(BIN)/python)

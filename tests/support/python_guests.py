@@ -11,6 +11,7 @@ import pytest
 
 _GUESTS = Path(__file__).parent.parent / "components" / "guests"
 _PRX_WIT = Path(__file__).parent.parent.parent / "prx" / "plugins" / "wit"
+_WASI_WIT = _GUESTS.parent / "wasi_wit"
 _BUILD = "import sys, componentize_py; sys.exit(componentize_py.script())"
 
 
@@ -22,6 +23,7 @@ def python_guest(name: str) -> bytes:
         wit = Path(scratch) / "wit"
         shutil.copytree(_PRX_WIT, wit / "deps" / "prx-plugin", ignore=shutil.ignore_patterns("deps"))
         shutil.copytree(_PRX_WIT / "deps" / "prx-host", wit / "deps" / "prx-host")
+        shutil.copytree(_WASI_WIT, wit / "deps", dirs_exist_ok=True)
         shutil.copy(_GUESTS / name / f"{name}.wit", wit)
         target = Path(scratch) / "plugin.wasm"
         subprocess.run(

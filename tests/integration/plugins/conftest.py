@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.javascript import javascript_guest
 from tests.support.plugin_host import PluginHost
 
 
@@ -19,3 +20,9 @@ def host(tmp_path: Path, compiled: Path) -> PluginHost:
     directory = tmp_path / "plugins"
     directory.mkdir()
     return PluginHost(directory, compiled, store=tmp_path / "store.db")
+
+
+@pytest.fixture(scope="session")
+def javascript(pytestconfig: pytest.Config) -> bytes:
+    """The component of `tests/components/javascript`."""
+    return javascript_guest(pytestconfig.cache.mkdir("javascript"))
