@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 from prx.plugins.notices import Notices
 from prx.runtime.logging import get_logger
@@ -20,26 +21,30 @@ async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> Asyn
     covers file systems that give no notice, and a directory that is not there yet.
     """
     noticed = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        watcher = group.create_task(_watch(directory, noticed)) if watch else None
-        # Watching begins a moment after the caller's own first scan: what came in between is seen soon after.
-        wait_secs = _FIRST_LOOK_SECS
-        try:
-            while True:
-                tasks = [asyncio.ensure_future(event.wait()) for event in (noticed, again)]
-                try:
-                    await asyncio.wait(tasks, timeout=wait_secs, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                look = watch or again.is_set()
-                noticed.clear()
-                again.clear()
-                yield look
-                wait_secs = _POLL_SECS
-        finally:
-            if watcher is not None:
-                watcher.cancel()
+    # No task group: it makes an error of a consumer's leaving while it has the turn.
+    watcher = asyncio.ensure_future(_watch(directory, noticed)) if watch else None
+    # Watching begins a moment after the caller's own first scan: what came in between is seen soon after.
+    wait_secs = _FIRST_LOOK_SECS
+    try:
+        while True:
+            tasks = [asyncio.ensure_future(event.wait()) for event in (noticed, again)]
+            signs: set[asyncio.Future[Any]] = {*tasks, watcher} if watcher is not None else {*tasks}
+            try:
+                await asyncio.wait(signs, timeout=wait_secs, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+            if watcher is not None and watcher.done():
+                watcher.result()  # it never ends but by failing
+            look = watch or again.is_set()
+            noticed.clear()
+            again.clear()
+            yield look
+            wait_secs = _POLL_SECS
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.wait({watcher})
 
 
 async def _watch(directory: Path, noticed: asyncio.Event) -> None:
