@@ -139,8 +139,10 @@ class Installer:
 
     async def _received(self, parts: AsyncIterator[Part]) -> Upload:
         async for part in parts:
-            upload = await self._begin(part)
+            upload = self._chosen(part)
+            self._uploads.add(upload.room)
             try:
+                await _whole(upload.begin)
                 await _write(upload.path, part)
                 async for more in parts:
                     await _write(_signature_path(upload, more.name), more, most=MAX_SIGNATURE_BYTES)
@@ -152,16 +154,14 @@ class Installer:
             "the request holds no file: send a .wasm or .prxplugin file as multipart/form-data"
         )
 
-    async def _begin(self, part: Part) -> Upload:
+    def _chosen(self, part: Part) -> Upload:
         known = part.name.endswith((".wasm", SUFFIX)) and not part.name.startswith(".")
         if not known or "/" in part.name or "\0" in part.name:
             raise _not_one(part.name)
-        upload = await asyncio.to_thread(Upload.begin, self._config().directory, part.name)
-        self._uploads.add(upload.room)
-        return upload
+        return Upload.of(self._config().directory, part.name)
 
     async def _discard(self, upload: Upload) -> None:
-        await asyncio.to_thread(upload.discard)
+        await _whole(upload.discard)
         self._uploads.discard(upload.room)
 
     async def _checked(self, upload: Upload) -> tuple[Source, Contents]:
@@ -230,17 +230,29 @@ class Installer:
 
 
 async def _write(path: Path, part: Part, *, most: int = MAX_UPLOAD_BYTES) -> None:
-    writer = await asyncio.to_thread(Writer, path)
+    writer = Writer(path)
     try:
+        await _whole(writer.open)
         size = 0
         async for piece in part.content:
             size += len(piece)
             if size > most:
                 raise BadRequestError(f"{path.name} has more than {most} bytes")
-            await asyncio.to_thread(writer.write, piece)
-        await asyncio.to_thread(writer.finish)
+            await _whole(writer.write, piece)
+        await _whole(writer.finish)
     finally:
-        await asyncio.to_thread(writer.close)
+        await _whole(writer.close)
+
+
+async def _whole(work: Callable[..., None], *arguments: object) -> None:
+    """Do `work` on a thread and wait for its end, even if the sender goes away: what follows may clean up after it."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        # What it failed with is of no interest any more.
+        await asyncio.gather(doing, return_exceptions=True)
+        raise
 
 
 def _signature_path(upload: Upload, name: str) -> Path:

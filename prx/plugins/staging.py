@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from prx.core.errors import UnavailableError
 from prx.plugins.errors import LoadError
@@ -32,17 +33,20 @@ class Upload:
     path: Path
 
     @classmethod
-    def begin(cls, directory: Path, name: str) -> "Upload":
-        """Make room for a file called `name` in the plugins directory, which is made where it is missing.
+    def of(cls, directory: Path, name: str) -> "Upload":
+        """Choose a room in the plugins directory for a file called `name`; nothing is made yet."""
+        room = directory / f"{_COMING}{secrets.token_hex(8)}"
+        return cls(room, room / name)
+
+    def begin(self) -> None:
+        """Make the room, and the plugins directory where it is missing.
 
         Raises:
             UnavailableError: the directory cannot be written.
         """
-        room = directory / f"{_COMING}{secrets.token_hex(8)}"
-        with told(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            room.mkdir()
-        return cls(room, room / name)
+        with told(self.room.parent):
+            self.room.parent.mkdir(parents=True, exist_ok=True)
+            self.room.mkdir()
 
     def discard(self) -> None:
         """Remove what is left of it."""
@@ -53,14 +57,18 @@ class Writer:
     """One file on its way in, written piece by piece."""
 
     def __init__(self, path: Path) -> None:
-        """Make the file at `path`.
+        """Stand for a file at `path`, which `open` makes."""
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Make the file.
 
         Raises:
             UnavailableError: there is one, or it cannot be made.
         """
-        self._path = path
-        with told(path):
-            self._file = path.open("xb")
+        with told(self._path):
+            self._file = self._path.open("xb")
 
     def write(self, piece: bytes) -> None:
         """Add `piece`.
@@ -69,7 +77,7 @@ class Writer:
             UnavailableError: the disk is full, say.
         """
         with told(self._path):
-            self._file.write(piece)
+            self._opened.write(piece)
 
     def finish(self) -> None:
         """Have all of it on disk.
@@ -78,13 +86,19 @@ class Writer:
             UnavailableError: as `write`.
         """
         with told(self._path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._opened.flush()
+            os.fsync(self._opened.fileno())
 
     def close(self) -> None:
         """Close the file, whatever is in it."""
         with suppress(OSError):  # on a full disk this tries to write what is left
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
+
+    @property
+    def _opened(self) -> BinaryIO:
+        assert self._file is not None  # noqa: S101  # written to after `open`
+        return self._file
 
 
 @dataclass(frozen=True, slots=True)

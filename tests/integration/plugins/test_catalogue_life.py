@@ -1,6 +1,7 @@
 """The catalogue as a unit: it ends within seconds whatever runs, leaves nothing behind, and may run again."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
 from prx.core.event import topics
 from prx.core.tool import ToolResult
+from prx.plugins.sources import Names, Source
 from tests.components.corpus import component
 from tests.support.plugin_host import PluginHost, replace
 from tests.support.processes import children, names_in, threads_named
@@ -32,6 +34,25 @@ async def test_it_ends_while_a_guest_would_go_on_for_an_hour(name: str, host: Pl
     assert {end.error.code for end in ended if isinstance(end, ToolResult) and end.error} <= {"timeout"}
     assert all(isinstance(end, (ToolResult, UnavailableError)) for end in ended)
     await eventually(lambda: own_threads() == [])
+
+
+async def test_it_ends_while_it_looks_at_its_directory(
+    host: PluginHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, go_on, look = threading.Event(), threading.Event(), Names.by_name
+
+    def slow(names: Names, directory: Path) -> dict[str, list[Source]]:
+        looking.set()
+        go_on.wait(30)
+        return look(names, directory)
+
+    try:
+        async with host.running():
+            monkeypatch.setattr(Names, "by_name", slow)
+            host.drop("echo")
+            await eventually(looking.is_set)
+    finally:
+        go_on.set()
 
 
 async def test_it_ends_while_an_old_version_still_runs(host: PluginHost) -> None:
