@@ -32,6 +32,7 @@ _REFERENCE = "Extism"
 _THREADS = 2
 _FRESH_SHARE = 10
 _LATENCIES = 200
+_WORKING_CALLS = 4
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def main() -> None:
             _small(report, subject, Path(scratch), extism, options)
         if (guest := python_guest()) is not None:
             _large(report, guest, Path(scratch))
+            _working(report, guest, Path(scratch), options.rounds)
     report.keep()
 
 
@@ -131,6 +133,19 @@ def _large(report: Report, subject: Subject, scratch: Path) -> None:
     for name, series in rows:
         report.target(f"p50, {name}", series.median / 1000, 2, " ms")
     report.say("")
+
+
+def _working(report: Report, subject: Subject, scratch: Path, rounds: int) -> None:
+    """Call a guest that has something to do on one thread and on two: what is not the guest holds the interpreter."""
+    arguments = {"text": "What a guest is given to work on " * 100}
+    with asyncio.Runner() as runner, Hosts(runner, scratch) as hosts:
+        warm = hosts.load(subject, "warm")
+        settle()
+        one = microseconds_each(warm.run(arguments), _WORKING_CALLS)
+        found = alternate({"one": one, "two": _together(warm, arguments, 2 * _WORKING_CALLS)}, rounds)
+    report.say(f"## {subject.title} of 3 KB of text, warm, on two threads\n")
+    report.say(f"One thread {found['one'].median:.0f} us for each call, two {found['two'].median:.0f} us.\n")
+    report.at_least("two threads over one, a guest that works", found["one"].over(found["two"]), 1.5)
 
 
 async def _latencies(fresh: Loaded, subject: Subject, *, pause: float) -> list[float]:

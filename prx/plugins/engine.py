@@ -62,7 +62,8 @@ class Ticker:
 
     def owed(self, now: float) -> int:
         """Return how many ticks before `now` the engines are still to get: a call that begins has not used them."""
-        return 0 if self._resting else max(0, int((now - self._told) / TICK_SECS))
+        late = now - self._told
+        return 0 if late < TICK_SECS or self._resting else int(late / TICK_SECS)
 
     def end(self, call: object) -> None:
         """Stop keeping time for `call`."""

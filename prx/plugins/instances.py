@@ -86,13 +86,14 @@ class Instances:
         self._drop()
 
     def _pop_current(self) -> Instance | None:
-        while self._free:
-            with suppress(IndexError):  # another thread took the last one
+        while True:
+            try:
                 instance = self._free.pop()
-                if instance.surroundings is self._owner.surroundings:
-                    return instance
-                instance.close()
-        return None
+            except IndexError:
+                return None
+            if instance.surroundings is self._owner.surroundings:
+                return instance
+            instance.close()
 
     def _outdated(self) -> bool:
         return any(instance.surroundings is not self._owner.surroundings for instance in self._free.copy())
