@@ -319,6 +319,10 @@ def test_a_whole_package_and_what_is_none_do_not_look_unfinished(scratch: Path) 
         assert not is_cut_short(scratch)
 
 
+def test_a_package_that_is_gone_is_told_so(path: Path) -> None:
+    assert refused(path) == "weather-1.2.0.prxplugin cannot be read: No such file or directory"
+
+
 def _with_header(*fields: tuple[int, bytes]) -> bytes:
     """Return an archive of one empty file with `fields` of its header overwritten, the checksum made to fit."""
     tar = bytearray(archive({"README.md": b""}, format=tarfile.USTAR_FORMAT))

@@ -241,3 +241,11 @@ def test_a_key_that_others_may_read_signs_nothing(key_file: Path, tmp_path: Path
         signed(bare(tmp_path), key_file)
     with pytest.raises(PrxError, match="`prx plugin keygen` makes a key"):
         signed(bare(tmp_path), tmp_path / "missing.key")
+
+
+@pytest.mark.usefixtures("key")
+def test_a_signature_that_cannot_be_written_says_where(key_file: Path, tmp_path: Path) -> None:
+    directory = unpacked(tmp_path)
+    (directory / ".plugin.sig.tmp").mkdir()
+    with pytest.raises(PrxError, match=r"plugin\.sig cannot be written: Is a directory"):
+        signed(directory, key_file)
