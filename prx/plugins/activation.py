@@ -56,12 +56,17 @@ class Activation:
 
     @property
     def loader(self) -> Loader:
-        """What builds generations; set for as long as the catalogue runs."""
-        assert self._loader is not None  # noqa: S101  # see above
+        """What builds generations, for as long as the catalogue runs.
+
+        Raises:
+            UnavailableError: it does not run now.
+        """
+        if self._loader is None:
+            raise UnavailableError("the plugins are being started; try again")
         return self._loader
 
     @loader.setter
-    def loader(self, loader: Loader) -> None:
+    def loader(self, loader: Loader | None) -> None:
         self._loader = loader
 
     async def load(self, plugin: Plugin, *, afresh: bool = False) -> bool:

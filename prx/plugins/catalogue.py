@@ -362,5 +362,6 @@ class Catalogue:
         for plugin in self._plugins.values():
             plugin.remove()
         self._plugins.clear()
+        self._activation.loader = None
         await loader.aclose()
         await client.aclose()

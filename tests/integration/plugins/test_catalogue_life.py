@@ -192,3 +192,10 @@ async def test_a_store_that_fails_stops_no_plugin_and_no_stopping(
         await host.until("adder", "loaded")
         assert await host.output("echo", {"text": "x"}) == "x"
     await eventually(lambda: own_threads() == [])
+
+
+async def test_a_catalogue_that_does_not_run_asks_to_come_back(host: PluginHost) -> None:
+    async with host.running():
+        pass
+    with pytest.raises(UnavailableError, match="the plugins are being started; try again"):
+        _ = host.catalogue._activation.loader
