@@ -19,7 +19,8 @@ from prx.runtime.logging import get_logger
 HTTP: Final = "wasi:http/"
 _NO_FILES: Final = "and a component that imports wasi:http gets no files"
 _NO_SOCKETS: Final = "and a plugin gets no sockets"
-_NO_SERVER: Final = "which only serves requests: this host sends none to plugins"
+_NO_ERRORS: Final = "and no stream of this host fails with an error"
+_NO_SERVER: Final = "which is about requests to a plugin, or about streams that failed: this host has neither"
 
 # Every interface that has a stream, a pollable or an error in it, and the resources that it defines.
 _RESOURCES: Final[dict[str, tuple[str, ...]]] = {
@@ -53,13 +54,16 @@ _RESOURCES: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 # Nobody gets what these functions work on; guests import them with the rest of their interface.
 _DEAD_ENDS: Final[dict[str, str]] = {
+    "wasi:io/error": _NO_ERRORS,
     "wasi:filesystem/types": _NO_FILES,
     "wasi:sockets/ip-name-lookup": _NO_SOCKETS,
+    "wasi:sockets/network": _NO_ERRORS,
     "wasi:sockets/tcp": _NO_SOCKETS,
     "wasi:sockets/udp": _NO_SOCKETS,
     "wasi:http/types": _NO_SERVER,
 }
-_SERVER_SIDE: Final = ("incoming-request", "outgoing-response", "response-outparam")
+# Of this interface, all but what begins so has a function that serves it.
+_HTTP_DEAD_ENDS: Final = ("http-error-code", "incoming-request", "outgoing-response", "response-outparam")
 
 log = get_logger("plugins::host")
 _no_finalizer = ffi.FINALIZER(0)
@@ -157,7 +161,7 @@ def _path(function: Function) -> str:
 
 def _is_dead_end(path: str, name: str) -> bool:
     if path == "wasi:http/types":
-        return name.partition("]")[2].partition(".")[0] in _SERVER_SIDE
+        return name.rpartition("]")[2].partition(".")[0] in _HTTP_DEAD_ENDS
     return path in _DEAD_ENDS
 
 

@@ -9,11 +9,11 @@ from prx.plugins.host.functions import check_permission
 from prx.plugins.host.http import Answer, HttpOutbound, Sent
 from prx.plugins.host.wasi.errors import DENIED, ERROR_CODE, TOO_MANY, code_of
 from prx.plugins.host.wasi.fields import INTERFACE, Fields
-from prx.plugins.host.wasi.functions import ResourceFunctions, WasiFunction, borrow, function, own
+from prx.plugins.host.wasi.functions import ResourceFunctions, WasiFunction, function, own
 from prx.plugins.host.wasi.poll import Arrival, Pollable
 from prx.plugins.host.wasi.requests import OutgoingRequest, RequestOptions
 from prx.plugins.host.wasi.resources import Resource, Resources, resources_of
-from prx.plugins.host.wasi.streams import InputStream, IoError
+from prx.plugins.host.wasi.streams import InputStream
 from prx.runtime.egress.client import PATIENT, Patience
 
 HANDLER: Final = "wasi:http/outgoing-handler"
@@ -207,10 +207,6 @@ def _subscribe_trailers(_call: Call, _trailers: FutureTrailers) -> Pollable:
     return Pollable()
 
 
-def _error_code(_call: Call, error: IoError) -> Any:
-    return error.code
-
-
 _TRAILERS: Final = ResultType(OptionType(own("fields")), ERROR_CODE)
 _RESPONSE: Final = ResultType(own("incoming-response"), ERROR_CODE)
 
@@ -220,7 +216,6 @@ _response = ResourceFunctions(INTERFACE, "incoming-response")
 _incoming_body = ResourceFunctions(INTERFACE, "incoming-body")
 
 FUNCTIONS: Final[list[WasiFunction]] = [
-    function(INTERFACE, "http-error-code", {"err": borrow("error")}, OptionType(ERROR_CODE), _error_code),
     _future.method("subscribe", {}, own("pollable"), _subscribe),
     _future.method("get", {}, OptionType(ResultType(_RESPONSE, None)), _get),
     _response.method("status", {}, Prim.U16, _status),

@@ -1,4 +1,4 @@
-"""`wasi:io/error` and `wasi:io/streams`: everything is there at once or taken at once, so no stream ever waits."""
+"""`wasi:io/streams`: everything is there at once or taken at once, so no stream ever waits, and none fails."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
@@ -7,7 +7,6 @@ from prx.plugins.abi.wit import ResultType, VariantType, WitType
 from prx.plugins.calls import Call
 from prx.plugins.host.wasi.functions import (
     BYTES,
-    STRING,
     U64,
     ResourceFunctions,
     WasiFunction,
@@ -20,26 +19,6 @@ from prx.plugins.host.wasi.resources import Resource, misused
 INTERFACE: Final = "wasi:io/streams"
 CHUNK: Final = 64 * 1024
 """What a stream gives or takes at once."""
-
-
-class IoError(Resource):
-    """Why an operation on a stream failed."""
-
-    resource: ClassVar[str] = "error"
-
-    def __init__(self, message: str, code: Any = None) -> None:
-        """`code` is the `error-code` of `wasi:http`, where there is one."""
-        self.message = message
-        self.code = code
-
-
-class StreamFailedError(Exception):
-    """What is written is not taken."""
-
-    def __init__(self, error: IoError) -> None:
-        """Keep what the guest is told."""
-        super().__init__(error.message)
-        self.error = error
 
 
 class InputStream(Resource):
@@ -73,14 +52,13 @@ class OutputStream(Resource):
     resource: ClassVar[str] = "output-stream"
 
     def __init__(self, accept: Callable[[bytes], None], is_open: Callable[[], bool] = lambda: True) -> None:
-        """Write to `accept`, which raises `StreamFailedError` where it takes no more."""
+        """Write to `accept` while `is_open` says so."""
         self._accept = accept
         self._is_open = is_open
-        self._failed = False
 
     def check(self) -> dict[str, Any]:
         """Return how much may be written at once."""
-        return {"ok": CHUNK} if self._is_open() and not self._failed else {"err": "closed"}
+        return {"ok": CHUNK} if self._is_open() else {"err": "closed"}
 
     def write(self, data: bytes) -> dict[str, Any]:
         """Write all of `data`.
@@ -92,11 +70,7 @@ class OutputStream(Resource):
             raise misused(f"writes {len(data)} bytes to a stream at once, where {CHUNK} are permitted")
         if "err" in (refused := self.check()):
             return refused
-        try:
-            self._accept(data)
-        except StreamFailedError as failure:
-            self._failed = True
-            return {"err": {"last_operation_failed": failure.error}}
+        self._accept(data)
         return {"ok": None}
 
 
@@ -143,10 +117,6 @@ def _subscribe(_call: Call, _stream: InputStream | OutputStream) -> Pollable:
     return Pollable()
 
 
-def _error_text(_call: Call, error: IoError) -> str:
-    return error.message
-
-
 _STREAM_ERROR: Final = VariantType((("last-operation-failed", own("error")), ("closed", None)))
 _DONE: Final = ResultType(None, _STREAM_ERROR)
 _COUNT: Final = ResultType(U64, _STREAM_ERROR)
@@ -159,7 +129,6 @@ _input = ResourceFunctions(INTERFACE, "input-stream")
 _output = ResourceFunctions(INTERFACE, "output-stream")
 
 FUNCTIONS: Final[list[WasiFunction]] = [
-    ResourceFunctions("wasi:io/error", "error").method("to-debug-string", {}, STRING, _error_text),
     _input.method("read", _LENGTH, _DATA, _read),
     _input.method("blocking-read", _LENGTH, _DATA, _read),
     _input.method("skip", _LENGTH, _COUNT, _skip),

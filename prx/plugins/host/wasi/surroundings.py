@@ -8,16 +8,6 @@ from prx.plugins.host.wasi.functions import STRING, WasiFunction, borrow, functi
 from prx.plugins.host.wasi.resources import Resource, resources_of
 from prx.plugins.host.wasi.streams import InputStream, OutputStream
 
-_FILE_ERROR: Final = EnumType(
-    (
-        "access", "would-block", "already", "bad-descriptor", "busy", "deadlock", "quota", "exist",
-        "file-too-large", "illegal-byte-sequence", "in-progress", "interrupted", "invalid", "io",
-        "is-directory", "loop", "too-many-links", "message-size", "name-too-long", "no-device", "no-entry",
-        "no-lock", "insufficient-memory", "insufficient-space", "not-directory", "not-empty",
-        "not-recoverable", "unsupported", "no-tty", "no-such-device", "overflow", "not-permitted", "pipe",
-        "read-only", "invalid-seek", "text-file-busy", "cross-device",
-    )
-)  # fmt: skip
 _SOCKET_ERROR: Final = EnumType(
     (
         "unknown", "access-denied", "not-supported", "invalid-argument", "out-of-memory", "timeout",
@@ -83,21 +73,7 @@ FUNCTIONS: Final[list[WasiFunction]] = [
         ListType(TupleType((own("descriptor"), STRING))),
         _no_directories,
     ),
-    function(
-        "wasi:filesystem/types",
-        "filesystem-error-code",
-        {"err": borrow("error")},
-        OptionType(_FILE_ERROR),
-        _nothing,
-    ),
     function("wasi:sockets/instance-network", "instance-network", {}, own("network"), _network),
-    function(
-        "wasi:sockets/network",
-        "network-error-code",
-        {"err": borrow("error")},
-        OptionType(_SOCKET_ERROR),
-        _nothing,
-    ),
     function(
         "wasi:sockets/ip-name-lookup",
         "resolve-addresses",
