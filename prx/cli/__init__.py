@@ -1,7 +1,6 @@
 """The command line. A command's module is imported when it is called: the daemon never loads the others."""
 
 import gc
-import importlib
 import sys
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import click
 
 from prx import __version__
 from prx.cli.context import config_option
-from prx.core.errors import ConfigError, PrxError
-
-_BAD_CONFIGURATION = 2
+from prx.cli.exit_codes import ExitCode, exit_code_of
+from prx.cli.lazy import LazyGroup
+from prx.core.errors import PrxError
+from prx.core.text import printable_lines
 
 _COMMANDS = {
     "auth": "prx.cli.auth:auth",
@@ -20,26 +20,12 @@ _COMMANDS = {
     "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",
+    "status": "prx.cli.status:status",
+    "tools": "prx.cli.tools:tools",
 }
 
 
-class _Commands(click.Group):
-    """Finds a command by its name in `_COMMANDS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # as above
-        target = _COMMANDS.get(cmd_name)
-        if target is None:
-            return None
-        module, _, name = target.partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)  # noqa: S101  # tells the type; the test of the table holds it
-        return command
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, targets=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="prx")
 @config_option
 @click.pass_context
@@ -53,7 +39,13 @@ def main() -> None:
     # Imports leave no garbage, yet looking for it takes a tenth of the start. The daemon switches it on again.
     gc.disable()
     try:
-        prx(prog_name="prx")
+        # What `--help` and `--version` end with; commands return nothing.
+        sys.exit(prx(prog_name="prx", standalone_mode=False))
+    except click.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except PrxError as error:
-        click.echo(f"prx: {error.message}", err=True)
-        sys.exit(_BAD_CONFIGURATION if isinstance(error, ConfigError) else 1)
+        click.echo(f"prx: {printable_lines(error.message)}", err=True)
+        sys.exit(exit_code_of(error))

@@ -10,6 +10,7 @@ from prx.api.scopes import WILDCARD, Role
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
 from prx.cli.context import load_config
+from prx.cli.output import table
 from prx.core.durations import parse_duration
 from prx.core.ids import iso_utc
 
@@ -82,16 +83,13 @@ def _row(token: Token) -> dict[str, Any]:
 
 
 def _table(tokens: list[Token]) -> str:
-    lines = [("ID", "NAME", "ROLE", "SCOPES", "CREATED", "LAST USED", "EXPIRES")]
+    headings = ("ID", "NAME", "ROLE", "SCOPES", "CREATED", "LAST USED", "EXPIRES")
+    rows = []
     for token in tokens:
         scopes = "all of the role" if token.scopes is None else ",".join(token.scopes)
         last_used, expires = _short(token.last_used), _short(token.expires)
-        lines.append((token.id, token.name, token.role, scopes, _short(token.created), last_used, expires))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+        rows.append((token.id, token.name, token.role, scopes, _short(token.created), last_used, expires))
+    return table(headings, rows)
 
 
 def _short(moment: datetime | None) -> str:

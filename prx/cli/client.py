@@ -15,22 +15,18 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from prx.api.tokens import TokenStore
-from prx.cli.context import load_config
+from prx.cli.context import bare_config, read_layers
+from prx.cli.exit_codes import DaemonDownError
 from prx.cli.sse import ServerSentEvent, read_events
 from prx.config.schema import Config
-from prx.core.errors import PrxError
-from prx.runtime.process import daemon_url
+from prx.core.errors import ConfigError, PrxError
+from prx.runtime.process import daemon_pid, daemon_url
 
 _TIMEOUT_SECS = 330.0
 _PIECE = 256 * 1024
 _LINE_END = b"\r\n"
 _TOKEN_LIFE = timedelta(minutes=10)
-
-
-class DaemonDownError(PrxError):
-    """There is no daemon to ask."""
-
-    code = "daemon_down"
+TOKEN_NAME = "the local command line"  # noqa: S105  # what the list shows
 
 
 class RefusedError(PrxError):
@@ -44,6 +40,7 @@ class Client:
 
     def __init__(self, url: str, token: str, config: Config) -> None:
         """Talk to the API at `url`."""
+        self.url = url
         self._url = urlsplit(url)
         self._token = token
         self._certificate = config.gateway.tls_cert
@@ -185,20 +182,44 @@ def daemon() -> Iterator[Client]:
 
     Raises:
         DaemonDownError: none runs with this configuration; says how to start it.
+        ConfigError: the configuration is wrong, and no daemon runs where it lies.
     """
-    config = load_config()
-    url = daemon_url(config.daemon.data_dir)
+    layers = read_layers()
+    url = daemon_url(layers.data_dir)
+    try:
+        config = layers.config()
+    except ConfigError:
+        if url is None:
+            raise
+        # A daemon keeps the configuration that it has, and can be asked what it makes of this one.
+        config = bare_config(layers)
     if url is None:
-        raise DaemonDownError(
-            f"no daemon runs with the data directory {config.daemon.data_dir}: start it with `prx daemon`, or name its "
-            "configuration with --config"
-        )
+        raise _unreachable(config.daemon.data_dir)
     tokens = TokenStore(config.daemon.data_dir)
-    secret, token = tokens.create("the local command line", expires_in=_TOKEN_LIFE)
+    secret, token = tokens.create(TOKEN_NAME, expires_in=_TOKEN_LIFE)
     try:
         yield Client(url, secret, config)
     finally:
         tokens.revoke(token.id)
+
+
+def _unreachable(data_dir: Path) -> DaemonDownError:
+    try:
+        pid = daemon_pid(data_dir)
+    except OSError as error:
+        return DaemonDownError(
+            f"cannot tell whether a daemon runs with the data directory {data_dir}: {error.strerror}; run this command "
+            "as the daemon's user, or name another configuration with --config"
+        )
+    if pid is not None:
+        return DaemonDownError(
+            f"the daemon (pid {pid}) of the data directory {data_dir} has no port open: it is starting or stopping, or "
+            "was started with --no-gateway"
+        )
+    return DaemonDownError(
+        f"no daemon runs with the data directory {data_dir}: start it with `prx daemon`, or name its configuration "
+        "with --config"
+    )
 
 
 def segment(name: str) -> str:

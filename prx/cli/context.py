@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    # Loading it takes longer than all of click: `prx --help` does without.
+    # Loading them takes longer than all of click: `prx --help` does without.
+    from prx.config.layers import Layers
     from prx.config.schema import Config
 
 config_option = click.option(
@@ -33,3 +34,27 @@ def load_config(config_path: Path | None = None) -> "Config":
     from prx.config.sources import load  # noqa: PLC0415  # as above
 
     return load(chosen_file(config_path), [])
+
+
+def read_layers() -> "Layers":
+    """Return what `load_config` validates, as it is written.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    from prx.config.sources import Sources  # noqa: PLC0415  # as above
+
+    return Sources(chosen_file()).read()
+
+
+def bare_config(layers: "Layers") -> "Config":
+    """Return the defaults with what it takes to find and ask a daemon, for a configuration that is wrong elsewhere."""
+    from prx.config.schema import Config  # noqa: PLC0415  # as above
+
+    gateway = layers.tree.get("gateway")
+    given = gateway if isinstance(gateway, dict) else {}
+    tls = {key: given[key] for key in ("tls_cert", "tls_key") if isinstance(given.get(key), str)}
+    return Config.model_validate(
+        {"daemon": {"data_dir": layers.data_dir}, "gateway": tls if len(tls) > 1 else {}},
+        context={"base": layers.base},
+    )

@@ -1,8 +1,6 @@
 """`prx logs`: what the daemon logged, from the daemon, or from its files where none runs."""
 
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, get_args
@@ -12,6 +10,7 @@ import click
 
 from prx.cli.client import daemon
 from prx.cli.context import load_config
+from prx.cli.output import has_colours
 from prx.config.schema import DaemonConfig
 from prx.core.errors import PrxError
 from prx.core.ids import iso_utc
@@ -61,11 +60,7 @@ def logs(*, follow: bool, level: LogLevel, module: str | None, since: str, limit
     Where no daemon runs, its files are read.
     """
     config = load_config()
-    show = (
-        json.dumps
-        if as_json
-        else readable_lines(colours=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    )
+    show = json.dumps if as_json else readable_lines(colours=has_colours())
     runs = daemon_url(config.daemon.data_dir) is not None
     asked = {"level": level, "since": since, "limit": str(limit)} | (
         {} if module is None else {"module": module}

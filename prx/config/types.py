@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticUndefined
 
-_ENVIRONMENT_PREFIX = "env:"
+FROM_ENVIRONMENT = "env:"
 _SECRET_NAMES = frozenset(
     {
         "api_key",
@@ -69,9 +69,9 @@ def from_environment(value: Any) -> Any:
     Raises:
         ValueError: it holds no such variable.
     """
-    if not isinstance(value, str) or not value.startswith(_ENVIRONMENT_PREFIX):
+    if not isinstance(value, str) or not value.startswith(FROM_ENVIRONMENT):
         return value
-    name = value.removeprefix(_ENVIRONMENT_PREFIX)
+    name = value.removeprefix(FROM_ENVIRONMENT)
     if name not in os.environ:
         raise ValueError(f"the environment variable {name} is not set")
     return os.environ[name]

@@ -92,6 +92,11 @@ def check_decisions(plugin: str, decisions: Mapping[str, bool], asked: Asked | N
             )
 
 
+def decision_of(allowed: int, covers: str | None) -> Decision:
+    """Return what a row of `plugin_grants` says."""
+    return Decision(bool(allowed), None if covers is None else tuple(json.loads(covers)))
+
+
 class Grants:
     """The operator's decisions by plugin, over restarts, upgrades and removals."""
 
@@ -113,8 +118,7 @@ class Grants:
 
         grants, denials = await self._store.run(job)
         for plugin, permission, allowed, covers in grants:
-            decision = Decision(bool(allowed), None if covers is None else tuple(json.loads(covers)))
-            self._decisions.setdefault(plugin, {})[permission] = decision
+            self._decisions.setdefault(plugin, {})[permission] = decision_of(allowed, covers)
         for plugin, permission, operation, count, first, last, allow_with in denials:
             times = datetime.fromisoformat(first), datetime.fromisoformat(last)
             self.ledger(plugin).restore(Denial(permission, operation, count, *times, allow_with))

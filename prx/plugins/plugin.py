@@ -175,7 +175,9 @@ class Plugin:
             found.append((self.error, self._action()))
         if self.not_kept is not None:
             found.append((self.not_kept, f"free some disk space, then `prx plugin reload {self.name}`"))
-        return [Problem(f"plugin.{self.name}", reason, self._changed_at, action) for reason, action in found]
+        sentence = self.gate.sentence if self.status == "quarantined" else None
+        since = self._changed_at if sentence is None else sentence.since
+        return [Problem(f"plugin.{self.name}", reason, since, action) for reason, action in found]
 
     def read(self, contents: Contents, asked: Asked) -> None:
         """Note what its files say and ask for."""

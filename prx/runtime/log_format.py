@@ -7,6 +7,8 @@ from typing import Any, Final
 from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter, plain_traceback
 from structlog.processors import JSONRenderer
 
+from prx.core.text import printable
+
 Event = MutableMapping[str, Any]
 Render = Callable[[Event], str]
 
@@ -58,14 +60,6 @@ def readable_lines(*, colours: bool) -> Render:
         return str(renderer(None, "", event))
 
     return render
-
-
-def printable(value: object) -> str:
-    """Return the text with everything escaped that a terminal would obey rather than show."""
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _context_value(value: object) -> str:

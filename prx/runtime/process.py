@@ -11,7 +11,7 @@ from prx.core.errors import ConfigError, PrxError
 from prx.runtime.logging import get_logger
 
 _LOCK_NAME = "prx.lock"
-_URL_NAME = "prx.url"
+URL_NAME = "prx.url"
 
 _log = get_logger("process")
 
@@ -121,8 +121,8 @@ def announced_url(data_dir: Path, url: str) -> Iterator[None]:
 
     Where that cannot be written, the daemon serves all the same, and the command line must be told the address.
     """
-    path = data_dir / _URL_NAME
-    temporary = data_dir / f"{_URL_NAME}.new"
+    path = data_dir / URL_NAME
+    temporary = data_dir / f"{URL_NAME}.new"
     path.unlink(missing_ok=True)  # one that was killed listened elsewhere
     try:
         temporary.write_text(url)
@@ -139,11 +139,24 @@ def announced_url(data_dir: Path, url: str) -> Iterator[None]:
 def daemon_url(data_dir: Path) -> str | None:
     """Return where the daemon of `data_dir` listens; `None` when none runs, even if one was killed."""
     try:
-        url = (data_dir / _URL_NAME).read_text()
-        with (data_dir / _LOCK_NAME).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return url  # somebody holds the lock: it runs
+        url = (data_dir / URL_NAME).read_text()
+        return url if daemon_pid(data_dir) is not None else None
     except OSError:
         return None
+
+
+def daemon_pid(data_dir: Path) -> str | None:
+    """Return the process id of the daemon of `data_dir`, "unknown" where it could not tell; `None` when none runs.
+
+    Raises:
+        OSError: this user may not look.
+    """
+    try:
+        with (data_dir / _LOCK_NAME).open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:  # somebody holds the lock: it runs
+                return lock.read(20).strip() or "unknown"
+    except FileNotFoundError:
+        pass
     return None

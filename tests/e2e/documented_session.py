@@ -119,7 +119,11 @@ class Session:
         self.port = _free_port()
         self._stack = stack
         self._daemon: LoggingDaemon | None = None
-        self._environment = {"HOME": str(home), "PATH": _PATH, "PRX__GATEWAY__PORT": self.port}
+        # Another checkout's tests run on its own code.
+        own = os.environ.get("PYTHONPATH", "")
+        self._environment = {
+            "HOME": str(home), "PATH": _PATH, "PYTHONPATH": own, "PRX__GATEWAY__PORT": self.port,
+        }  # fmt: skip
         self._shell = stack.enter_context(Shell(home, self._environment))
 
     def follow(self, blocks: Sequence[Block]) -> None:

@@ -236,7 +236,7 @@ def test_a_signed_package_goes_all_the_way_by_the_command_line(start: Start, tmp
     assert installed(daemon) == []
     assert daemon.stop() == 0
     down = caller.command("install", file)
-    assert (down.returncode, "no daemon runs" in down.stderr) == (1, True)
+    assert (down.returncode, "no daemon runs" in down.stderr) == (5, True)
 
 
 def test_an_upload_that_a_kill_cuts_short_is_gone_at_the_next_start(start: Start, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What `prx plugin grants` prints of the daemon's answer."""
 
-from prx.cli.plugin import _grants_text
+from prx.cli.plugin.grants import grants_text
 
 
 def test_every_part_of_the_answer_is_told() -> None:
@@ -16,7 +16,7 @@ def test_every_part_of_the_answer_is_told() -> None:
         "allow_with": "prx plugin grant x http-outbound memory",
         "denials": [denial],
     }
-    assert _grants_text(found).splitlines() == [
+    assert grants_text(found).splitlines() == [
         "Requires: http-outbound, env",
         "Would like: nothing",
         "May use: log",

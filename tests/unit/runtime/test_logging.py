@@ -18,7 +18,8 @@ from pydantic import SecretStr
 from structlog.contextvars import bound_contextvars
 
 from prx.core.levels import LogLevel
-from prx.runtime.log_format import printable, readable_lines
+from prx.core.text import printable
+from prx.runtime.log_format import readable_lines
 from prx.runtime.logging import LogFormat, LogOutput, get_logger, set_level
 
 log = get_logger("plugins::catalogue")

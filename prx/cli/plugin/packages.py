@@ -1,6 +1,5 @@
 """`prx plugin pack`, `keygen`, `sign` and `verify`: a plugin on its way to its users. None of them needs a daemon."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from prx.cli.context import load_config
+from prx.cli.output import as_json_option, show_json
 from prx.config.types import PublicKey
 from prx.core.errors import PrxError
 from prx.plugins import signer
@@ -29,7 +29,7 @@ _PLUGIN = click.Path(exists=True, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write it, instead of NAME-VERSION.prxplugin here.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@as_json_option
 def pack(directory: Path, output: Path | None, *, as_json: bool) -> None:
     """Make a package of a directory with a plugin.toml.
 
@@ -39,7 +39,7 @@ def pack(directory: Path, output: Path | None, *, as_json: bool) -> None:
     made = make_package(directory, output)
     if as_json:
         shown = {"path": str(made.path), "files": made.names, "left_out": made.left_out}
-        click.echo(json.dumps(shown, indent=2))
+        show_json(shown)
         return
     click.echo(f"Made {made.path} of {', '.join(made.names)}.")
     if made.left_out:
@@ -54,7 +54,7 @@ def pack(directory: Path, output: Path | None, *, as_json: bool) -> None:
     default=Path("prx-signing.key"),
     help="Where to write the private key, instead of prx-signing.key here.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@as_json_option
 def keygen(output: Path, *, as_json: bool) -> None:
     """Make a key to sign plugins with.
 
@@ -63,7 +63,7 @@ def keygen(output: Path, *, as_json: bool) -> None:
     """
     key = signer.generate(output)
     if as_json:
-        click.echo(json.dumps({"public_key": key, "private_key_file": str(output)}, indent=2))
+        show_json({"public_key": key, "private_key_file": str(output)})
         return
     click.echo(key)
     click.echo(f"The private key is in {output}.", err=True)
@@ -98,7 +98,7 @@ def sign(path: Path, key_file: Path) -> None:
     multiple=True,
     help="A key to trust, instead of plugins.trusted_keys; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@as_json_option
 def verify(path: Path, keys: tuple[str, ...], *, as_json: bool) -> None:
     """Say who signed a plugin.
 
@@ -118,7 +118,7 @@ def verify(path: Path, keys: tuple[str, ...], *, as_json: bool) -> None:
         shown |= {"name": contents.name, "version": contents.version}
         shown |= {} if signature is None else {"key": signature.key, "trusted": signature.trusted}
     if as_json:
-        click.echo(json.dumps(shown, indent=2))
+        show_json(shown)
     else:
         click.echo(f"{path}: {said}", err=code == _REFUSED)
     sys.exit(code)
