@@ -17,6 +17,7 @@ _COMMANDS = {
     "auth": "prx.cli.auth:auth",
     "config": "prx.cli.config:config",
     "daemon": "prx.cli.daemon:daemon",
+    "doctor": "prx.cli.doctor:doctor",
     "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",

@@ -1,0 +1,80 @@
+"""What the daemon is configured to connect to: whether it could."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prx.cli.doctor.findings import Finding, Site
+from prx.config.integrations import ChannelConfig, McpServerConfig
+
+
+def mcp_servers(site: Site) -> Iterator[Finding]:
+    """Check that each server's program exists, or that its address is one."""
+    for name, server in site.config.mcp.servers.items():
+        if not server.enabled:
+            continue
+        key = f"mcp.servers.{name}"
+        if server.url is not None and (fault := _fault_of(server.url)) is not None:
+            yield _no_address(f"{key}.url", fault, f'the tools of the MCP server "{name}" are missing')
+        if server.command is not None and server.transport in (None, "stdio"):
+            yield from _program(key, name, server, server.command)
+
+
+def channels(site: Site) -> Iterator[Finding]:
+    """Find channels that nobody may talk to."""
+    for name, channel in site.config.channels_config.items():
+        if channel.enabled and not _has_listeners(channel):
+            yield Finding(
+                f"channels_config.{name}: nobody may talk to it",
+                "messages are left unanswered: allowed_users is empty, and no policy is open",
+                f"list who may in channels_config.{name}.allowed_users, or set a policy to open",
+                "advice",
+            )
+
+
+def addresses(site: Site) -> Iterator[Finding]:
+    """Check the addresses of webhooks and of the language model."""
+    for number, endpoint in enumerate(site.config.hooks.endpoints):
+        if endpoint.enabled and (fault := _fault_of(endpoint.url)) is not None:
+            yield _no_address(f"hooks.endpoints.{number}.url", fault, "its events are not delivered")
+    url = site.config.provider.base_url
+    if url is not None and (fault := _fault_of(url)) is not None:
+        yield _no_address("provider.base_url", fault, "the language model cannot be reached")
+
+
+def _program(key: str, name: str, server: McpServerConfig, command: str) -> Iterator[Finding]:
+    why = f'the MCP server "{name}" cannot start, and its tools are missing'
+    if server.cwd is not None and not server.cwd.is_dir():
+        yield Finding(f"{key}.cwd: there is no directory {server.cwd}", why, "make it, or set another")
+    path = server.env["PATH"].get_secret_value() if "PATH" in server.env else os.environ.get("PATH")
+    wanted = str((server.cwd or Path.cwd()) / command) if "/" in command else command
+    if shutil.which(wanted, path=path) is None:
+        where = "cannot be executed" if "/" in command else "is not on the PATH"
+        yield Finding(
+            f"{key}.command: the program {command} {where}",
+            why,
+            "install it, or set the command to its absolute path",
+        )
+
+
+def _no_address(key: str, fault: str, why: str) -> Finding:
+    # Without the address itself: a password may stand in it.
+    return Finding(f"{key}: {fault}", why, "set it to an address such as https://host/path")
+
+
+def _fault_of(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "no address: its host or port is none"
+    if parts.scheme not in ("http", "https"):
+        return "neither http nor https"
+    return None if parts.hostname else "without a host"
+
+
+def _has_listeners(channel: ChannelConfig) -> bool:
+    policies = {channel.dm_policy, channel.group_policy}
+    return "open" in policies or ("allowlist" in policies and bool(channel.allowed_users))
