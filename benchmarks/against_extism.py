@@ -116,8 +116,7 @@ def _large(report: Report, subject: Subject, scratch: Path) -> None:
     ):
         fresh = hosts.load(subject, "fresh")
         settle()
-        bare = microseconds_each(fresh.run(subject.arguments), 1)
-        made = alternate({"made for the call": bare}, _LATENCIES)["made for the call"]
+        made = Series(tuple(_times(fresh.run(subject.arguments))))
         one_after_the_other = Series(tuple(runner.run(_latencies(fresh, subject, pause=0.0))))
         apart = Series(tuple(runner.run(_latencies(fresh, subject, pause=0.02))))
     report.say(f"## {subject.title}, a fresh instance for each call\n")
@@ -146,6 +145,13 @@ def _working(report: Report, subject: Subject, scratch: Path, rounds: int) -> No
     report.say(f"## {subject.title} of 3 KB of text, warm, on two threads\n")
     report.say(f"One thread {found['one'].median:.0f} us for each call, two {found['two'].median:.0f} us.\n")
     report.at_least("two threads over one, a guest that works", found["one"].over(found["two"]), 1.5)
+
+
+def _times(work: Callable[[], object]) -> Iterator[float]:
+    for _ in range(_LATENCIES):
+        began = time.perf_counter()
+        work()
+        yield (time.perf_counter() - began) * 1e6
 
 
 async def _latencies(fresh: Loaded, subject: Subject, *, pause: float) -> list[float]:

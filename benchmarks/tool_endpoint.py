@@ -48,7 +48,7 @@ def main() -> None:
             found = _loads(prx, extism, homes, options)
         with limited.program.start() as server:
             server.secs_to_healthy()
-            with_limits = _post(limited, "warm").load(homes, connections=32, secs=options.window)
+            with_limits = _post(limited, "warm").load(homes, connections=32, secs=round(options.window))
     _tell(report, found)
     served = with_limits.total - with_limits.refused
     report.say(
@@ -67,7 +67,7 @@ def _loads(
 
     def measure(key: tuple[str, str, int], post: Post) -> Measure:
         def run() -> float:
-            load = post.load(scratch, connections=key[2], secs=options.window)
+            load = post.load(scratch, connections=key[2], secs=round(options.window))
             _refuse_failures(key, load)
             late.setdefault(key, []).append(load.p99_ms)
             return load.per_sec

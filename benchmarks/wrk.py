@@ -34,7 +34,7 @@ class Post:
     body: str
     headers: Mapping[str, str]
 
-    def load(self, scratch: Path, *, connections: int, secs: float) -> Load:
+    def load(self, scratch: Path, *, connections: int, secs: int) -> Load:
         """Make it over `connections` at once for `secs`.
 
         Raises:
@@ -51,7 +51,7 @@ class Post:
             *(f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()),
         ]
         script.write_text("\n".join(lines), encoding="utf-8")
-        command = [program, "-t1", f"-c{connections}", f"-d{secs:g}s", "--latency", "-s", script, self.url]
+        command = [program, "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "-s", script, self.url]
         told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         if broken := _BROKEN.search(told):
             raise RuntimeError(f"{self.url}: {broken[1]}")
