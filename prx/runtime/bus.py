@@ -52,6 +52,11 @@ class Bus:
         """Start with no subscriber."""
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def heard(self) -> bool:
+        """Whether there is any subscriber; where there is none, nobody need put together what to tell."""
+        return bool(self._subscriptions)
+
     def publish(self, topic: str, payload: Any, *, source: str = HOST, depth: int = 0) -> None:
         """Tell every subscriber what happened; returns at once."""
         if not self._subscriptions:

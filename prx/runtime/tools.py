@@ -117,6 +117,8 @@ class ToolRouter:
         return offer.tool
 
     def _publish(self, topic: str, spec: ToolSpec, context: CallContext, **facts: object) -> None:
+        if not self._bus.heard:
+            return
         about = {
             "tool": spec.name,
             "source": spec.source,
