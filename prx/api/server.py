@@ -71,7 +71,7 @@ class _Connection(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002  # aiohttp's signature
     ) -> web.StreamResponse:
         """Answer bytes that are not HTTP, without repeating them, and what fails outside the middleware."""
         if request.writer.output_size > 0:
@@ -79,7 +79,9 @@ class _Connection(web.RequestHandler):
                 "the answer has begun already; only closing the connection is left"
             ) from exc
         if isinstance(exc, HttpProcessingError):
-            _log.debug("bytes that are not HTTP", peer=request.remote, status=status, reason=message)
+            # Not with aiohttp's message: it repeats the line, and that may hold a token.
+            kind = type(exc).__name__
+            _log.debug("bytes that are not HTTP", peer=request.remote, status=status, kind=kind)
             exc = BadRequestError("The request is not valid HTTP, or a line of it is too long")
         response = self._edge.refuse(request, exc if isinstance(exc, Exception) else TimeoutError())
         response.force_close()

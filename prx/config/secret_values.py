@@ -21,6 +21,13 @@ def _found(name: str, value: Any) -> Iterator[str]:
         for inner in value:
             yield from _found(name, inner)
     elif isinstance(value, SecretStr):
-        yield value.get_secret_value()
+        yield from _spelled(value.get_secret_value())
     elif isinstance(value, str) and is_secret_key(name):
-        yield value
+        yield from _spelled(value)
+
+
+def _spelled(secret: str) -> Iterator[str]:
+    yield secret
+    scheme, space, rest = secret.partition(" ")
+    if space and scheme.lower() in ("bearer", "basic", "token"):
+        yield rest.strip()

@@ -23,6 +23,5 @@ def parse_moment(text: str) -> datetime:
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f'"{text[:40]}" is no time: write it in ISO 8601, such as 2026-03-21T10:15:30Z, '
-            "or how long ago it was: 90s, 30m, 1h, 2d"
+            "not a time: write it in ISO 8601, such as 2026-03-21T10:15:30Z, or how long ago it was: 90s, 30m, 1h, 2d"
         ) from None

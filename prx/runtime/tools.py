@@ -137,7 +137,10 @@ def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
     try:
         if expanded_size(spec.parameters) > _MAX_SUBSCHEMAS:
             raise ValueError(f"with its references followed it has more than {_MAX_SUBSCHEMAS} parts")  # noqa: TRY301
-        return jsonschema_rs.Draft202012Validator(dict(spec.parameters), retriever=_refuse_reference)
+        # What was sent is not repeated: it may be a secret in the wrong place.
+        return jsonschema_rs.Draft202012Validator(
+            dict(spec.parameters), mask="the value", retriever=_refuse_reference
+        )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConflictError(
