@@ -215,7 +215,9 @@ def custom_section(text: str) -> bytes:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(home)}
+    # Another checkout's benchmarks run on its own code.
+    own = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    return {"PATH": os.environ["PATH"], "HOME": str(home), **own}
 
 
 def _variable(key: str) -> str:

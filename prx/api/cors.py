@@ -8,7 +8,9 @@ from aiohttp import hdrs, web
 _ANY: Final = "*"
 _PREFLIGHT_HEADERS: Final = {
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE",
-    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-Id",
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: (
+        "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id"
+    ),
     hdrs.ACCESS_CONTROL_MAX_AGE: "600",
 }
 _EXPOSED: Final = (

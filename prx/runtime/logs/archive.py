@@ -13,7 +13,7 @@ from prx.runtime.logs.query import LogQuery
 
 _LEAST_BLOCK_BYTES: Final = 32 * 1024
 _MAX_BLOCKS: Final = 4096
-_SEARCH_SECS: Final = 5.0
+_SEARCH_SECS: Final = 30.0
 _FOLLOWED_BYTES: Final = 64 * 1024
 
 
@@ -114,7 +114,8 @@ class LogArchive:
 
     def _last_seq(self) -> int:
         return max(
-            (segment.blocks[-1].last_seq for segment in self._segments.values() if segment.blocks), default=0
+            (segment.blocks[-1].lines.last_seq for segment in self._segments.values() if segment.blocks),
+            default=0,
         )
 
     def _blocks(self, query: LogQuery, *, newest_first: bool) -> Iterator[tuple[Segment, Block]]:
@@ -122,17 +123,17 @@ class LogArchive:
         segments = list(self._segments.values())
         for segment in reversed(segments) if newest_first else segments:
             for block in reversed(segment.blocks) if newest_first else segment.blocks:
-                if block.last_seq > query.after and block.last_time >= query.since:
+                if block.lines.last_seq > query.after and block.lines.last_time >= query.since:
                     yield segment, block
 
 
 def _is_whole(block: Block, query: LogQuery) -> bool:
     """Tell whether every line of the block is late enough."""
-    return block.first_seq > query.after and block.first_time >= query.since
+    return block.lines.first_seq > query.after and block.lines.first_time >= query.since
 
 
 def _matching(segment: Segment, block: Block, query: LogQuery, wants: Callable[[Key], bool]) -> list[LogLine]:
-    return [line for line in segment.lines(block) if wants(line.key) and query.reaches(line)]
+    return [line for line in segment.lines(block, wants) if query.reaches(line)]
 
 
 def _deadline() -> Callable[[], None]:

@@ -6,6 +6,10 @@ from contextlib import suppress
 from typing import Final
 
 _PAUSE_SECS: Final = 0.05
+_PAUSE_FOR_EACH_SECS: Final = 0.002
+"""Many are woken less often than few, so that together they cost no more."""
+_AT_ONCE: Final = 16
+"""How many are woken in one step of the loop: others have their turn in between."""
 
 
 class Bell:
@@ -21,8 +25,9 @@ class Bell:
         """Wake everybody who waits, within a moment. From any thread."""
         if self._waiting and not self._rung and self._loop is not None:
             self._rung = True
+            pause = _PAUSE_SECS + _PAUSE_FOR_EACH_SECS * len(self._waiting)
             with suppress(RuntimeError):  # the loop has ended, and so has everybody who waited
-                self._loop.call_soon_threadsafe(self._loop.call_later, _PAUSE_SECS, self._wake)
+                self._loop.call_soon_threadsafe(self._loop.call_later, pause, self._wake)
 
     async def wait(self, has_news: Callable[[], bool]) -> None:
         """Return once there is news: now, or after the bell was rung."""
@@ -38,6 +43,11 @@ class Bell:
 
     def _wake(self) -> None:
         self._rung = False
-        for waiter in self._waiting:
+        self._wake_some(list(self._waiting))
+
+    def _wake_some(self, waiting: list[asyncio.Future[None]]) -> None:
+        for waiter in waiting[:_AT_ONCE]:
             if not waiter.done():
                 waiter.set_result(None)
+        if (later := waiting[_AT_ONCE:]) and self._loop is not None:
+            self._loop.call_soon(self._wake_some, later)

@@ -4,39 +4,46 @@ Most of a search is answered by the counts; only blocks that hold what is shown,
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from prx.runtime.logs.line import Head, Key, LogLine, from_disk, head_of
+from prx.runtime.logs.line import Key, LogLine, Summary, from_disk, head_of, mark_of, summary_of
 
 _CHUNK_BYTES: Final = 256 * 1024
+# Where less than one in so many lines is wanted, it is looked for by its text.
+_FEW_AMONG: Final = 8
+_FEW_KEYS: Final = 4
 
 
 class Block:
-    """Neighbouring lines of a file."""
+    """Neighbouring lines of a file, from offset `start` to `end`."""
 
-    __slots__ = ("counts", "end", "first_seq", "first_time", "last_seq", "last_time", "start")
+    __slots__ = ("end", "lines", "start")
 
-    def __init__(self, start: int, head: Head) -> None:
-        """Begin at offset `start` with the line of `head`, which `add` counts."""
-        self.start = self.end = start
-        self.first_seq = self.last_seq = head.seq
-        self.first_time = self.last_time = head.timestamp
-        self.counts: dict[Key, int] = {}
-
-    def add(self, head: Head, end: int) -> None:
-        """Take in the line of `head`, which ends at offset `end`."""
+    def __init__(self, start: int, end: int, lines: Summary) -> None:
+        """Hold what is known of its lines."""
+        self.start = start
         self.end = end
-        self.last_seq = head.seq
-        # The clock may have been set back.
-        self.first_time = min(self.first_time, head.timestamp)
-        self.last_time = max(self.last_time, head.timestamp)
-        self.counts[head.key] = self.counts.get(head.key, 0) + 1
+        self.lines = lines
+
+    def extend(self, end: int, more: Summary) -> None:
+        """Take in the lines behind, up to offset `end`."""
+        counts = dict(self.lines.counts)
+        for key, count in more.counts.items():
+            counts[key] = counts.get(key, 0) + count
+        self.end = end
+        self.lines = Summary(
+            first_seq=self.lines.first_seq,
+            last_seq=more.last_seq,
+            first_time=min(self.lines.first_time, more.first_time),
+            last_time=max(self.lines.last_time, more.last_time),
+            counts=counts,
+        )
 
     def count(self, wants: Callable[[Key], bool]) -> int:
         """Return how many lines have a key that `wants` says yes to."""
-        return sum(count for key, count in self.counts.items() if wants(key))
+        return sum(count for key, count in self.lines.counts.items() if wants(key))
 
 
 class Segment:
@@ -70,23 +77,51 @@ class Segment:
                 # What has no end within so many bytes is no line: it is passed over.
                 self._take_in(chunk[: whole or len(chunk)])
 
-    def lines(self, block: Block) -> list[LogLine]:
-        """Read the lines of a block; none where the file has gone meanwhile."""
+    def lines(self, block: Block, wants: Callable[[Key], bool]) -> list[LogLine]:
+        """Read the lines of a block that `wants` says yes to; none where the file has gone meanwhile."""
         try:
             with self.path.open("rb") as file:
                 file.seek(block.start)
                 data = file.read(block.end - block.start)
         except FileNotFoundError:
             return []
-        return [from_disk(line, head) for line in data.split(b"\n") if (head := head_of(line)) is not None]
+        counts = block.lines.counts
+        keys = [key for key in counts if wants(key)]
+        if len(keys) <= _FEW_KEYS and block.count(wants) * _FEW_AMONG < sum(counts.values()):
+            found = [line for key in keys for line in _lines_of(key, data)]
+            return sorted(found, key=lambda line: line.seq)
+        return [
+            from_disk(line, head)
+            for line in data.split(b"\n")
+            if (head := head_of(line)) is not None and wants(head.key)
+        ]
 
     def _take_in(self, data: bytes) -> None:
-        end = self._seen
-        for line in data.split(b"\n")[:-1]:
-            start, end = end, end + len(line) + 1
-            if (head := head_of(line)) is None:
-                continue
-            if not self.blocks or self.blocks[-1].end - self.blocks[-1].start >= self._block_bytes:
-                self.blocks.append(Block(start, head))
-            self.blocks[-1].add(head, end)
+        """Put whole lines into the last block, as far as it has room, and into new ones."""
+        at = 0
+        while at < len(data):
+            last = self.blocks[-1] if self.blocks else None
+            room = self._block_bytes if last is None else self._block_bytes - (last.end - last.start)
+            if room <= 0:
+                last, room = None, self._block_bytes
+            past = data.find(b"\n", at + room - 1) + 1 or len(data)
+            found = summary_of(data[at:past])
+            if found is not None and last is not None:
+                last.extend(self._seen + past, found)
+            elif found is not None:
+                self.blocks.append(Block(self._seen + at, self._seen + past, found))
+            at = past
         self._seen += len(data)
+
+
+def _lines_of(key: Key, data: bytes) -> Iterator[LogLine]:
+    """Yield the lines with this key, without looking at the others."""
+    mark = mark_of(key)
+    at = 0
+    while (hit := data.find(mark, at)) >= 0:
+        start = data.rfind(b"\n", 0, hit) + 1
+        at = data.index(b"\n", hit)  # blocks end with a whole line
+        line = data[start:at]
+        # The same text may stand further behind, in the context of another line.
+        if (head := head_of(line)) is not None and head.key == key:
+            yield from_disk(line, head)

@@ -6,8 +6,10 @@ line before: it only grows, also over restarts and where the clock is set back, 
 
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple, cast
 
 from prx.core.levels import LogLevel
@@ -15,10 +17,14 @@ from prx.core.levels import LogLevel
 Key = tuple[LogLevel, str]
 """Level and module: what lines are counted by."""
 
-_HEAD: Final = re.compile(
-    rb'\{"seq": ([0-9]{1,18}), ("timestamp": "([0-9TZ:.-]{24})", "level": "(trace|debug|info|warn|error)", '
-    rb'"module": "((?:[^"\\]|\\.)*)")'
+_HEAD: Final = (
+    rb'\{"seq": ([0-9]{1,18}), "timestamp": "([0-9TZ:.-]{24})", "level": "(trace|debug|info|warn|error)", '
+    rb'"module": "([^"\\\n]*(?:\\.[^"\\\n]*)*)"'
 )
+_AT_START: Final = re.compile(_HEAD)
+# With the rest of the line, so that the search for the next one begins where it does.
+_ALL: Final = re.compile(rb"^" + _HEAD + rb"[^\n]*\n", re.MULTILINE)
+_LEVEL_AND_MODULE: Final = itemgetter(2, 3)
 
 
 class LogLine(NamedTuple):
@@ -46,12 +52,45 @@ class Head(NamedTuple):
     """Where the line goes on behind its number."""
 
 
+class Summary(NamedTuple):
+    """What is known of neighbouring lines."""
+
+    first_seq: int
+    last_seq: int
+    first_time: bytes
+    last_time: bytes
+    counts: dict[Key, int]
+
+
 def head_of(line: bytes) -> Head | None:
     """Return the head of a line from a file; None where it is no line of the log."""
-    match = _HEAD.match(line)
+    match = _AT_START.match(line)
     if match is None:
         return None
-    return Head(int(match[1]), match[3], _key(match[4], match[5]), match.start(2))
+    return Head(int(match[1]), match[2], _key(match[3], match[4]), match.start(2) - len(b'"timestamp": "'))
+
+
+def summary_of(data: bytes) -> Summary | None:
+    """Return what there is in whole lines from a file; None where none of them is a line of the log."""
+    found = _ALL.findall(data)
+    if not found:
+        return None
+    times = [line[1] for line in found]
+    counts = Counter(map(_LEVEL_AND_MODULE, found))
+    return Summary(
+        first_seq=int(found[0][0]),
+        last_seq=int(found[-1][0]),
+        # The clock may have been set back.
+        first_time=min(times),
+        last_time=max(times),
+        counts={_key(*key): count for key, count in counts.items()},
+    )
+
+
+def mark_of(key: Key) -> bytes:
+    """Return the text in which every line with this key has it."""
+    level, module = key
+    return f'"level": "{level}", "module": {json.dumps(module)}'.encode()
 
 
 def from_disk(line: bytes, head: Head) -> LogLine:

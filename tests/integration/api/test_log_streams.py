@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from prx.api import log_stream
+from prx.api import log_stream, sse
 from prx.api.deps import STREAMS
 from prx.api.sse import Streams
 from prx.core.ids import iso_utc, now_utc
@@ -155,10 +155,10 @@ async def test_a_reader_too_slow_for_the_lines_is_told_how_many_of_its_own_it_lo
 
 async def test_stalled_readers_hold_no_lines_and_slow_nobody(api: Api, book: LogBook) -> None:
     async with AsyncExitStack() as open_streams:
-        for _ in range(50):
+        for _ in range(100):
             await open_streams.enter_async_context(following(api.port, STREAM, api.token, receive_bytes=4096))
             api.now += 1
-        await eventually(lambda: len(streams_of(api)) == 50)
+        await eventually(lambda: len(streams_of(api)) == 100)
         async with following(api.port, STREAM, api.token) as quick:
             await begun(quick)
             for batch in range(20):
@@ -167,9 +167,18 @@ async def test_stalled_readers_hold_no_lines_and_slow_nobody(api: Api, book: Log
                 assert len(await quick.take(500)) == 500
         assert (await api.get("/api/v1/logs?limit=1")).status == 200
         stalled = [stream for stream in streams_of(api)._open if stream._writing]
-        assert len(stalled) == 50
+        assert len(stalled) == 100
         # Of 10 MB that were logged meanwhile.
         assert all(stream._transport.get_write_buffer_size() < 200_000 for stream in stalled)
+    await eventually(lambda: len(streams_of(api)) == 0)
+
+
+async def test_only_so_many_streams_are_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "_MAX_STREAMS", 1)
+    async with following(api.port, STREAM, api.token) as reader:
+        await begun(reader)
+        refused = await api.get(STREAM)
+        assert (refused.status, refused.error["code"]) == (503, "unavailable")
     await eventually(lambda: len(streams_of(api)) == 0)
 
 

@@ -55,7 +55,13 @@ def matching(lines: list[LogLine], query: LogQuery) -> list[LogLine]:
 
 @settings(deadline=None)
 @given(
-    _some_lines, _queries, st.integers(1, 30), st.integers(0, 30), st.integers(0, 60), st.integers(200, 4000)
+    _some_lines,
+    _queries,
+    st.integers(1, 30),
+    st.integers(0, 30),
+    st.integers(0, 60),
+    st.integers(200, 8000),
+    st.sampled_from([1, 500, 8000]),
 )
 def test_a_search_finds_what_a_reader_of_every_line_would(
     kinds: list[tuple[LogLevel, str, int]],
@@ -64,6 +70,7 @@ def test_a_search_finds_what_a_reader_of_every_line_would(
     offset: int,
     unwritten: int,
     file_bytes: int,
+    block_bytes: int,
 ) -> None:
     lines = [
         line(number, level=level, module=module, second=second)
@@ -75,7 +82,7 @@ def test_a_search_finds_what_a_reader_of_every_line_would(
     with TemporaryDirectory() as scratch:
         written(Path(scratch), on_disk, max_file_bytes=file_bytes)
         archive = LogArchive(Path(scratch), 0)
-        archive._block_bytes = 500
+        archive._block_bytes = block_bytes
         expected = matching(lines, query)
         page = archive.search(
             query,
