@@ -176,7 +176,9 @@ def _flags(names: tuple[str, ...]) -> Lower:
     def lower(value: Any, memory: Memory) -> Words:
         if not isinstance(value, list) or any(not isinstance(n, str) or n not in by_name for n in value):
             raise LowerError(f"expected an array of {', '.join(by_name)}, got {shown(value)}")
-        chosen = [by_name[name] for name in dict.fromkeys(value)]
+        if len(set(value)) < len(value):
+            raise LowerError(f"expected each flag at most once, got {shown(value)}")
+        chosen = [by_name[name] for name in value]
         packed = b"".join(NAME.pack(len(n), memory.put(ffi.KIND_STRING, n, len(n))) for n in chosen)
         return (ffi.KIND_FLAGS, len(chosen), memory.put(ffi.KIND_FLAGS, packed, len(chosen)), 0)
 

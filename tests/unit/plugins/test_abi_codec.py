@@ -141,6 +141,7 @@ def told_apart_only_by_lowering(wit_type: WitType) -> bool:
 @example(wit_type=Prim.F64, other=(Prim.U32, 3))
 @example(wit_type=Prim.CHAR, other=(Prim.STRING, ""))
 @example(wit_type=Prim.CHAR, other=(Prim.STRING, "😀"))
+@example(wit_type=wit.FlagsType(("a", "b")), other=(wit.ListType(Prim.STRING), ["a", "a"]))
 def test_the_schema_and_the_lowering_accept_the_same_values(wit_type: WitType, other: Typed) -> None:
     """Values of one type, offered to another."""
     assume(not told_apart_only_by_lowering(wit_type))
@@ -227,7 +228,6 @@ def test_an_option_of_a_record_may_be_left_out() -> None:
         (Prim.U32, 3.0, 3),
         (Prim.F64, 3, 3.0),
         (Prim.F32, 0.1, struct.unpack("f", struct.pack("f", 0.1))[0]),
-        (wit.FlagsType(("read", "write")), ["write", "write"], ["write"]),
         (wit.VariantType((("empty", None),)), {"empty": None}, "empty"),
     ],
 )
