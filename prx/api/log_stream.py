@@ -72,6 +72,7 @@ class LogSource:
         self._wants = query.keys()
         self._resume = resume
         self._earlier = earlier
+        self._now = self._book.last_seq
         self._after: int | None = None
         self._counted = 0
         """How many lines that the reader wants were in memory up to `_after`."""
@@ -89,21 +90,18 @@ class LogSource:
 
     async def _begin(self) -> bytes:
         """Find out behind which line to begin; tell how many are left out."""
-        now = self._book.last_seq
-        if self._resume is not None and self._resume < now:
-            self._after = self._resume
-            if self._resume >= self._book.passed(self._wants)[0]:
-                return b""
-            wanted = self._query.behind(self._resume)
-            page = await self._book.search(wanted, limit=1, offset=_MAX_MISSED - 1)
-            if page.lines:
-                self._after = page.lines[0].seq - 1
-            return dropped(page.total - _MAX_MISSED) if page.total > _MAX_MISSED else b""
-        if self._resume is None and self._earlier:
+        after, lost = self._now, 0
+        if self._resume is not None and self._resume < self._now:
+            after = self._resume
+            if after < self._book.passed(self._wants)[0]:
+                page = await self._book.search(self._query.behind(after), limit=1, offset=_MAX_MISSED - 1)
+                after = page.lines[0].seq - 1 if page.lines else after
+                lost = max(0, page.total - _MAX_MISSED)
+        elif self._resume is None and self._earlier:
             page = await self._book.search(self._query, limit=self._earlier)
-            now = page.lines[0].seq - 1 if page.lines else now
-        self._after = now
-        return b""
+            after = page.lines[0].seq - 1 if page.lines else after
+        self._after = after
+        return dropped(lost) if lost else b""
 
     async def _missed(self, after: int) -> bytes:
         """Return lines that are no longer in memory; none where all are."""
