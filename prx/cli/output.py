@@ -82,8 +82,15 @@ def table(
 
 
 def fields(pairs: Sequence[tuple[str, object]], *, width: int | None = None) -> str:
-    """Return names and values, one pair for each line or more; a value without a name goes on under the one before."""
-    named = [(f"{name}:" if name else "", printable(value)) for name, value in pairs]
+    """Return names and values, one pair for each line or more; a value without a name goes on under the one before.
+
+    What a terminal would obey is escaped, but for line breaks.
+    """
+    named = [
+        (f"{name}:" if name and not position else "", printable(line))
+        for name, value in pairs
+        for position, line in enumerate(str(value).split("\n"))
+    ]
     first = max(cell_width(name) for name, _ in named)
     total = width or terminal_width()
     room = None if total is None else max(total - first - len(_GAP), _NARROWEST)

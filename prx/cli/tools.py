@@ -18,7 +18,10 @@ def tools(*, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif found["tools"]:
-        rows = [(tool["name"], tool["source"], tool["description"]) for tool in found["tools"]]
+        rows = [
+            (tool["name"], tool["source"], tool["description"].strip().partition("\n")[0])
+            for tool in found["tools"]
+        ]
         click.echo(table(("NAME", "SOURCE", "DESCRIPTION"), rows))
     else:
         click.echo("No tools; `prx plugin list` shows the plugins.")

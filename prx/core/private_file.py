@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,7 @@ class PrivateFile:
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = _opened_lock(self.path.with_suffix(".lock"))
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -77,6 +77,7 @@ class PrivateFile:
         try:
             temporary.unlink(missing_ok=True)  # of a writer that crashed
             with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                _leave_to_owner(file.fileno(), self.path.parent)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,6 +88,8 @@ class PrivateFile:
             finally:
                 os.close(directory)
         except OSError as error:
+            with suppress(OSError):  # on a full disk it would keep what little room there is
+                temporary.unlink(missing_ok=True)
             raise self._unwritable(error) from error
 
     def _acquire(self, lock: int) -> None:
@@ -107,3 +110,19 @@ class PrivateFile:
 
     def _unwritable(self, error: OSError) -> PrxError:
         return PrxError(f"{self.path}: cannot be written: {error.strerror}")
+
+
+def _opened_lock(path: Path) -> int:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    _leave_to_owner(lock, path.parent)
+    return lock
+
+
+def _leave_to_owner(fresh: int, directory: Path) -> None:
+    """Give a file that was just made to who owns its directory: a command by root must not shut the daemon out."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(fresh, owner.st_uid, owner.st_gid)

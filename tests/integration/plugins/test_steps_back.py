@@ -398,6 +398,10 @@ async def test_a_version_without_a_predecessor_or_past_its_probation_goes_into_q
         await drop(host, 1)
         await fail(host, 5)
         await host.until("flaky", "quarantined", "5 calls failed")
+        sentence = host.plugin("flaky").gate.sentence
+        assert sentence is not None
+        host.plugin("flaky").failed("a later version does not load")
+        assert [problem.since for problem in host.catalogue.problems()] == [sentence.since]
         await drop(host, 2)  # a new version ends it
         monkeypatch.setattr("prx.plugins.gates._PROBATION", timedelta(0))
         await fail(host, 5)

@@ -45,10 +45,13 @@ def test_columns_stand_under_each_other_and_long_cells_go_on_below() -> None:
 
 
 def test_names_and_values_are_aligned_and_wrapped() -> None:
-    shown = fields([("Why", "it is much too long"), ("Action", "mend it\x1b[2J"), ("", "soon")], width=20)
+    shown = fields(
+        [("Why", "it is much too long\nand wide"), ("Action", "mend it\x1b[2J"), ("", "soon")], width=20
+    )
     assert shown.splitlines() == [
         "Why:     it is much",
         "         too long",
+        "         and wide",
         "Action:  mend",
         "         it\\x1b[2J",
         "         soon",

@@ -1,5 +1,7 @@
 """A private file: whole or not at all, for its owner alone, one writer at a time."""
 
+import os
+import resource
 import stat
 import subprocess
 import sys
@@ -31,6 +33,17 @@ def test_what_was_written_is_read_and_only_its_owner_may(file: PrivateFile) -> N
     assert sorted(path.name for path in file.path.parent.iterdir()) == ["data.json", "data.lock"]
 
 
+def test_what_root_writes_belongs_to_who_owns_the_directory(file: PrivateFile) -> None:
+    directory = file.path.parent
+    directory.mkdir()
+    if os.geteuid() == 0:  # nobody else can write into the directory of another
+        os.chown(directory, 65534, 65534)
+    for _ in range(2):
+        write(file, b"x")
+        owners = {path.stat().st_uid for path in (directory, *directory.iterdir())}
+        assert owners == {directory.stat().st_uid}
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
 def test_a_file_that_others_may_touch_is_refused_with_the_remedy(file: PrivateFile, mode: int) -> None:
     write(file, b"x")
@@ -57,6 +70,19 @@ def test_what_a_crashed_writer_left_is_replaced_not_followed(file: PrivateFile, 
     (file.path.parent / "data.json.tmp").symlink_to(victim)
     write(file, b"new")
     assert (file.read(), victim.read_bytes()) == (b"new", b"precious")
+
+
+def test_a_write_that_the_disk_refuses_leaves_the_old_content_and_nothing_else(file: PrivateFile) -> None:
+    write(file, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(PrxError, match="cannot be written: File too large"):
+            write(file, b"x" * 50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read() == b"old"
+    assert sorted(path.name for path in file.path.parent.iterdir()) == ["data.json", "data.lock"]
 
 
 def test_a_directory_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
