@@ -18,7 +18,7 @@ from prx.api.app import PREFIX, build_app
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
-from prx.config.live import LiveConfig
+from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
 from prx.config.secret_values import secret_values
 from prx.config.sources import Sources
@@ -34,7 +34,7 @@ from prx.runtime.endings import end
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.listener import listen
 from prx.runtime.log_values import redaction
-from prx.runtime.logging import LogOutput, get_logger
+from prx.runtime.logging import LogOutput, get_logger, set_level
 from prx.runtime.logs.book import LogBook
 from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.memory import Memory
@@ -185,7 +185,6 @@ class Daemon:
         config = self._live.current
         self._in_background(self._systemd.feed_watchdog(), "watchdog")
         self._in_background(self._status.measure_loop_lag(), "loop-lag")
-        self._in_background(self._config_watch.run(), "configuration")
         self._at_end("log", self._book.aclose)
         store = await Store.open(config.daemon.data_dir / "prx.db")
         self._at_end("store", store.aclose)
@@ -195,6 +194,9 @@ class Daemon:
         catalogue = Catalogue(
             lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
+
+        self._live.listen(partial(_obey, catalogue))
+        self._in_background(self._config_watch.run(), "configuration")
         for source in (self._live, self._book, store, self._supervisor, catalogue):
             self._status.watch(source.problems)
         url = await self._open_gateway(catalogue, memory) if self._options.gateway else None
@@ -309,6 +311,15 @@ class Daemon:
 
     async def _end(self, part: str, closing: Coroutine[Any, Any, object], *, within_secs: float) -> None:
         await end(part, closing, within_secs=within_secs, forced=self._forced)
+
+
+async def _obey(catalogue: Catalogue, change: Change) -> None:
+    """Have everything act on a changed configuration that does not ask for it anew each time."""
+    set_level(change.new.daemon.log_level)
+    # What was a secret until now may still turn up in what goes on.
+    redaction.hide([*secret_values(change.old), *secret_values(change.new)])
+    if any(key.startswith("plugins.") for key in change.keys):
+        await catalogue.reconfigured(change.old.plugins)
 
 
 async def _gone(task: asyncio.Task[Any]) -> None:

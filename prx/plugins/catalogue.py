@@ -29,6 +29,7 @@ from prx.plugins.loader import Loader
 from prx.plugins.offer import Offer
 from prx.plugins.plugin import Plugin
 from prx.plugins.quarantine import Sentences
+from prx.plugins.reconfiguration import Reconfiguration
 from prx.plugins.secrets import SecretStore
 from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
@@ -89,6 +90,16 @@ class Catalogue:
         self._installer = Installer(
             config, self._plugins, self._activation, self._reconcile, self._forget, self._progress
         )
+        self._reconfiguration = Reconfiguration(
+            config,
+            self._plugins,
+            self._grants,
+            self._generations,
+            self._activation,
+            self._tasks,
+            self._progress,
+        )
+        self._serving = False
         self._scan_problem: Problem | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -109,6 +120,7 @@ class Catalogue:
             await self._sentences.load()
             await self._generations.load()
             await self._installer.tidy()
+            self._serving = True
             await self._reconcile(patient=False)
             await self._settle()
             started()
@@ -235,6 +247,11 @@ class Catalogue:
         """
         await self._tasks.whole(self._installer.remove(name, purge=purge))
 
+    async def reconfigured(self, old: PluginsConfig) -> None:
+        """Act on what the configuration says differently from `old`; see `Reconfiguration.obey`."""
+        if self._serving:
+            await self._reconfiguration.obey(old)
+
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
         found = [problem for plugin in self.list() for problem in plugin.problems()]
@@ -356,6 +373,7 @@ class Catalogue:
 
     async def _close(self, loader: Loader, client: EgressClient) -> None:
         """End every call and thread, within seconds."""
+        self._serving = False
         await self._tasks.aclose()
         await self._generations.aclose()
         await self._keep_records()

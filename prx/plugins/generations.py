@@ -135,6 +135,12 @@ class Generations:
             left.state, left.reason = "rolled_back", reason
         self._changed.add(plugin)
 
+    def trim(self) -> None:
+        """Let go of what is too many by now, of every plugin."""
+        for plugin in [plugin for plugin, all_kept in self._kept.items() if len(all_kept) > self._most()]:
+            self._let_go(plugin)
+            self._changed.add(plugin)
+
     async def read(self, plugin: str, kept: Kept) -> tuple[Contents, bytes]:
         """Return a generation as it was read from the directory once.
 
@@ -214,11 +220,14 @@ class Generations:
         if live is not None:
             live.state = "replaced"
         kept.state, kept.reason, kept.loaded_at = "live", None, now_utc()
+        self._let_go(plugin)
+        self._changed.add(plugin)
+
+    def _let_go(self, plugin: str) -> None:
         # By their last life, so that the one to fall back to is never among those that go.
         by_age = sorted(self._kept[plugin], key=lambda each: each.loaded_at, reverse=True)
         by_age.sort(key=lambda each: each.state != "live")
         self._kept[plugin] = by_age[: self._most()]
-        self._changed.add(plugin)
 
     def _digests(self) -> set[str]:
         return {kept.digest for all_kept in self._kept.values() for kept in all_kept}

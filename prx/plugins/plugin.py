@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from prx.plugins.offer import Offer
 from prx.plugins.plugin_view import job_shown, limits_shown, signature_shown, totals_shown
 from prx.plugins.quarantine import Gated, Quarantine
 from prx.plugins.settings import Decision, missing_permissions, settings_for
+from prx.plugins.signing import Signature
 from prx.plugins.sources import Contents, Source
 
 PluginStatus = Literal["loaded", "disabled", "loading", "error", "quarantined"]
@@ -66,6 +67,7 @@ class Plugin:
         """What its newest files ask for; `None` before they could be read."""
         self._fault: str | None = None
         self._suspended: str | None = None
+        self._untrusted: str | None = None
         self.waits_for_grant = False
         """Whether the newest version did not load for want of a permission."""
         self.waits_for_name = False
@@ -215,14 +217,20 @@ class Plugin:
             raise
         self.loaded = loaded
         loaded.generation.meter.count_into(self.meter)
-        self._fault = self._suspended = None
+        self._fault = self._suspended = self._untrusted = None
         self.waits_for_grant = self.waits_for_name = False
         self._changed_at = self._loaded_at = now_utc()
         self._hold_back()
         return previous
 
+    def vouch(self, signature: Signature | None, refusal: str | None) -> None:
+        """Note who vouches for what runs, or the `refusal` of it where nobody does that has to; `regrant` obeys."""
+        if self.loaded is not None:
+            self.loaded = replace(self.loaded, signature=signature)
+            self._untrusted = refusal
+
     def regrant(self, config: PluginsConfig, decisions: Mapping[str, Decision]) -> None:
-        """Obey new grants from the next call on, and go out of service while a required one is missing.
+        """Obey new grants from the next call on; out of service while a required one is missing, or trust in it.
 
         Raises:
             ConflictError: it may serve again, but a tool's name was taken meanwhile.
@@ -232,7 +240,8 @@ class Plugin:
         loaded = self.loaded
         settings = settings_for(self.name, loaded.contents.manifest, loaded.asked, config, decisions)
         loaded.generation.obey(settings)
-        self._suspended = missing_permissions(self.name, settings) if settings.missing else None
+        missing = missing_permissions(self.name, settings) if settings.missing else None
+        self._suspended = self._untrusted or missing
         self._changed_at = now_utc()
         self._offer.withdraw()
         if not self.disabled and self._suspended is None:
@@ -271,6 +280,8 @@ class Plugin:
         """Say what to do about `error`."""
         if self.status == "quarantined":
             return f"see its last error; `prx plugin release {self.name}` ends the quarantine"
+        if self._untrusted is not None:
+            return "add a key that signed it to plugins.trusted_keys, have it signed, or remove it"
         if self._suspended is not None or self.waits_for_grant:
             return "grant what it requires, or remove it"
         if self._fault is None:

@@ -5,11 +5,9 @@ from contextlib import suppress
 from typing import Final
 
 from prx.config.live import Change, LiveConfig
-from prx.config.secret_values import secret_values
 from prx.core.errors import ConfigError
 from prx.runtime.bus import Bus
-from prx.runtime.log_values import redaction
-from prx.runtime.logging import get_logger, set_level
+from prx.runtime.logging import get_logger
 from prx.runtime.systemd import Systemd
 
 # A look is a few stats. That costs less than a thread that waits for notices of the kernel, and it sees what those do
@@ -29,15 +27,15 @@ class ConfigWatch:
         self._bus = bus
         self._systemd = systemd
         self._asked = asyncio.Event()
-        live.listen(self._changed)
-        live.listen_to_refusals(self._refused)
 
     def ask(self) -> None:
         """Reload in any case, as SIGHUP wants it."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. Who began to listen before has obeyed a change when the log and the bus tell of it."""
+        self._live.listen(self._changed)
+        self._live.listen_to_refusals(self._refused)
         before = self._live.sources.seen
         unsettled = 0
         while True:
@@ -71,9 +69,6 @@ class ConfigWatch:
         return False
 
     async def _changed(self, change: Change) -> None:
-        set_level(change.new.daemon.log_level)
-        # What was a secret until now may still turn up in what goes on.
-        redaction.hide([*secret_values(change.old), *secret_values(change.new)])
         _log.info(
             "configuration changed",
             changed=", ".join(change.keys) or None,

@@ -180,6 +180,33 @@ def test_a_command_acts_on_the_running_daemon(daemon: DaemonProcess, client: Cli
         assert client.status_of("GET", "/status", Host="agents.example") == 403
 
 
+def test_keys_of_plugins_act_on_those_that_are_loaded(
+    home: Path, daemon: DaemonProcess, client: Client
+) -> None:
+    with calling(client):
+        client.patch({"plugins.limits.max_execution_time_ms": 200})
+        _, answer, _ = client.send("POST", "/tools/run/call", {"arguments": {}})
+        assert answer["error"]["code"] == "timeout"
+        assert "200 ms" in answer["error"]["message"]
+        daemon.prx("config", "set", "plugins.settings.loop.tool_prefix", "my_")
+        assert sorted(tool["name"] for tool in client.get("/tools")["tools"]) == [
+            "add",
+            "my_ping",
+            "my_run",
+        ]
+        edit(home, "[plugins.settings.loop.limits]\nmax_execution_time_ms = 300\n")
+        while "loop.limits" not in daemon.event("configuration changed")["changed"]:
+            pass  # the changes before this one
+        _, answer, _ = client.send("POST", "/tools/my_run/call", {"arguments": {}})
+        assert "300 ms" in answer["error"]["message"]
+    daemon.prx("config", "set", "plugins.require_signature", "true")
+    status, answer, _ = client.send("POST", "/tools/add/call", {"arguments": {"a": 1, "b": 1}})
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+    assert "it is not signed" in answer["error"]["message"]
+    daemon.prx("config", "unset", "plugins.require_signature")
+    assert client.status_of("POST", "/tools/add/call", {"arguments": {"a": 1, "b": 1}}) == 200
+
+
 def test_a_key_that_needs_a_restart_says_so_and_acts_after_it(
     home: Path, daemon: DaemonProcess, client: Client, start_daemon: StartDaemon
 ) -> None:
