@@ -174,7 +174,10 @@ def _effective(running: T, loaded: T, prefix: str, waiting: list[str]) -> T:
 
 def _differing(one: Config, other: Config) -> tuple[str, ...]:
     """Return the keys that differ, those included that only one of them has."""
-    first, second = (dict(leaves(config.model_dump())) for config in (one, other))
+    # An empty table says nothing that the keys beside it do not say.
+    first, second = (
+        {key: value for key, value in leaves(config.model_dump()) if value != {}} for config in (one, other)
+    )
     nothing = object()
     keys = dict.fromkeys([*first, *second])
     return tuple(dotted(key) for key in keys if first.get(key, nothing) != second.get(key, nothing))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -47,6 +48,7 @@ class Sources:
         self._environment = environment
         self._file: Path | None = None
         self._overlay: Overlay | None = None
+        self._candidates: tuple[str, ...] | None = None
         self.seen: Stamp = ()
         """The files as they were just before they were last read."""
 
@@ -108,18 +110,28 @@ class Sources:
         """Return the configuration file and the `prx.d/*.toml` beside it in name order.
 
         Raises:
-            ConfigError: a file that was asked for is not there.
+            ConfigError: a file that was asked for is not there, or they cannot be listed.
         """
         file = self.find_file()
-        return [] if file is None else [file, *_drop_ins(file.parent)]
+        if file is None:
+            return []
+        try:
+            return [file, *map(Path, _drop_ins(str(file.parent)))]
+        except OSError as error:
+            raise ConfigError(f"cannot list {error.filename}: {error.strerror}") from error
 
     def stamp(self) -> Stamp:
-        """Return the state of every file that counts, those that may yet appear included."""
-        asked = self._asked()
-        candidates = list(_usual()) if asked is None else [asked[0]]
-        overlays = [] if self._overlay is None else [self._overlay.path]
-        drop_ins = (path for file in candidates for path in _drop_ins(file.parent))
-        return tuple(_stamps([*candidates, *drop_ins, *overlays]))
+        """Return the state of every file that counts, those that may yet appear included. Quick: it is asked often."""
+        if self._candidates is None:
+            asked = self._asked()
+            self._candidates = tuple(map(str, _usual() if asked is None else asked[:1]))
+        paths = list(self._candidates)
+        if self._overlay is not None:
+            paths.append(str(self._overlay.path))
+        for file in self._candidates:
+            with suppress(OSError):  # reading tells of it
+                paths += _drop_ins(file.rpartition("/")[0] or ".")
+        return tuple(_stamps(paths))
 
     def _asked(self) -> tuple[Path, str] | None:
         if self._explicit is not None:
@@ -143,16 +155,25 @@ def _usual() -> tuple[Path, ...]:
     return Path.cwd() / _FILE_NAME, user_config_path("prx") / _FILE_NAME
 
 
-def _drop_ins(directory: Path) -> list[Path]:
+def _drop_ins(directory: str) -> list[str]:
+    """Return the `prx.d/*.toml` in `directory` in name order.
+
+    Raises:
+        OSError: there may be some, but they cannot be listed.
+    """
+    inside = f"{directory}/{_DROP_IN_DIRECTORY}"
+    try:
+        names = sorted(os.listdir(inside))  # noqa: PTH208  # as below
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     # Editors keep files of their own beside the one that is edited, under names that begin with a dot.
-    found = (directory / _DROP_IN_DIRECTORY).glob("*.toml")
-    return sorted(path for path in found if not path.name.startswith("."))
+    return [f"{inside}/{name}" for name in names if name.endswith(".toml") and not name.startswith(".")]
 
 
-def _stamps(paths: Sequence[Path]) -> Iterator[tuple[str, int, int, int, int]]:
+def _stamps(paths: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
     for path in paths:
         try:
-            info = path.stat()
+            info = os.stat(path)  # noqa: PTH116  # a Path takes several times as long to make as this takes
         except OSError:
             continue
-        yield str(path), info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+        yield path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

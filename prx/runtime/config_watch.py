@@ -10,9 +10,10 @@ from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
 from prx.runtime.systemd import Systemd
 
-# A look is a few stats. That costs less than a thread that waits for notices of the kernel, and it sees what those do
-# not tell of: file systems without them, links that lead elsewhere, files and directories that are not there yet.
-_LOOK_SECS: Final = 0.4
+# A look is a few stats. It sees what notices of the kernel do not tell of: file systems without them, links that lead
+# elsewhere, files and directories that are not there yet.
+_LOOK_SECS: Final = 1.0
+_SETTLE_SECS: Final = 0.25
 _MAX_UNSETTLED: Final = 2
 
 _log = get_logger("config")
@@ -40,7 +41,7 @@ class ConfigWatch:
         unsettled = 0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECS):
+                async with asyncio.timeout(_SETTLE_SECS if unsettled else _LOOK_SECS):
                     await self._asked.wait()
             if self._asked.is_set():
                 self._asked.clear()

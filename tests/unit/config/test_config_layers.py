@@ -215,6 +215,42 @@ def test_a_file_that_is_not_text_or_too_large_is_refused(tmp_path: Path) -> None
         load(path, [], {})
 
 
+def test_drop_ins_that_cannot_be_listed_are_no_reason_to_run_without_them(tmp_path: Path) -> None:
+    file = written(tmp_path / "prx.toml", "")
+    (tmp_path / "prx.d").symlink_to("prx.d")
+    sources = Sources(file, (), {})
+    sources.stamp()  # the watch goes on
+    with pytest.raises(ConfigError, match=r"cannot list .*prx\.d: Too many levels of symbolic links"):
+        sources.load()
+
+
+def test_the_files_of_editors_are_no_drop_ins(tmp_path: Path) -> None:
+    file = written(tmp_path / "prx.toml", "")
+    written(tmp_path / "prx.d" / "a.toml", "")
+    (tmp_path / "prx.d" / ".#a.toml").symlink_to("somebody@machine.1234")
+    written(tmp_path / "prx.d" / "a.toml~", "not TOML")
+    assert Sources(file, (), {}).files() == [file, tmp_path / "prx.d" / "a.toml"]
+
+
+def test_every_change_of_a_file_that_counts_shows_in_the_stamp(tmp_path: Path) -> None:
+    sources = Sources(tmp_path / "prx.toml", (), {"PRX__DAEMON__DATA_DIR": str(tmp_path)})
+    file = written(tmp_path / "prx.toml", "")
+    sources.load()
+    stamps = [sources.stamp()]
+    assert stamps == [sources.seen]
+    for act in (
+        lambda: file.write_text("# a"),
+        lambda: written(tmp_path / "prx.d" / "a.toml", ""),
+        lambda: (tmp_path / "prx.d" / "a.toml").rename(tmp_path / "prx.d" / "b.toml"),
+        lambda: (tmp_path / "overlay.toml").touch(mode=0o600),
+        lambda: written(tmp_path / "new", "# b").replace(file),
+        file.unlink,
+    ):
+        act()
+        assert sources.stamp() not in stamps
+        stamps.append(sources.stamp())
+
+
 def test_two_loads_of_the_same_files_are_equal(tmp_path: Path) -> None:
     file = written(tmp_path / "prx.toml", "[provider]\napi_key = 'x'\n[channels_config.a]\nbot_token = 'y'\n")
     assert load(file, [], {}) == load(file, [], {})
