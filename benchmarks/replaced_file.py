@@ -7,6 +7,7 @@ not, and what its compiler takes by itself, in a process of its own as the daemo
 """
 
 import argparse
+import hashlib
 import http.client
 import json
 import os
@@ -101,11 +102,11 @@ class _Daemon:
 
     def replace_large(self, content: bytes) -> float:
         """Replace the large plugin; return the milliseconds until the new version answers."""
-        before = self._ask("GET", f"plugins/{_LARGE}")["generation"]
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
 
         def answers() -> bool:
-            now = self._ask("GET", f"plugins/{_LARGE}")["generation"]
-            return bool(now > before) and self._call("large_slugify", {"text": "A b"}) == "a-b"
+            serves = self._ask("GET", f"plugins/{_LARGE}").get("digest") == digest
+            return serves and self._call("large_slugify", {"text": "A b"}) == "a-b"
 
         return self._replaced(_LARGE, content, answers)
 
