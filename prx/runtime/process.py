@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -11,6 +12,8 @@ from prx.core.errors import ConfigError, PrxError
 from prx.runtime.logging import get_logger
 
 _LOCK_NAME = "prx.lock"
+_LOCK_WAIT_SECS = 0.3
+_LOCK_POLL_SECS = 0.02
 URL_NAME = "prx.url"
 
 _log = get_logger("process")
@@ -80,18 +83,30 @@ def data_dir_lock(data_dir: Path) -> Iterator[None]:
             "make it writable for this user, or set another"
         ) from error
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(descriptor):
             holder = file.read(20).strip() or "unknown"
             raise AlreadyRunningError(
                 f"another prx daemon (pid {holder}) uses the data directory {data_dir}: "
                 "stop it, or set another daemon.data_dir"
-            ) from None
+            )
         with suppress(OSError):  # a full disk: only who holds the lock cannot be told
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
+
+
+def _locked(descriptor: int) -> bool:
+    # A command that looks whether a daemon runs has the lock for a moment: that must not keep one from starting.
+    deadline = time.monotonic() + _LOCK_WAIT_SECS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOCK_POLL_SECS)
+        else:
+            return True
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The process among others: one holder of a data directory, and files that tell the truth."""
 
+import fcntl
 import os
 import sys
+import threading
 from pathlib import Path
 from subprocess import run
 
@@ -12,6 +14,7 @@ from prx.runtime.process import (
     AddressInUseError,
     AlreadyRunningError,
     ExitCode,
+    daemon_pid,
     data_dir_lock,
     exit_code_of,
     pid_file,
@@ -27,6 +30,20 @@ def test_a_data_directory_has_one_holder_at_a_time(tmp_path: Path) -> None:
         data_dir_lock(directory).__enter__()
     with data_dir_lock(directory):
         pass
+
+
+def test_a_command_that_looks_for_a_daemon_does_not_keep_one_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prx.runtime.process._LOCK_WAIT_SECS", 60.0)
+    with data_dir_lock(tmp_path):
+        assert daemon_pid(tmp_path) == str(os.getpid())
+    assert daemon_pid(tmp_path) is None
+    with (tmp_path / "prx.lock").open("r+") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with data_dir_lock(tmp_path):
+            assert daemon_pid(tmp_path) == str(os.getpid())
 
 
 def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
