@@ -1,6 +1,5 @@
 """`prx auth`: make, list and revoke the API's tokens, whether the daemon runs or not."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -10,7 +9,7 @@ from prx.api.scopes import WILDCARD, Role
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
 from prx.cli.context import load_config
-from prx.cli.output import table
+from prx.cli.output import as_json_option, show_json, table
 from prx.core.durations import parse_duration
 from prx.core.ids import iso_utc
 
@@ -45,12 +44,12 @@ def token(name: str, role: Role, scopes: tuple[str, ...], expires: timedelta | N
 
 
 @auth.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@as_json_option
 def list_tokens(*, as_json: bool) -> None:
     """Show every token: id, name, role, scopes, and when it was made, last used and ends."""
     tokens = _store().all()
     if as_json:
-        click.echo(json.dumps({"tokens": [_row(stored) for stored in tokens]}, indent=2))
+        show_json({"tokens": [_row(stored) for stored in tokens]})
     elif tokens:
         click.echo(_table(tokens))
     else:

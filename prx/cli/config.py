@@ -13,6 +13,8 @@ import tomli_w
 
 from prx.cli.client import Client, daemon
 from prx.cli.context import chosen_file
+from prx.cli.exit_codes import ExitCode
+from prx.cli.output import as_json_option, show_json
 from prx.config.faults import unknown
 from prx.config.inspection import json_schema
 from prx.config.keys import Tree, at, holds, parse_key
@@ -25,8 +27,6 @@ from prx.core.errors import BadRequestError, ConfigError, NotFoundError
 from prx.runtime.process import daemon_url
 
 _STDIN: Final = "-"
-_BAD_CONFIGURATION: Final = 2
-_as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 class Configuration(Protocol):
@@ -85,13 +85,13 @@ def config() -> None:
 
 @config.command()
 @click.option("--origin", is_flag=True, help="Each key with the layer that its value comes from.")
-@_as_json
+@as_json_option
 def show(*, origin: bool, as_json: bool) -> None:
     """Show the configuration in effect, as TOML; secrets are masked."""
     with _configuration() as found:
         tree = found.origins() if origin else found.shown()
     if as_json:
-        click.echo(json.dumps(tree, indent=2))
+        show_json(tree)
     elif origin:
         click.echo("\n".join(_row(key, about) for key, about in tree.items()))
     else:
@@ -100,7 +100,7 @@ def show(*, origin: bool, as_json: bool) -> None:
 
 @config.command("get")
 @click.argument("key")
-@_as_json
+@as_json_option
 def get_key(key: str, *, as_json: bool) -> None:
     """Print the value of a key: text as it is, anything else as JSON."""
     parts = _parsed(key)
@@ -115,7 +115,7 @@ def get_key(key: str, *, as_json: bool) -> None:
 @config.command("set", context_settings={"ignore_unknown_options": True})
 @click.argument("key")
 @click.argument("value")
-@_as_json
+@as_json_option
 def set_key(key: str, value: str, *, as_json: bool) -> None:
     """Change a key, in the overlay: prx.toml stays as it is.
 
@@ -128,7 +128,7 @@ def set_key(key: str, value: str, *, as_json: bool) -> None:
 
 @config.command()
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
-@_as_json
+@as_json_option
 def unset(keys: tuple[str, ...], *, as_json: bool) -> None:
     """Take keys back out of the overlay: prx.toml or the default counts again."""
     _change(dict.fromkeys(keys), "is out of the overlay", as_json=as_json)
@@ -136,7 +136,7 @@ def unset(keys: tuple[str, ...], *, as_json: bool) -> None:
 
 @config.command()
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@_as_json
+@as_json_option
 def validate(file: Path | None, *, as_json: bool) -> None:
     """Check FILE, or else what a daemon started here would read, with everything that is laid over it.
 
@@ -149,12 +149,12 @@ def validate(file: Path | None, *, as_json: bool) -> None:
         if not as_json:
             raise
         errors = (error.details or {}).get("errors", [])
-        click.echo(json.dumps({"valid": False, "error": error.message, "errors": errors}, indent=2))
-        sys.exit(_BAD_CONFIGURATION)
+        show_json({"valid": False, "error": error.message, "errors": errors})
+        sys.exit(ExitCode.BAD_CONFIGURATION)
     rows = origins(loaded.layers, loaded.config, loaded.config)
     hidden = {place: [key, row["origin"]] for key, row in rows.items() for place in row.get("hides", [])}
     if as_json:
-        click.echo(json.dumps({"valid": True, "hidden": hidden}, indent=2))
+        show_json({"valid": True, "hidden": hidden})
         return
     for place, (key, by) in hidden.items():
         click.echo(f"{place}: {key} has no effect: {by} sets it, too")
@@ -164,11 +164,11 @@ def validate(file: Path | None, *, as_json: bool) -> None:
 @config.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors and programs."""
-    click.echo(json.dumps(json_schema(), indent=2))
+    show_json(json_schema())
 
 
 @config.command()
-@_as_json
+@as_json_option
 def path(*, as_json: bool) -> None:
     """Show which files make up the configuration, the strongest last."""
     sources = Sources(chosen_file())
@@ -176,7 +176,7 @@ def path(*, as_json: bool) -> None:
     files = [str(file) for file in sources.files()]
     overlay = sources.overlay.path
     if as_json:
-        click.echo(json.dumps({"files": files, "overlay": str(overlay)}, indent=2))
+        show_json({"files": files, "overlay": str(overlay)})
         return
     click.echo("\n".join(files or ["no prx.toml"]))
     click.echo(f"{overlay} (overlay{'' if overlay.exists() else ', not there yet'})")
@@ -196,7 +196,7 @@ def _change(changes: Mapping[str, Any], done: str, *, as_json: bool) -> None:
     with _configuration() as found:
         outcome = found.patch(changes)
     if as_json:
-        click.echo(json.dumps(outcome, indent=2))
+        show_json(outcome)
         return
     for key in changes:
         result = outcome["results"].get(key)

@@ -1,11 +1,11 @@
 """`prx secret`: what plugins send without seeing it, stored encrypted, whether the daemon runs or not."""
 
-import json
 import sys
 
 import click
 
 from prx.cli.context import load_config
+from prx.cli.output import as_json_option, moment, show_json, table
 from prx.core.errors import BadRequestError
 from prx.core.ids import iso_utc
 from prx.plugins.secrets import MAX_VALUE_BYTES, SecretStore
@@ -29,19 +29,23 @@ def set_secret(name: str, plugins: tuple[str, ...]) -> None:
 
 
 @secret.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@as_json_option
 def list_secrets(*, as_json: bool) -> None:
     """Show every secret's name, when it was set and for whom; never its value."""
-    rows = [
-        {"name": stored.name, "changed": iso_utc(stored.changed), "plugins": stored.plugins}
-        for stored in _store().all()
-    ]
+    stored = _store().all()
     if as_json:
-        click.echo(json.dumps({"secrets": rows}, indent=2))
-        return
-    for row in rows:
-        click.echo(f"{row['name']}  set {row['changed']}  for {', '.join(row['plugins']) or 'every plugin'}")
-    if not rows:
+        rows = [
+            {"name": secret.name, "changed": iso_utc(secret.changed), "plugins": secret.plugins}
+            for secret in stored
+        ]
+        show_json({"secrets": rows})
+    elif stored:
+        lines = [
+            (secret.name, moment(iso_utc(secret.changed)), ", ".join(secret.plugins) or "every plugin")
+            for secret in stored
+        ]
+        click.echo(table(("NAME", "SET", "FOR"), lines))
+    else:
         click.echo("No secrets; `prx secret set NAME` stores one.")
 
 

@@ -121,6 +121,21 @@ def restored(name: str, digest: str, manifest_text: str | None, signature: bytes
     return Contents(name, about.version, manifest, digest, manifest_text, signature, warnings)
 
 
+def manifest_of(source: Source) -> Manifest | None:
+    """Read a source's manifest and no more; `None` for a bare file.
+
+    Raises:
+        LoadError: it is missing, too large, a symlink, or wrong.
+    """
+    match source.kind:
+        case "bare":
+            return None
+        case "directory":
+            return read_manifest(source.path / MANIFEST_NAME)
+        case "package":
+            return read_package_manifest(source.path)
+
+
 def signature_path(source: Source) -> Path | None:
     """Return where the signature of a bare file or directory lies; that of a package is inside it."""
     match source.kind:
@@ -270,14 +285,15 @@ class Names:
         before = self._known.get(source.path)
         if before is not None and before.stamp == source.stamp:
             return before
-        if source.kind == "bare":
-            return _Known(source.stamp, source.fallback_name, None)
         try:
-            if source.kind == "package":
-                return _Known(source.stamp, read_package_manifest(source.path).plugin.name, None)
-            about = read_manifest(source.path / MANIFEST_NAME).plugin
+            manifest = manifest_of(source)
         except LoadError:  # it keeps the name it had; loading it tells what is wrong
             return replace(before or _Known((), source.fallback_name, None), stamp=source.stamp)
+        if manifest is None:
+            return _Known(source.stamp, source.fallback_name, None)
+        about = manifest.plugin
+        if source.kind == "package":
+            return _Known(source.stamp, about.name, None)
         wasm = source.path / about.wasm
         return _Known(source.stamp, about.name, wasm if wasm.parent != source.path else None)
 

@@ -16,11 +16,10 @@ from prx.core.ids import iso_utc, now_utc
 from prx.plugins.asked import Asked
 from prx.plugins.errors import LoadError, UntrustedError
 from prx.plugins.grants import decision_of
-from prx.plugins.manifest import Manifest
 from prx.plugins.secrets import SecretStore
 from prx.plugins.settings import Decision, missing_permissions, settings_for
 from prx.plugins.signing import admit
-from prx.plugins.sources import Names, Source, check_component, read
+from prx.plugins.sources import Names, Source, check_component, manifest_of, read
 
 _ANYBODY: Final = 0o002
 _RECENT: Final = timedelta(days=1)
@@ -195,7 +194,7 @@ def _found(site: Site) -> dict[str, list[Source]]:
 
 def _manifest_config(source: Source) -> Mapping[str, str]:
     try:
-        manifest: Manifest | None = read(source)[0].manifest
+        manifest = manifest_of(source)
     except (LoadError, OSError):  # `plugins` tells
         return {}
     return {} if manifest is None else manifest.config

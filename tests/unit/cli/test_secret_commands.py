@@ -43,7 +43,7 @@ def test_a_secret_is_set_listed_and_removed_and_never_shown(run: Run, tmp_path: 
     store = SecretStore(tmp_path / "data")
     assert store.value("KEY", "any") == store.value("OTHER", "news") == VALUE
     outputs += [run("list").output, run("list", "--json").output]
-    assert [line.split()[0] for line in outputs[2].splitlines()] == ["KEY", "OTHER"]
+    assert [line.split()[0] for line in outputs[2].splitlines()] == ["NAME", "KEY", "OTHER"]
     shown = json.loads(outputs[3])["secrets"]
     assert [(row["name"], row["plugins"]) for row in shown] == [("KEY", []), ("OTHER", ["news", "weather"])]
     assert run("remove", "KEY").output == 'Removed the secret "KEY".\n'
