@@ -1,10 +1,19 @@
-"""Thousands of good and hostile calls through the catalogue, and what they leave behind."""
+"""Thousands of good and hostile calls through the catalogue, and what they leave behind.
+
+    python -m tests.support.soak calls|reloads NUMBER MORE_KIB
+
+A process of its own, as the daemon is one: that of the tests holds much that comes and goes.
+"""
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from prx.core.errors import ConflictError, UnavailableError
@@ -111,7 +120,6 @@ async def check_soak(host: PluginHost, *, calls: int, more_kib: int) -> None:
     Raises:
         AssertionError: names what grew.
     """
-    keep_little_freed_memory()
     async with under_attack(host):
         soak = Soak(host)
         await soak.calls(calls // 3)
@@ -141,7 +149,6 @@ async def check_reloads(host: PluginHost, *, rounds: int, more_kib: int) -> None
     Raises:
         AssertionError: a call failed, or names what grew.
     """
-    keep_little_freed_memory()
     versions = [component("echo"), component("echo") + custom_section(b"version 2")]
     host.drop("echo", versions[0])
     async with host.running():
@@ -176,15 +183,43 @@ async def check_reloads(host: PluginHost, *, rounds: int, more_kib: int) -> None
 
 async def _change(host: PluginHost, versions: list[bytes], rounds: int) -> None:
     for turn in range(rounds):
-        number = host.plugin("echo").number
+        before = host.plugin("echo").loaded
         if turn % 2:
             await host.catalogue.reload("echo")
         else:
             host.drop("echo", versions[(turn // 2 + 1) % 2])
-        await eventually(lambda number=number: host.plugin("echo").number > number)
+        await eventually(lambda before=before: host.plugin("echo").loaded is not before)
 
 
 def custom_section(content: bytes) -> bytes:
     """Return a section that no engine reads: what is otherwise the same component becomes another one."""
     body = bytes((1,)) + b"v" + content
     return bytes((0, len(body))) + body
+
+
+def run_soak(kind: str, number: int, *, more_kib: int) -> None:
+    """Run a soak in a process of its own.
+
+    Raises:
+        AssertionError: with what it says.
+    """
+    command = [sys.executable, "-m", "tests.support.soak", kind, str(number), str(more_kib)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, errors="replace")
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def main(kind: str, number: str, more_kib: str) -> None:
+    """Soak a host of this process."""
+    keep_little_freed_memory()
+    with TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "plugins"
+        directory.mkdir()
+        host = PluginHost(directory, Path(scratch) / "data", store=Path(scratch) / "store.db")
+        if kind == "calls":
+            asyncio.run(check_soak(host, calls=int(number), more_kib=int(more_kib)))
+        else:
+            asyncio.run(check_reloads(host, rounds=int(number), more_kib=int(more_kib)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
