@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from prx.api.errors import PayloadTooLargeError, UnsupportedMediaTypeError
 from prx.core.errors import BadRequestError
@@ -62,7 +63,7 @@ class _Bound:
 def _readable() -> Iterator[None]:
     try:
         yield
-    except (ValueError, web.RequestPayloadError) as error:
+    except (ValueError, web.RequestPayloadError, HttpProcessingError) as error:
         raise BadRequestError("The request's body is not whole multipart/form-data") from error
 
 

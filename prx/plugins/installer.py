@@ -1,6 +1,7 @@
 """Installing and removing plugins while the daemon runs: checked first, then put in place or taken out by renames."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ log = get_logger("plugins::installer")
 MAX_UPLOAD_BYTES = MAX_PACKAGE_BYTES + 1024 * 1024
 """Of everything that one installation sends."""
 _MAX_UPLOADS = 4
+_MAX_NAME_BYTES = 200
+"""Of an uploaded file: a package's full name fits with ease, and with the suffix of a signature every file system takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,10 @@ class Installer:
                 await _whole(upload.begin)
                 await _write(upload.path, part)
                 async for more in parts:
-                    await _write(_signature_path(upload, more.name), more, most=MAX_SIGNATURE_BYTES)
+                    path = _signature_path(upload, more.name)
+                    if await asyncio.to_thread(path.exists):
+                        raise _not_one(more.name)
+                    await _write(path, more, most=MAX_SIGNATURE_BYTES)
             except BaseException:
                 await self._discard(upload)
                 raise
@@ -156,7 +162,7 @@ class Installer:
 
     def _chosen(self, part: Part) -> Upload:
         known = part.name.endswith((".wasm", SUFFIX)) and not part.name.startswith(".")
-        if not known or "/" in part.name or "\0" in part.name:
+        if not known or "/" in part.name or "\0" in part.name or len(os.fsencode(part.name)) > _MAX_NAME_BYTES:
             raise _not_one(part.name)
         return Upload.of(self._config().directory, part.name)
 

@@ -88,6 +88,12 @@ def form(*files: Path) -> bytes:
     return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
 
 
+def part_named(name: str, *, more: str = "") -> bytes:
+    """Return an upload whose one file has this name, whatever it is."""
+    head = f'--{BOUNDARY}\r\n{more}Content-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    return os.fsencode(head) + component("echo") + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
 @pytest.fixture
 def start(start_daemon: StartDaemon) -> Callable[..., tuple[DaemonProcess, Caller]]:
     def start(*arguments: str, environment: dict[str, str] | None = None) -> tuple[DaemonProcess, Caller]:
@@ -177,6 +183,12 @@ def test_only_who_may_administer_plugins_installs_and_removes(start: Start, tmp_
          f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--{BOUNDARY}--'.encode(), 400),
         ({"Content_Type": FORM},
          f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"; filename="a.wasm"\r\n\r\nno end'.encode(), 400),
+        ({"Content_Type": FORM}, part_named("a.wasm\0"), 400),
+        ({"Content_Type": FORM}, part_named("a\nb.wasm"), 400),
+        ({"Content_Type": FORM}, part_named("a.wasm", more=f"X: {'y' * 100_000}\r\n"), 400),
+        ({"Content_Type": FORM}, part_named("a" * 300 + ".wasm"), 400),
+        ({"Content_Type": FORM}, part_named("../a.wasm"), 400),
+        ({"Content_Type": FORM}, part_named("\udcff.wasm"), 400),
     ],
 )  # fmt: skip
 def test_a_body_that_is_no_upload_is_refused_and_leaves_nothing(
