@@ -232,8 +232,7 @@ class Plugin:
     def regrant(self, config: PluginsConfig, decisions: Mapping[str, Decision]) -> None:
         """Obey new grants from the next call on; out of service while a required one is missing, or trust in it.
 
-        Raises:
-            ConflictError: it may serve again, but a tool's name was taken meanwhile.
+        So it does where it may serve again, but a name was taken meanwhile.
         """
         if self.loaded is None:
             return
@@ -245,7 +244,11 @@ class Plugin:
         self._changed_at = now_utc()
         self._offer.withdraw()
         if not self.disabled and self._suspended is None:
-            self._make_offer(loaded)
+            try:
+                self._make_offer(loaded)
+            except ConflictError as error:
+                self._suspended = error.message
+                self.waits_for_name = True
         self._hold_back()
 
     def disable(self) -> None:
@@ -282,6 +285,10 @@ class Plugin:
             return f"see its last error; `prx plugin release {self.name}` ends the quarantine"
         if self._untrusted is not None:
             return "add a key that signed it to plugins.trusted_keys, have it signed, or remove it"
+        if self.doubled:
+            return "remove or rename one of the two"
+        if self.waits_for_name:
+            return "remove one of the two, or give the tools of one a prefix"
         if self._suspended is not None or self.waits_for_grant:
             return "grant what it requires, or remove it"
         if self._fault is None:

@@ -158,6 +158,25 @@ async def test_a_taken_name_of_a_provider_leaves_all_of_a_plugin_unoffered(runni
     assert [step.name for step in running.points.middleware.steps("inbound")] == [f"plugin:{NAME}"]
 
 
+async def test_a_provider_whose_name_was_taken_while_it_lacked_a_grant_waits_for_it(running: PluginHost) -> None:
+    await installed(running)
+    running.settle("second", tool_prefix="its_")
+    running.drop("second", python_guest("everything"), manifest=manifest().replace(NAME, "second"))
+    await running.until("second", "error", "is already offered by")
+    await running.catalogue.decide(NAME, {"kv": False})
+    await running.catalogue.reload("second")
+
+    plugin = await running.catalogue.decide(NAME, {"kv": True})
+    taken = 'provider "parrot" is already offered by plugin:second: remove one of the two'
+    assert (plugin.status, plugin.error) == ("error", taken)
+    with pytest.raises(ConflictError, match=taken):
+        await running.call("control", {"do": "kept", "key": "heard"})
+
+    await running.catalogue.remove("second", purge=False)
+    await running.until(NAME, "loaded")
+    await heard(running, "test.any")
+
+
 async def test_a_hook_vetoes_calls_of_tools(running: PluginHost) -> None:
     await installed(running, hook(BEFORE_EXECUTE, "prx.tool.after_execute"), config='vetoed = "echo,adder"')
     running.drop("echo")
