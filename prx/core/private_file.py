@@ -66,7 +66,8 @@ class PrivateFile:
         """Write `content`, on disk before this returns; a crash leaves the old or the new. Hold the lock.
 
         Raises:
-            PrxError: it is too large or cannot be written.
+            PrxError: it is too large.
+            UnavailableError: it cannot be written.
         """
         if len(content) > self._max_bytes:
             raise PrxError(
@@ -108,8 +109,10 @@ class PrivateFile:
             else:
                 return
 
-    def _unwritable(self, error: OSError) -> PrxError:
-        return PrxError(f"{self.path}: cannot be written: {error.strerror}")
+    def _unwritable(self, error: OSError) -> UnavailableError:
+        return UnavailableError(
+            f"{self.path}: cannot be written: {error.strerror}; make room or make it writable, then try again"
+        )
 
 
 def _opened_lock(path: Path) -> int:

@@ -24,7 +24,7 @@ MAX_UPLOAD_BYTES = MAX_PACKAGE_BYTES + 1024 * 1024
 """Of everything that one installation sends."""
 _MAX_UPLOADS = 4
 _MAX_NAME_BYTES = 200
-"""Of an uploaded file: a package's full name fits with ease, and with the suffix of a signature every file system takes it."""
+"""Of an uploaded file: a package's full name fits with ease, and every file system takes it with a suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +148,7 @@ class Installer:
                 await _whole(upload.begin)
                 await _write(upload.path, part)
                 async for more in parts:
-                    path = _signature_path(upload, more.name)
-                    if await asyncio.to_thread(path.exists):
-                        raise _not_one(more.name)
+                    path = await asyncio.to_thread(_signature_path, upload, more.name)
                     await _write(path, more, most=MAX_SIGNATURE_BYTES)
             except BaseException:
                 await self._discard(upload)
@@ -162,7 +160,12 @@ class Installer:
 
     def _chosen(self, part: Part) -> Upload:
         known = part.name.endswith((".wasm", SUFFIX)) and not part.name.startswith(".")
-        if not known or "/" in part.name or "\0" in part.name or len(os.fsencode(part.name)) > _MAX_NAME_BYTES:
+        if (
+            not known
+            or "/" in part.name
+            or "\0" in part.name
+            or len(os.fsencode(part.name)) > _MAX_NAME_BYTES
+        ):
             raise _not_one(part.name)
         return Upload.of(self._config().directory, part.name)
 
@@ -263,9 +266,10 @@ async def _whole(work: Callable[..., None], *arguments: object) -> None:
 
 def _signature_path(upload: Upload, name: str) -> Path:
     """Return where the second file of an upload goes, which can only be the signature of a bare one."""
-    if upload.path.suffix != ".wasm" or name != f"{upload.path.name}.sig":
+    path = upload.path.with_name(f"{upload.path.name}.sig")
+    if upload.path.suffix != ".wasm" or name != path.name or path.exists():
         raise _not_one(name)
-    return upload.path.with_name(name)
+    return path
 
 
 def _source(upload: Upload) -> Source:

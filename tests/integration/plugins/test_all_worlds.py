@@ -158,7 +158,9 @@ async def test_a_taken_name_of_a_provider_leaves_all_of_a_plugin_unoffered(runni
     assert [step.name for step in running.points.middleware.steps("inbound")] == [f"plugin:{NAME}"]
 
 
-async def test_a_provider_whose_name_was_taken_while_it_lacked_a_grant_waits_for_it(running: PluginHost) -> None:
+async def test_a_provider_whose_name_was_taken_while_it_lacked_a_grant_waits_for_it(
+    running: PluginHost,
+) -> None:
     await installed(running)
     running.settle("second", tool_prefix="its_")
     running.drop("second", python_guest("everything"), manifest=manifest().replace(NAME, "second"))
