@@ -299,6 +299,7 @@ class Catalogue:
             raise NotFoundError(f'Plugin "{plugin.name}" was removed meanwhile')
 
     async def _forget(self, name: str, purge: bool) -> None:  # noqa: FBT001  # the installer's, by position
+        await self._generations.save()  # what waits to be written would come after, and stay
         await forget(self._services.store, name, purge=purge)
         for memory in (self._holders, self._switches, self._grants, self._sentences, self._generations):
             memory.forget(name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -15,7 +15,7 @@ from prx.plugins.manifest import Permission
 from prx.plugins.package import MAX_PACKAGE_BYTES, MAX_SIGNATURE_BYTES, SUFFIX, package_name
 from prx.plugins.plugin import Plugin
 from prx.plugins.sources import Contents, Source, check_component, read, source_at
-from prx.plugins.staging import Placed, Upload, Writer, leftovers, place, take_out
+from prx.plugins.staging import Placed, Removed, Upload, Writer, leftovers, place, take_out
 from prx.runtime.logging import get_logger
 
 log = get_logger("plugins::installer")
@@ -41,7 +41,7 @@ class Installer:
     def __init__(
         self,
         config: Callable[[], PluginsConfig],
-        plugins: Mapping[str, Plugin],
+        plugins: dict[str, Plugin],
         activation: Activation,
         reconcile: Callable[[], Awaitable[None]],
         forget: Callable[[str, bool], Awaitable[None]],
@@ -128,17 +128,30 @@ class Installer:
             # Whoever decides about it meanwhile finds that it is gone.
             async with plugin.changing:
                 async with self.moving:
-                    removed = await asyncio.to_thread(take_out, plugin.source, name, purge=purge)
-                    try:
-                        await self._forget(name, purge)
-                    except BaseException:
-                        await asyncio.to_thread(removed.undo)
-                        raise
+                    removed = await self._take_out(plugin, purge=purge)
                 # Its last calls end without: what was purged is not written anew.
                 self._activation.loader.revoke(name, get_args(Permission))
+                self._activation.unload(plugin)
                 await self._reconcile()
             await asyncio.to_thread(removed.delete)
         log.info("plugin removed", plugin=name, path=str(plugin.source.path), purged=purge)
+
+    async def _take_out(self, plugin: Plugin, *, purge: bool) -> Removed:
+        """Move its files out and forget it, or leave everything as it was."""
+        name = plugin.name
+        # Off the list first: what its calls come to while it is forgotten must not be noted under its name.
+        del self._plugins[name]
+        try:
+            removed = await asyncio.to_thread(take_out, plugin.source, name, purge=purge)
+            try:
+                await self._forget(name, purge)
+            except BaseException:
+                await asyncio.to_thread(removed.undo)
+                raise
+        except BaseException:
+            self._plugins[name] = plugin
+            raise
+        return removed
 
     async def _received(self, parts: AsyncIterator[Part]) -> Upload:
         async for part in parts:

@@ -2,6 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,24 @@ async def until_known(host: PluginHost, *tables: str) -> None:
     async with asyncio.timeout(15):
         while not set(tables) <= set(await known(host)):
             pass
+
+
+@asynccontextmanager
+async def busy_store(host: PluginHost) -> AsyncIterator[None]:
+    """Have everything that the store is asked for wait until the block ends."""
+    begun, done = threading.Event(), threading.Event()
+
+    def hold(_db: sqlite3.Connection) -> None:
+        begun.set()
+        done.wait()
+
+    holding = asyncio.create_task(host.store.run(hold))
+    await asyncio.to_thread(begun.wait)
+    try:
+        yield
+    finally:
+        done.set()
+        await holding
 
 
 async def trusted(host: PluginHost) -> None:
@@ -186,6 +207,40 @@ async def test_who_decides_about_a_plugin_that_goes_finds_it_gone(host: PluginHo
         ):
             with pytest.raises(NotFoundError, match="was removed meanwhile"):
                 await work
+        assert await known(host) == []
+
+
+async def test_a_call_that_fails_while_the_store_forgets_leaves_no_quarantine_to_the_next_of_its_name(
+    host: PluginHost,
+) -> None:
+    async with host.running():
+        host.drop("parrot", component("trap"))
+        await host.until("parrot", "loaded")
+        await until_known(host, "plugin_generations", "tool_holders")
+        for _ in range(4):
+            await host.call("run")
+        async with busy_store(host):
+            removing = asyncio.create_task(host.catalogue.remove("parrot", purge=False))
+            await eventually(lambda: "parrot.wasm" not in files(host))
+            assert (await host.call("run")).error is not None
+        await removing
+        assert await known(host) == []
+
+
+async def test_versions_that_wait_to_be_written_while_the_store_forgets_leave_nothing(
+    host: PluginHost,
+) -> None:
+    async with host.running():
+        host.drop("parrot", component("adder"))
+        await host.until("parrot", "loaded")
+        await until_known(host, "plugin_generations", "tool_holders")
+        async with busy_store(host):
+            for number, version in ((2, "counter"), (3, "echo")):
+                host.drop("parrot", component(version))
+                await eventually(lambda number=number: host.plugin("parrot").number == number)
+            removing = asyncio.create_task(host.catalogue.remove("parrot", purge=False))
+            await eventually(lambda: "parrot.wasm" not in files(host))
+        await removing
         assert await known(host) == []
 
 
