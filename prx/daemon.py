@@ -195,6 +195,7 @@ class Daemon:
             lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
 
+        self._at_end("configuration changes", self._live.aclose)
         self._live.listen(partial(_obey, catalogue))
         self._in_background(self._config_watch.run(), "configuration")
         for source in (self._live, self._book, store, self._supervisor, catalogue):

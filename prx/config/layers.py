@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from prx.config.faults import explain
 from prx.config.inspection import takes_text
-from prx.config.keys import Key, Tree, holds, merged, parse_key
+from prx.config.keys import Key, Tree, merged, parse_key
 from prx.config.schema import Config
 from prx.config.toml import Layer
 from prx.config.types import is_secret_key
@@ -85,11 +85,6 @@ class Layers:
         return Config.model_validate_json(
             json.dumps(tree, default=str), strict=True, context={"base": self.base}
         )
-
-    def origin(self, key: Key) -> str | None:
-        """Return where `key` got its value, as `<file>:<line>` or a name; None where it has its default."""
-        layer = next((layer for layer in reversed(self.all) if holds(layer.tree, key)), None)
-        return None if layer is None else layer.place(key)
 
     def hiding(self, key: Key, layer: Layer) -> Layer | None:
         """Return the strongest layer above `layer` that says something about `key`, if there is one."""

@@ -51,6 +51,7 @@ class LiveConfig:
         self._changing = asyncio.Lock()
         self._listeners: list[Listener] = []
         self._refusal_listeners: list[Callable[[ConfigError], None]] = []
+        self._patches: set[asyncio.Future[tuple[Outcome, str]]] = set()
         self._problem: Problem | None = None
         self._process = new_id("cfg")
         self._loaded = sources.load()
@@ -91,10 +92,12 @@ class LiveConfig:
         async with self._changing:
             return await self._reload()
 
-    async def patch(self, changes: Mapping[str, Any], *, if_match: Collection[str] | None = None) -> Outcome:
+    async def patch(
+        self, changes: Mapping[str, Any], *, if_match: Collection[str] | None = None
+    ) -> tuple[Outcome, str]:
         """Write `changes` into the overlay and take over what is hot; see `prx.config.patch.patch`.
 
-        A caller that goes away leaves nothing half done: what is in the overlay then is taken over as an edit is.
+        Returns what became of them, and the etag of what they made. It is done to its end, even if the caller goes.
 
         Args:
             changes: dotted keys and their new values.
@@ -102,8 +105,24 @@ class LiveConfig:
 
         Raises:
             PreconditionFailedError: the configuration is another one by now.
-            BadRequestError, ConflictError, UnavailableError, PrxError: as `prx.config.patch.patch`.
+            BadRequestError, ConflictError, UnavailableError: as `prx.config.patch.patch`.
         """
+        work = asyncio.ensure_future(self._patch(changes, if_match))
+        self._patches.add(work)
+        work.add_done_callback(self._patches.discard)
+        return await asyncio.shield(work)
+
+    async def aclose(self) -> None:
+        """Let the patches end that are being made; begin no other."""
+        await asyncio.gather(*self._patches, return_exceptions=True)
+
+    def problems(self) -> list[Problem]:
+        """Return why the last reload was refused, until one succeeds."""
+        return [] if self._problem is None else [self._problem]
+
+    async def _patch(
+        self, changes: Mapping[str, Any], if_match: Collection[str] | None
+    ) -> tuple[Outcome, str]:
         async with self._changing:
             with suppress(
                 ConfigError
@@ -116,11 +135,7 @@ class LiveConfig:
                 )
             loaded, outcome = await asyncio.to_thread(patch, self.sources, changes)
             await self._adopt(loaded)
-            return outcome
-
-    def problems(self) -> list[Problem]:
-        """Return why the last reload was refused, until one succeeds."""
-        return [] if self._problem is None else [self._problem]
+            return outcome, self.etag
 
     async def _reload(self) -> Change | None:
         try:

@@ -47,8 +47,7 @@ class Overlay:
         """Keep other writers out for the length of the block. Blocks.
 
         Raises:
-            UnavailableError: another one holds it for seconds.
-            PrxError: the directory cannot be written.
+            UnavailableError: another one holds it for seconds, or the directory cannot be written.
         """
         with self._file.locked():
             yield
@@ -65,6 +64,6 @@ class Overlay:
         """Put what `layer` returned in place of what is there, on disk when this returns. Hold the lock.
 
         Raises:
-            PrxError: it cannot be written.
+            UnavailableError: it cannot be written.
         """
         self._file.replace((layer.text or "").encode())

@@ -53,7 +53,7 @@ def patch(sources: Sources, changes: Mapping[str, Any]) -> Patched:
     Raises:
         BadRequestError: a key or value is wrong; `details.errors` has each, and nothing was changed.
         ConflictError: what others wrote is wrong, so that there is nothing to change.
-        UnavailableError, PrxError: the overlay cannot be written.
+        UnavailableError: the overlay cannot be written.
     """
     if len(changes) > MAX_KEYS:
         raise BadRequestError(f"{len(changes)} keys are too many at once; send up to {MAX_KEYS}")

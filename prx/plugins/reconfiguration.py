@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from prx.config.schema import PluginsConfig
-from prx.core.errors import ConflictError, UnavailableError
+from prx.core.errors import UnavailableError
 from prx.plugins.activation import Activation
 from prx.plugins.errors import LoadError
 from prx.plugins.generations import Generations
@@ -94,10 +94,7 @@ class Reconfiguration:
             if retrusted:
                 plugin.vouch(signature, refusal)
             self._activation.loader.revoke(plugin.name, before.permissions - after.permissions)
-            try:
-                plugin.regrant(new, self._grants.decisions(plugin.name))
-            except ConflictError as error:
-                plugin.failed(error.message, waits_for_name=True)
+            plugin.regrant(new, self._grants.decisions(plugin.name))
 
     def _is_behind(self, plugin: Plugin, new: PluginsConfig) -> bool:
         """Tell whether what runs was made with other settings than it would be now."""

@@ -32,15 +32,16 @@ async def patch_config(request: web.Request) -> web.Response:
     """Change keys, all or none; what is hot acts before the answer is sent."""
     live = request.app[LIVE]
     changes = await read_body(request, Changes)
-    outcome = await live.patch(changes.root, if_match=_if_match(request))
-    return _tagged(reply(asdict(outcome)), live.etag)
+    outcome, etag = await live.patch(changes.root, if_match=_if_match(request))
+    return _tagged(reply(asdict(outcome)), etag)
 
 
 @routes.get("/config/origins", scope="config:read")
 async def get_origins(request: web.Request) -> web.Response:
     """Every key with its value, and the layer that it comes from."""
     live = request.app[LIVE]
-    return _tagged(reply({"keys": await live.origins()}), live.etag)
+    etag = live.etag  # of what is looked at now
+    return _tagged(reply({"keys": await live.origins()}), etag)
 
 
 @routes.get("/config/schema", scope="config:read")

@@ -15,7 +15,7 @@ from prx.config.patch import MAX_KEYS, Outcome, patch
 from prx.config.redaction import MASK, shown
 from prx.config.schema import Config
 from prx.config.sources import Sources
-from prx.core.errors import BadRequestError, ConflictError
+from prx.core.errors import BadRequestError, ConflictError, UnavailableError
 
 ENVIRONMENT = {"PRX__DAEMON__LOG_LEVEL": "warn"}
 
@@ -187,6 +187,12 @@ def test_an_overlay_that_others_may_read_is_not_used(home: Home) -> None:
     home.patch({"memory.top_k": 3})
     home.overlay.chmod(0o644)
     with pytest.raises(ConflictError, match="others may read or write it: chmod 600"):
+        home.patch({"memory.top_k": 4})
+
+
+def test_an_overlay_that_cannot_be_written_changes_nothing_and_says_why(home: Home) -> None:
+    (home.path / "data" / "overlay.lock").mkdir(parents=True)
+    with pytest.raises(UnavailableError, match="cannot be written: Is a directory; make room or make it"):
         home.patch({"memory.top_k": 4})
 
 

@@ -10,6 +10,7 @@ from prx.config.live import Change, LiveConfig, effective_config
 from prx.config.schema import Config
 from prx.config.sources import Sources
 from prx.core.errors import BadRequestError, ConfigError, ConflictError, PreconditionFailedError
+from tests.support.waiting import eventually
 
 
 class Running:
@@ -118,7 +119,7 @@ async def test_a_found_file_that_is_gone_is_a_bad_edit_too(
 
 async def test_a_patch_takes_effect_and_lasts_and_the_operators_file_stays_as_it_is(running: Running) -> None:
     running.edit("# mine\n[memory]\ntop_k = 7\n")
-    outcome = await running.live.patch({"memory.top_k": 8, "gateway.host": "::1"})
+    outcome, _ = await running.live.patch({"memory.top_k": 8, "gateway.host": "::1"})
     assert outcome.updated == ["memory.top_k", "gateway.host"]
     assert outcome.results == {"memory.top_k": "applied", "gateway.host": "restart_required"}
     assert outcome.reload_required
@@ -130,7 +131,7 @@ async def test_a_patch_takes_effect_and_lasts_and_the_operators_file_stays_as_it
 
 
 async def test_a_patch_that_a_later_layer_hides_is_written_and_reported(running: Running) -> None:
-    outcome = await running.live.patch({"agent.max_turns": 5, "gateway.port": 2, "memory.top_k": 3})
+    outcome, _ = await running.live.patch({"agent.max_turns": 5, "gateway.port": 2, "memory.top_k": 3})
     assert outcome.results == {
         "agent.max_turns": "hidden",
         "gateway.port": "hidden",
@@ -173,6 +174,24 @@ async def test_of_two_patches_for_the_same_configuration_only_one_is_made(runnin
         *(running.live.patch({"memory.top_k": n}, if_match=read) for n in (1, 2, 3)), return_exceptions=True
     )
     assert sum(isinstance(answer, PreconditionFailedError) for answer in answers) == 2
+
+
+async def test_a_patch_is_made_to_its_end_when_its_caller_goes_away(running: Running) -> None:
+    released = asyncio.Event()
+
+    async def slow(_: Change) -> None:
+        await released.wait()
+
+    running.live.listen(slow)
+    running.live.listen(running._changed)
+    caller = asyncio.ensure_future(running.live.patch({"memory.top_k": 8}))
+    await eventually(lambda: running.changes)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    released.set()
+    await running.live.aclose()
+    assert len(running.changes) == 2
 
 
 async def test_a_patch_is_refused_while_a_file_is_wrong_unless_it_puts_that_right(running: Running) -> None:
