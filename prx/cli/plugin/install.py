@@ -6,6 +6,7 @@ import click
 
 from prx.cli.client import daemon, segment
 from prx.cli.output import as_json_option, show_json
+from prx.core.text import printable_lines
 
 
 @click.command()
@@ -27,7 +28,7 @@ def install(file: Path, *, as_json: bool) -> None:
         return
     click.echo(f"Installed {found['name']} {found['version']}; it is {found['status']}.")
     if "error" in found:
-        click.echo(found["error"])
+        click.echo(printable_lines(found["error"]))
 
 
 @click.command()

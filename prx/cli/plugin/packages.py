@@ -10,6 +10,7 @@ from prx.cli.context import load_config
 from prx.cli.output import as_json_option, show_json
 from prx.config.types import PublicKey
 from prx.core.errors import PrxError
+from prx.core.text import printable_lines
 from prx.plugins import signer
 from prx.plugins.errors import LoadError
 from prx.plugins.packing import pack as make_package
@@ -120,7 +121,7 @@ def verify(path: Path, keys: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         show_json(shown)
     else:
-        click.echo(f"{path}: {said}", err=code == _REFUSED)
+        click.echo(f"{path}: {printable_lines(said)}", err=code == _REFUSED)
     sys.exit(code)
 
 

@@ -11,6 +11,7 @@ import click
 from prx.cli.context import load_config
 from prx.cli.output import as_json_option, show_json
 from prx.config.schema import Config
+from prx.core.text import printable, printable_lines
 from prx.plugins.errors import LoadError
 from prx.plugins.report import report
 
@@ -30,7 +31,7 @@ def validate(path: Path, *, as_json: bool) -> None:
         if as_json:
             show_json({"valid": False, "error": error.message})
         else:
-            click.echo(f"{path}: {error.message}", err=True)
+            click.echo(f"{path}: {printable_lines(error.message)}", err=True)
         sys.exit(1)
     if as_json:
         show_json({"valid": not found["permissions"]["missing"], **found})
@@ -48,7 +49,7 @@ async def _report(path: Path, config: Config) -> dict[str, Any]:
 def _text(found: dict[str, Any]) -> str:
     lines = [f"{found['name']} {found['version']} ({found['kind']})", "", "Tools:"]
     for tool in found["tools"]:
-        lines += [f"  {tool['name']}", f"      {tool['description']}"]
+        lines += [f"  {tool['name']}", *(f"      {line}" for line in tool["description"].split("\n"))]
     if not found["tools"]:
         lines.append("  none")
     for name, reason in found["skipped"].items():
@@ -74,4 +75,4 @@ def _text(found: dict[str, Any]) -> str:
     limits = (f"{key} {value}" for key, value in found["limits"].items() if value is not None)
     lines += ["", "Limits:", f"  {', '.join(limits)}"]
     lines += [f"Warning: {warning}" for warning in found["warnings"]]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -90,3 +90,19 @@ def test_programs_get_json(run: Run) -> None:
 def test_a_key_that_is_none_is_told(run: Run) -> None:
     with pytest.raises(PrxError, match=r'--key: "me" is no public key: one is "ed25519:"'):
         run("verify", "weather", "--key", "me")
+
+
+def test_what_a_stranger_wrote_into_a_manifest_is_shown_and_not_obeyed_by_the_terminal(
+    run: Run, tmp_path: Path
+) -> None:
+    described = (
+        '[[capabilities]]\ntype = "tool"\nname = "echo"\ndescription = "Says\\u001b[2J it\\n  fake\\u202e"\n'
+    )
+    (tmp_path / "weather" / "plugin.toml").write_text(MANIFEST + described)
+    lines = run("validate", "weather").stdout.splitlines()
+    assert lines[2:6] == ["Tools:", "  echo", "      Says\\x1b[2J it", "        fake\\u202e"]
+    (tmp_path / "weather" / "plugin.toml").write_text(MANIFEST + '"\\u001b[2J" = 1\n')
+    for refused in (run("validate", "weather"), run("verify", "weather")):
+        assert refused.exit_code == 1
+        assert "\x1b" not in refused.stderr
+        assert "[2J" in refused.stderr
