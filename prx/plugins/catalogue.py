@@ -276,7 +276,8 @@ class Catalogue:
             self._check_there(plugin)
             plugin.enable()
             await self._switches.set(plugin.name, disabled=False)
-        if plugin.loaded is None and not plugin.loading:
+        # What kept its newest version from loading may be gone by now: a grant is not tried while it is disabled.
+        if (plugin.loaded is None or plugin.fault is not None) and not plugin.loading:
             await self._activation.load(plugin)
         log.info("plugin enabled", plugin=plugin.name)
         return plugin

@@ -290,3 +290,18 @@ async def test_a_permission_that_is_revoked_while_a_new_version_loads_stays_revo
         await host.catalogue.decide("prx-tool", {"kv": True})
         await host.until("prx-tool", "loaded")
         assert await host.output("remember") == ""
+
+
+async def test_a_version_that_is_granted_what_it_waits_for_while_disabled_runs_when_enabled(
+    echo: PluginHost,
+) -> None:
+    manifest = '[plugin]\nname = "votes"\nversion = "{}"\n{}'
+    echo.drop("votes", component("adder"), manifest=manifest.format("1.0.0", ""))
+    await echo.until("votes", "loaded")
+    asks = '[permissions]\nrequired = ["memory"]\n'
+    echo.drop("votes", component("adder"), manifest=manifest.format("1.1.0", asks))
+    await echo.until("votes", "loaded", 'requires "memory"')
+    await echo.catalogue.disable("votes")
+    await echo.catalogue.decide("votes", {"memory": True})
+    plugin = await echo.catalogue.enable("votes")
+    assert (plugin.status, plugin.version, plugin.error) == ("loaded", "1.1.0", None)
