@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
@@ -70,8 +69,7 @@ def logs(*, follow: bool, level: LogLevel, module: str | None, since: str, limit
         for entry in _asked(asked) if runs else _on_disk(config.daemon, query, limit):
             click.echo(show(entry))
     if follow:
-        with suppress(KeyboardInterrupt):
-            _follow(asked, show)
+        _follow(asked, show)
 
 
 def _asked(asked: Mapping[str, str]) -> list[Entry]:

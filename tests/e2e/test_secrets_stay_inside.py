@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ bot_token = "env:BOT_TOKEN"
 enabled = false
 password = "{canary["password of a channel"]}"
 [[hooks.endpoints]]
-url = "https://localhost:1/{canary["path of a hook"]}"
+url = "https://localhost:1/hook"
 secret = "{canary["secret of a hook"]}"
 [plugins.settings.remember.config]
 api_key = "{canary["key of a plugin"]}"
@@ -196,6 +197,11 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
     )  # fmt: skip
     assert set(canary.found_in(caller.answers)) <= set(given)
     caller.answers = b""
+    for patch in patches(canary):
+        caller.send("PATCH", "/config", json.dumps(patch).encode(), admin)
+        caller.send("GET", "/config", headers=admin)
+    caller.send("GET", "/config/schema", headers=admin)
+    caller.answers += prx(daemon, "config", "show", "--origin").encode()
     for content in wrong_configurations(canary):
         (tmp_path / "prx.toml").write_text(content)
         daemon.process.send_signal(signal.SIGHUP)
@@ -214,8 +220,22 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
     assert log_files(daemon.data_dir / "logs") != []
     for path in daemon.data_dir.rglob("*"):
         if path.is_file():
-            kept_by_the_guest = given if path.name.startswith("prx.db") else ()
-            assert canary.found_in(path.read_bytes(), but=kept_by_the_guest) == [], path
+            # The store keeps what the guest was given, the overlay what it was told to keep, for the owner alone.
+            kept = given if path.name.startswith("prx.db") else ("secret of a patch",)
+            found = canary.found_in(path.read_bytes(), but=kept)
+            assert found == [], path
+            if canary["secret of a patch"].encode() in path.read_bytes():
+                assert path.name == "overlay.toml", path
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def patches(canary: Canaries) -> Iterator[dict[str, Any]]:
+    """Yield changes of the configuration: one that is taken, and others that are refused, with secrets in them."""
+    yield {"channels_config.matrix.password": canary["secret of a patch"]}
+    yield {"channels_config.matrix.password": [canary["secret of a wrong patch"]]}
+    yield {"provider.api_key": {"a": canary["secret of a wrong patch"]}}
+    yield {"provider.base_url": [f"https://me:{canary['secret of a wrong patch']}@localhost"]}
+    yield {"channels_config.matrix.token": canary["secret of a wrong patch"], "agent.max_turns": "many"}
 
 
 def bodies(canary: Canaries) -> Iterator[bytes]:
