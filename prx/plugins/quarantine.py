@@ -58,32 +58,38 @@ class Quarantine:
         self._probing = False
         self.sentence: Sentence | None = None
 
-    def admit(self) -> None:
-        """Let a call through, or refuse it at once.
+    def admit(self) -> Sentence | None:
+        """Let a call through, or refuse it at once; return the sentence of which it is the probe, if it is one.
 
         Raises:
             ConflictError: the plugin is in quarantine, and it is not time for a probe or one is under way.
         """
         sentence = self.sentence
         if sentence is None:
-            return
+            return None
         if self._probing or now_utc() < sentence.until:
             raise ConflictError(
                 f'plugin "{self.plugin}" is in quarantine until {iso_utc(sentence.until)}: {sentence.reason}; '
                 f"`prx plugin release {self.plugin}` ends it now"
             )
         self._probing = True
+        return sentence
 
-    def settle(self, failure: ToolFailure | None) -> None:
-        """Count how an admitted call ended; `failure` is `None` for one that did not fail."""
+    def settle(self, probed: Sentence | None, failure: ToolFailure | None) -> None:
+        """Count how a call ended that was admitted as a probe of `probed`, or before there was a sentence.
+
+        `failure` is `None` for one that did not fail.
+        """
+        is_probe = self._is_probe(probed)
         if failure is not None and failure.code in COUNTED:
-            self._count(failure)
-        elif self._probing:
+            self._count(failure, is_probe=is_probe)
+        elif is_probe:
             self.release()
 
-    def abandon(self) -> None:
-        """Forget an admitted call that never ran."""
-        self._probing = False
+    def abandon(self, probed: Sentence | None) -> None:
+        """Forget a call that was admitted and never ran."""
+        if self._is_probe(probed):
+            self._probing = False
 
     def release(self) -> None:
         """Let everything through again."""
@@ -97,8 +103,12 @@ class Quarantine:
         """Go on with what was remembered over a restart."""
         self.sentence = sentence
 
-    def _count(self, failure: ToolFailure) -> None:
-        if self._probing:
+    def _is_probe(self, probed: Sentence | None) -> bool:
+        # A call that began before the quarantine, or in an earlier pause of it, says nothing about the plugin by now.
+        return probed is not None and probed is self.sentence
+
+    def _count(self, failure: ToolFailure, *, is_probe: bool) -> None:
+        if is_probe:
             self._probing = False
             self._sentence(f"the probe failed too: {failure.message}")
         elif self.sentence is None:
@@ -132,13 +142,13 @@ class Gated:
 
     async def call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
         """See `Guest.call`."""
-        self._gate.admit()
+        probed = self._gate.admit()
         try:
             result = await self._guest.call(binding, arguments, context)
         except BaseException:
-            self._gate.abandon()
+            self._gate.abandon(probed)
             raise
-        self._gate.settle(result.error)
+        self._gate.settle(probed, result.error)
         return result
 
 

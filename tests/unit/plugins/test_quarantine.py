@@ -28,8 +28,7 @@ def gate() -> tuple[Quarantine, list[str]]:
 
 def fail(quarantine: Quarantine, times: int, failure: ToolFailure = TRAP) -> None:
     for _ in range(times):
-        quarantine.admit()
-        quarantine.settle(failure)
+        quarantine.settle(quarantine.admit(), failure)
 
 
 def served(quarantine: Quarantine) -> Sentence:
@@ -54,7 +53,7 @@ def test_a_tools_own_errors_and_successes_do_not_count() -> None:
     quarantine, _ = gate()
     fail(quarantine, 20, TOOL_ERROR)
     fail(quarantine, 4)
-    quarantine.settle(None)
+    quarantine.settle(quarantine.admit(), None)
     assert quarantine.sentence is None
 
 
@@ -71,8 +70,7 @@ def test_a_probe_that_succeeds_opens_the_gate() -> None:
     quarantine, changes = gate()
     fail(quarantine, 5)
     served(quarantine)
-    quarantine.admit()
-    quarantine.settle(None)
+    quarantine.settle(quarantine.admit(), None)
     quarantine.admit()
     assert quarantine.sentence is None
     assert changes[4:] == ["changed", "changed"]
@@ -95,9 +93,39 @@ def test_a_probe_that_never_ran_leaves_room_for_another() -> None:
     quarantine, _ = gate()
     fail(quarantine, 5)
     served(quarantine)
+    quarantine.abandon(quarantine.admit())
     quarantine.admit()
-    quarantine.abandon()
-    quarantine.admit()
+
+
+@pytest.mark.parametrize("failure", [None, TRAP, TOOL_ERROR])
+def test_a_call_from_before_the_quarantine_that_ends_during_a_probe_decides_nothing(
+    failure: ToolFailure | None,
+) -> None:
+    quarantine, _ = gate()
+    early, cut_off = quarantine.admit(), quarantine.admit()
+    fail(quarantine, 5)
+    sentence = served(quarantine)
+    probe = quarantine.admit()
+    quarantine.settle(early, failure)
+    quarantine.abandon(cut_off)
+    assert quarantine.sentence is sentence
+    with pytest.raises(ConflictError):
+        quarantine.admit()
+    quarantine.settle(probe, None)
+    assert quarantine.sentence is None
+
+
+def test_a_probe_that_ends_after_the_operator_ended_the_quarantine_counts_as_any_call() -> None:
+    quarantine, _ = gate()
+    fail(quarantine, 5)
+    served(quarantine)
+    probe = quarantine.admit()
+    quarantine.release()
+    quarantine.settle(probe, TRAP)
+    fail(quarantine, 3)
+    assert quarantine.sentence is None
+    fail(quarantine, 1)
+    assert quarantine.sentence is not None
 
 
 def test_the_operator_ends_it() -> None:
