@@ -84,10 +84,10 @@ def table(
 def fields(pairs: Sequence[tuple[str, object]], *, width: int | None = None) -> str:
     """Return names and values, one pair for each line or more; a value without a name goes on under the one before.
 
-    What a terminal would obey is escaped, but for line breaks.
+    What a terminal would obey is escaped, but for the line breaks of values.
     """
     named = [
-        (f"{name}:" if name and not position else "", printable(line))
+        (f"{printable(name)}:" if name and not position else "", printable(line))
         for name, value in pairs
         for position, line in enumerate(str(value).split("\n"))
     ]

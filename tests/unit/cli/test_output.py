@@ -58,6 +58,10 @@ def test_names_and_values_are_aligned_and_wrapped() -> None:
     ]
 
 
+def test_a_name_is_shown_and_not_obeyed_by_the_terminal() -> None:
+    assert fields([("\x1b[2J\n", "a\nb\x07")]) == "\\x1b[2J\\n:  a\n" + " " * 12 + "b\\x07"
+
+
 @pytest.mark.parametrize(
     ("count", "shown"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**31, "2.0 GiB"), (2**45, "32768.0 GiB")]
 )  # fmt: skip
