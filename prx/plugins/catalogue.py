@@ -1,4 +1,4 @@
-"""The plugins directory, kept equal to what is loaded, and what operators do to plugins: a unit."""
+"""The plugins, from their start to their end, and what operators do to them: a unit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Any
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
-from prx.core.ids import now_utc
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.activation import Activation
@@ -16,7 +15,6 @@ from prx.plugins.blobs import Blobs
 from prx.plugins.cache import Cache
 from prx.plugins.compiler import Compiler
 from prx.plugins.errors import LoadError, SupersededError
-from prx.plugins.feed import Feed
 from prx.plugins.forgetting import forget
 from prx.plugins.generations import Generations
 from prx.plugins.grants import Grants, check_decisions
@@ -25,13 +23,12 @@ from prx.plugins.holders import Holders
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.installer import Installer, Part
+from prx.plugins.inventory import Inventory
 from prx.plugins.loader import Loader
-from prx.plugins.offer import Offer
 from prx.plugins.plugin import Plugin
 from prx.plugins.quarantine import Sentences
 from prx.plugins.reconfiguration import Reconfiguration
 from prx.plugins.secrets import SecretStore
-from prx.plugins.sources import Names, Source, is_unfinished
 from prx.plugins.switches import Switches
 from prx.plugins.versions import versions_shown
 from prx.plugins.watcher import changes
@@ -43,9 +40,6 @@ from prx.runtime.tasks import Tasks
 __all__ = ["Catalogue", "Plugin"]
 
 log = get_logger("plugins::catalogue")
-
-
-_UNFINISHED_SECS = 1.0
 
 
 class Catalogue:
@@ -63,14 +57,12 @@ class Catalogue:
         """Touch nothing yet; `config` is asked whenever a plugin is loaded."""
         self._config = config
         self._data_dir = data_dir
-        self._points = points
         self._services = services
         self._holders = Holders(services.store)
         self._switches = Switches(services.store)
         self._grants = Grants(services.store)
         self._sentences = Sentences(services.store)
         self._plugins: dict[str, Plugin] = {}
-        self._names = Names()
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
         self._tasks = Tasks(log, self._progress.set)
@@ -87,8 +79,11 @@ class Catalogue:
             self._tasks,
             self._progress,
         )
+        self._inventory = Inventory(
+            config, self._plugins, points, self._switches, self._activation, self._tasks, self._progress
+        )
         self._installer = Installer(
-            config, self._plugins, self._activation, self._reconcile, self._forget, self._progress
+            config, self._plugins, self._activation, self._inventory, self._forget, self._progress
         )
         self._reconfiguration = Reconfiguration(
             config,
@@ -100,7 +95,6 @@ class Catalogue:
             self._progress,
         )
         self._serving = False
-        self._scan_problem: Problem | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
         """See `Unit.run`. Serves once what is in the cache is loaded; the rest compiles meanwhile."""
@@ -121,14 +115,14 @@ class Catalogue:
             await self._generations.load()
             await self._installer.tidy()
             self._serving = True
-            await self._reconcile(patient=False)
+            await self._inventory.reconcile(patient=False)
             await self._settle()
             started()
             config = self._config()
             async with aclosing(changes(config.directory, self._look_again, watch=config.watch)) as signs:
                 async for changed in signs:
                     if changed:
-                        await self._reconcile()
+                        await self._inventory.reconcile()
                     await self._keep_records()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader, client)))
@@ -255,7 +249,7 @@ class Catalogue:
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
         found = [problem for plugin in self.list() for problem in plugin.problems()]
-        return [self._scan_problem, *found] if self._scan_problem is not None else found
+        return found if self._inventory.problem is None else [self._inventory.problem, *found]
 
     def _check_loadable(self, plugin: Plugin) -> None:
         if plugin.disabled:
@@ -306,63 +300,11 @@ class Catalogue:
             memory.forget(name)
         await self._generations.sweep()
 
-    async def _reconcile(self, *, patient: bool = True) -> None:
-        """Make the list equal to the directory: new and changed sources load, missing ones unload."""
-        # One at a time, or an older look could undo what a newer one saw; and never while files move.
-        async with self._installer.moving:
-            directory = self._config().directory
-            try:
-                found = await asyncio.to_thread(self._names.by_name, directory)
-            except OSError as error:
-                self._note_unreadable(directory, error)
-                return
-            self._scan_problem = None
-            for name in self._plugins.keys() - found.keys():
-                self._activation.unload(self._plugins.pop(name))
-            for name, same_name in found.items():
-                self._apply(name, same_name, patient=patient)
-
-    def _apply(self, name: str, same_name: Sequence[Source], *, patient: bool) -> None:
-        source, rivals = same_name[0], tuple(source.path for source in same_name[1:])
-        plugin = self._plugins.get(name)
-        if plugin is None:
-            disabled = self._switches.disabled(name)
-            feed = Feed(name, self._points.bus, self._tasks)
-            offer = Offer(name, self._points, feed)
-            gate = self._activation.gates.restored(name)
-            plugin = Plugin(name, source, offer, feed, gate, self._progress, disabled=disabled)
-            self._plugins[name] = plugin
-        elif plugin.source == source and plugin.rivals == rivals:
-            return
-        plugin.source, plugin.rivals = source, rivals
-        if rivals:
-            paths = " and ".join(str(source.path) for source in same_name)
-            plugin.loading = False
-            plugin.failed(f'two plugins are named "{name}": {paths}; remove or rename one')
-            self._activation.unload(plugin)
-        else:
-            plugin.loading = True
-            self._tasks.start(self._load_found(plugin, source, patient=patient))
-
-    async def _load_found(self, plugin: Plugin, source: Source, *, patient: bool) -> None:
-        if patient and await asyncio.to_thread(is_unfinished, source):
-            # Each further write is a newer source with its own task; what stays cut short is told as it is.
-            await asyncio.sleep(_UNFINISHED_SECS)
-        if plugin.source is source:
-            await self._activation.load(plugin)
-
     async def _settle(self) -> None:
         """Wait until every plugin is loaded, has failed or compiles."""
         while any(plugin.loading and not plugin.compiling for plugin in self._plugins.values()):
             self._progress.clear()
             await self._progress.wait()
-
-    def _note_unreadable(self, directory: Path, error: OSError) -> None:
-        reason = f"{directory} cannot be read: {error.strerror}"
-        if self._scan_problem is None or self._scan_problem.reason != reason:
-            log.warning("the plugins directory cannot be read", path=str(directory), reason=error.strerror)
-            action = "create the directory, or set plugins.directory to where the plugins are"
-            self._scan_problem = Problem(self.name, reason, now_utc(), action)
 
     async def _keep_records(self) -> None:
         try:

@@ -11,6 +11,7 @@ from prx.config.schema import PluginsConfig
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from prx.plugins.activation import Activation
 from prx.plugins.errors import LoadError
+from prx.plugins.inventory import Inventory
 from prx.plugins.manifest import Permission
 from prx.plugins.package import MAX_PACKAGE_BYTES, MAX_SIGNATURE_BYTES, SUFFIX, package_name
 from prx.plugins.plugin import Plugin
@@ -43,20 +44,18 @@ class Installer:
         config: Callable[[], PluginsConfig],
         plugins: dict[str, Plugin],
         activation: Activation,
-        reconcile: Callable[[], Awaitable[None]],
+        inventory: Inventory,
         forget: Callable[[str, bool], Awaitable[None]],
         progress: asyncio.Event,
     ) -> None:
-        """Act on the directory of `config`; `reconcile` has the catalogue see it, `forget` ends all trust in a name."""
+        """Act on the directory of `config`; `inventory` sees what changes there, `forget` ends all trust in a name."""
         self._config = config
         self._plugins = plugins
         self._activation = activation
-        self._reconcile = reconcile
+        self._inventory = inventory
         self._forget = forget
         self._progress = progress
         self._changing = asyncio.Lock()
-        self.moving = asyncio.Lock()
-        """Held while files move: who lists the directory meanwhile may see two of a plugin, or none."""
         self._slots = _MAX_UPLOADS
         self._uploads: set[Path] = set()
 
@@ -102,7 +101,7 @@ class Installer:
         try:
             source, contents = await self._checked(upload)
             async with self._changing:
-                await self._reconcile()
+                await self._inventory.reconcile()
                 target, before = self._target(source, contents)
                 plugin, new = await self._put(upload, target, before, contents.name)
         finally:
@@ -127,12 +126,12 @@ class Installer:
                 raise ConflictError(plugin.error or f'two plugins are named "{name}"')
             # Whoever decides about it meanwhile finds that it is gone.
             async with plugin.changing:
-                async with self.moving:
+                async with self._inventory.moving:
                     removed = await self._take_out(plugin, purge=purge)
                 # Its last calls end without: what was purged is not written anew.
                 self._activation.loader.revoke(name, get_args(Permission))
                 self._activation.unload(plugin)
-                await self._reconcile()
+                await self._inventory.reconcile()
             await asyncio.to_thread(removed.delete)
         log.info("plugin removed", plugin=name, path=str(plugin.source.path), purged=purge)
 
@@ -224,10 +223,10 @@ class Installer:
 
     async def _put(self, upload: Upload, target: Path, before: Path | None, name: str) -> tuple[Plugin, bool]:
         new = name not in self._plugins
-        async with self.moving:
+        async with self._inventory.moving:
             placed = await asyncio.to_thread(place, upload, target, before)
         self._activation.expect(name)
-        await self._reconcile()
+        await self._inventory.reconcile()
         plugin = await self._settled(name)
         if plugin is None:
             raise ConflictError(f"{target} was removed while it was loaded: install it again")
@@ -238,9 +237,9 @@ class Installer:
         return plugin, new
 
     async def _undo(self, placed: Placed, name: str) -> None:
-        async with self.moving:
+        async with self._inventory.moving:
             await asyncio.to_thread(placed.undo)
-        await self._reconcile()
+        await self._inventory.reconcile()
         await self._settled(name)
 
     async def _settled(self, name: str) -> Plugin | None:

@@ -147,7 +147,7 @@ async def test_files_that_somebody_else_deleted_are_no_reason_to_fail(host: Plug
     host.configure(watch=False)
     async with host.running():
         path = host.drop("echo")
-        await host.catalogue._reconcile()
+        await host.catalogue._inventory.reconcile()
         await host.until("echo", "loaded")
         path.unlink()
         await host.catalogue.remove("echo", purge=False)
