@@ -115,7 +115,7 @@ class Installer:
 
         Raises:
             NotFoundError: there is none.
-            ConflictError: two have this name.
+            ConflictError: two have this name, or it came anew meanwhile.
             UnavailableError: the directory or the store cannot be written; everything is as it was.
         """
         async with self._changing:
@@ -138,8 +138,11 @@ class Installer:
     async def _take_out(self, plugin: Plugin, *, purge: bool) -> Removed:
         """Move its files out and forget it, or leave everything as it was."""
         name = plugin.name
+        listed = self._plugins.get(name)
+        if listed is not None and listed is not plugin:
+            raise ConflictError(f'plugin "{name}" was changed meanwhile: look at it and try again')
         # Off the list first: what its calls come to while it is forgotten must not be noted under its name.
-        del self._plugins[name]
+        self._plugins.pop(name, None)
         try:
             removed = await asyncio.to_thread(take_out, plugin.source, name, purge=purge)
             try:
@@ -148,7 +151,8 @@ class Installer:
                 await asyncio.to_thread(removed.undo)
                 raise
         except BaseException:
-            self._plugins[name] = plugin
+            if listed is not None:
+                self._plugins[name] = listed
             raise
         return removed
 

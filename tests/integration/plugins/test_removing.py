@@ -154,6 +154,30 @@ async def test_files_that_somebody_else_deleted_are_no_reason_to_fail(host: Plug
         assert (host.names(), files(host)) == ([], [])
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_files_that_go_while_a_removal_waits_for_its_turn_are_no_reason_to_fail(
+    host: PluginHost,
+    comes_back: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    async with host.running():
+        host.drop("parrot", component("echo"))
+        plugin = await host.until("parrot", "loaded")
+        async with plugin.changing:
+            removing = asyncio.create_task(host.catalogue.remove("parrot", purge=False))
+            (host.directory / "parrot.wasm").unlink()
+            await eventually(lambda: host.names() == [])
+            if comes_back:
+                host.drop("parrot", component("echo"))
+                await host.until("parrot", "loaded")
+        if comes_back:
+            with pytest.raises(ConflictError, match="was changed meanwhile"):
+                await removing
+            assert await host.output("echo", {"text": "x"}) == "x"
+        else:
+            await removing
+            assert await known(host) == []
+
+
 async def test_a_link_to_a_directory_is_removed_and_not_what_it_leads_to(
     host: PluginHost, tmp_path: Path
 ) -> None:
