@@ -258,6 +258,8 @@ def told(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except FileNotFoundError as error:
+        raise UnavailableError(f"{path} was changed by somebody else meanwhile: try again") from error
     except OSError as error:
         raise UnavailableError(
             f"{path} cannot be changed: {error.strerror}; make room or make the directory writable, then try again",

@@ -11,6 +11,7 @@ from prx.core.errors import BadRequestError, ConflictError, PrxError, Unavailabl
 from prx.plugins.installer import Part
 from prx.plugins.signer import generate, sign
 from prx.plugins.sources import source_at
+from prx.plugins.staging import Upload, place
 from tests.components.corpus import component
 from tests.support.packages import contents, package
 from tests.support.plugin_host import PluginHost
@@ -274,6 +275,18 @@ async def test_an_upload_that_is_not_one_plugin_is_refused(
         with pytest.raises(BadRequestError):
             await host.catalogue.install(parts(*uploaded))
         assert files(host) == []
+
+
+def test_a_version_that_somebody_else_deleted_meanwhile_is_no_matter_of_room(tmp_path: Path) -> None:
+    upload = Upload.of(tmp_path, "parrot.wasm")
+    upload.begin()
+    upload.path.write_bytes(b"newer")
+    target = tmp_path / "parrot.wasm"
+    with pytest.raises(
+        UnavailableError, match=r"parrot\.wasm was changed by somebody else meanwhile: try again"
+    ):
+        place(upload, target, before=target)
+    assert not target.exists()
 
 
 async def test_a_sender_that_goes_away_leaves_nothing_and_its_place_is_free_again(
