@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from prx.agent.skills import Skills, builtin_skills
 from prx.api.app import PREFIX, build_app
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
@@ -24,8 +25,11 @@ from prx.config.secret_values import secret_values
 from prx.config.sources import Sources
 from prx.config.toml import Layer
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.skill import SkillShelf
+from prx.core.unit import Unit
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
+from prx.plugins.skills import skill_shelves
 from prx.runtime.allocator import keep_little_freed_memory
 from prx.runtime.bus import Bus
 from prx.runtime.code_pages import give_back_code
@@ -46,6 +50,7 @@ from prx.runtime.process import (
     open_standard_descriptors,
     pid_file,
 )
+from prx.runtime.skill_directory import SkillDirectory
 from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
@@ -194,16 +199,18 @@ class Daemon:
         catalogue = Catalogue(
             lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
+        skills = Skills(partial(_skill_shelves, config, catalogue))
 
         self._at_end("configuration changes", self._live.aclose)
         self._live.listen(partial(_obey, catalogue))
         self._in_background(self._config_watch.run(), "configuration")
-        for source in (self._live, self._book, store, self._supervisor, catalogue):
+        for source in (self._live, self._book, store, self._supervisor, catalogue, skills):
             self._status.watch(source.problems)
-        url = await self._open_gateway(catalogue, memory) if self._options.gateway else None
+        url = await self._open_gateway(catalogue, skills, memory) if self._options.gateway else None
         _make_own_plugins_directory(config)
-        self._supervisor.add(catalogue)
-        await self._first_scan(catalogue)
+        for unit in (catalogue, skills):
+            self._supervisor.add(unit)
+            await self._first_scan(unit)
         if self._options.cron:
             self._supervisor.add(self._points.cron)
         gc.collect()
@@ -214,15 +221,15 @@ class Daemon:
         self._systemd.ready(f"serving {loaded} plugins" + (f" at {url}" if url else ""))
         await asyncio.to_thread(give_back_code)
 
-    async def _first_scan(self, catalogue: Catalogue) -> None:
-        """Wait for the plugins; a catalogue that fails or is slow is a problem to show, never an end of the boot."""
+    async def _first_scan(self, unit: Unit) -> None:
+        """Wait for plugins or skills; a unit that fails or is slow is a problem to show, never an end of the boot."""
         try:
-            await self._supervisor.wait(catalogue.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
+            await self._supervisor.wait(unit.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
         except UnavailableError as error:
             reason = error.message
-            _log.warning("the first scan of the plugins goes on in the background", reason=reason)
+            _log.warning("a first scan goes on in the background", unit=unit.name, reason=reason)
 
-    async def _open_gateway(self, catalogue: Catalogue, memory: Memory) -> str:
+    async def _open_gateway(self, catalogue: Catalogue, skills: Skills, memory: Memory) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.
 
         Raises:
@@ -245,6 +252,7 @@ class Daemon:
             tokens=tokens,
             router=self._points.tools,
             plugins=catalogue,
+            skills=skills,
             status=self._status,
             log=self._book,
             bus=self._points.bus,
@@ -321,6 +329,12 @@ async def _obey(catalogue: Catalogue, change: Change) -> None:
     redaction.hide([*secret_values(change.old), *secret_values(change.new)])
     if any(key.startswith("plugins.") for key in change.keys):
         await catalogue.reconfigured(change.old.plugins)
+
+
+def _skill_shelves(config: Config, catalogue: Catalogue) -> list[SkillShelf]:
+    """Return where skills lie, the places first that win over later ones."""
+    workspace = SkillDirectory("workspace", config.skills.directory, may_be_link=True)
+    return [workspace, *skill_shelves(catalogue.list()), builtin_skills()]
 
 
 async def _gone(task: asyncio.Task[Any]) -> None:

@@ -14,6 +14,7 @@ from prx.api.deps import (
     PLUGINS,
     RESIDENT,
     ROUTER,
+    SKILLS,
     STATUS,
     STREAMS,
     ApiDeps,
@@ -24,7 +25,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import config, events, logs, plugins, status, tools
+from prx.api.views import config, events, logs, plugins, skills, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -61,10 +62,11 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[PLUGINS] = deps.plugins
     api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router
+    api[SKILLS] = deps.skills
     api[STATUS] = deps.status
     api[STREAMS] = streams
-    for routes in (config.routes, events.routes, logs.routes, plugins.routes, status.routes, tools.routes):
-        mount(api, edge, routes)
+    for view in (config, events, logs, plugins, skills, status, tools):
+        mount(api, edge, view.routes)
     return api
 
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from prx.agent.skills import Skills
 from prx.api.event_stream import EventFeed
 from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
@@ -41,6 +42,7 @@ class ApiDeps:
     tokens: TokenStore
     router: ToolRouter
     plugins: Catalogue
+    skills: Skills
     status: StatusBoard
     log: LogBook
     bus: Bus
@@ -59,6 +61,7 @@ LOG: Final = web.AppKey("LOG", LogFeed)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
 RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
+SKILLS: Final = web.AppKey("SKILLS", Skills)
 STATUS: Final = web.AppKey("STATUS", StatusBoard)
 STREAMS: Final = web.AppKey("STREAMS", Streams)
 REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

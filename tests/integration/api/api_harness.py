@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from prx.agent.skills import Skills
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
@@ -56,6 +57,7 @@ class Api:
     log: LogBook
     bus: Bus
     live: LiveConfig
+    skills: Skills = field(default_factory=lambda: Skills(list))
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -175,6 +177,7 @@ def deps_of(harness: Api) -> ApiDeps:
         tokens=harness.tokens,
         router=harness.router,
         plugins=harness.catalogue,
+        skills=harness.skills,
         status=harness.board,
         log=harness.log,
         bus=harness.bus,
