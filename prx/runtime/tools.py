@@ -138,14 +138,31 @@ def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
         if expanded_size(spec.parameters) > _MAX_SUBSCHEMAS:
             raise ValueError(f"with its references followed it has more than {_MAX_SUBSCHEMAS} parts")  # noqa: TRY301
         # What was sent is not repeated: it may be a secret in the wrong place.
-        return jsonschema_rs.Draft202012Validator(
-            dict(spec.parameters), mask="the value", retriever=_refuse_reference
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConflictError(
-            f'tool "{spec.name}": its parameters are not a JSON Schema: {reason}', details={"tool": spec.name}
-        ) from error
+        return _validator(spec.parameters, mask="the value")
+    except jsonschema_rs.ValidationError as error:
+        raise _unfit(spec, _fault(spec.parameters)) from error
+    except (jsonschema_rs.ReferencingError, ValueError) as error:
+        raise _unfit(spec, str(error)) from error
+
+
+def _validator(parameters: Mapping[str, Any], mask: str | None = None) -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft202012Validator(dict(parameters), mask=mask, retriever=_refuse_reference)
+
+
+def _fault(parameters: Mapping[str, Any]) -> str:
+    """Say what is wrong with a schema, which is no secret, in words that are not masked."""
+    try:
+        _validator(parameters)
+    except jsonschema_rs.ValidationError as error:
+        return str(error)
+    return "it is refused"
+
+
+def _unfit(spec: ToolSpec, reason: str) -> ConflictError:
+    first = reason.partition("\n")[0]
+    return ConflictError(
+        f'tool "{spec.name}": its parameters are not a JSON Schema: {first}', details={"tool": spec.name}
+    )
 
 
 def _refuse_reference(uri: str) -> NoReturn:
