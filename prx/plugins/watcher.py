@@ -12,6 +12,8 @@ log = get_logger("plugins::watcher")
 
 _FIRST_LOOK_SECS = 0.5
 _POLL_SECS = 5.0
+_REWATCH_SECS = 5.0
+"""After which a directory that took the place of the watched one is noticed, and watching is tried anew."""
 
 
 async def changes(directory: Path, again: asyncio.Event, *, watch: bool) -> AsyncGenerator[bool, None]:
@@ -55,7 +57,7 @@ async def _watch(directory: Path, noticed: asyncio.Event) -> None:
         except OSError as error:
             # No such directory yet, or the kernel's watches are used up: the poll does the work until then.
             log.debug("no change notices for the plugins directory", path=str(directory), reason=str(error))
-        await asyncio.sleep(_POLL_SECS)
+        await asyncio.sleep(_REWATCH_SECS)
 
 
 async def _watch_as_it_is(directory: Path, noticed: asyncio.Event) -> None:
@@ -67,7 +69,7 @@ async def _watch_as_it_is(directory: Path, noticed: asyncio.Event) -> None:
     watched = await asyncio.to_thread(_identity, directory)
     with Notices(directory, noticed.set) as notices:
         while await asyncio.to_thread(_identity, directory) == watched:
-            await notices.follow(_POLL_SECS)
+            await notices.follow(_REWATCH_SECS)
     noticed.set()
 
 

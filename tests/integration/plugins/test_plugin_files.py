@@ -254,6 +254,7 @@ async def test_a_missing_directory_is_a_problem_with_a_way_out_and_heals(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
+    monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     host.directory.rmdir()
     async with host.running():
         [problem] = host.catalogue.problems()
@@ -270,6 +271,7 @@ async def test_a_directory_that_goes_away_for_a_while_keeps_its_plugins_serving(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
+    monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     host.drop("echo")
     async with host.running():
         await host.until("echo", "loaded")
@@ -288,11 +290,11 @@ async def test_a_directory_that_goes_away_for_a_while_keeps_its_plugins_serving(
 async def test_changes_are_noticed_in_a_directory_that_took_the_place_of_another(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
+    monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
+    monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     async with host.running():
         host.directory.rename(host.directory.with_name("before"))
         host.directory.mkdir()
-        monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
         # A look that was due already may find the first one; nothing but a notice tells of the second.
         for number, name in enumerate(("adder", "counter")):
 
