@@ -1,0 +1,1 @@
+"""Messaging channels as supervised units."""

@@ -1,0 +1,1 @@
+"""MCP servers as supervised units, and their tools."""

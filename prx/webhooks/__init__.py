@@ -1,0 +1,1 @@
+"""Outgoing webhooks: who wants which events, and delivering them."""
