@@ -45,13 +45,14 @@ class UnitStatus:
     """Why it is in `backoff` or `failed`; None otherwise."""
     since: datetime
     restarts: int
-    """How often it was started again since it was added."""
+    """How often it was started again since it was added, by itself or because somebody asked."""
 
 
 @dataclass(slots=True, eq=False)
 class _Entry:
     unit: Unit
     policy: RestartPolicy
+    remedy: str
     backoff: Backoff
     status: UnitStatus
     failures: deque[float] = field(default_factory=deque)
@@ -79,8 +80,14 @@ class Supervisor:
         self._entries: dict[str, _Entry] = {}
         self._closed = False
 
-    def add(self, unit: Unit, policy: RestartPolicy | None = None) -> None:
-        """Start `unit` and keep it alive until it is removed.
+    def add(
+        self,
+        unit: Unit,
+        policy: RestartPolicy | None = None,
+        *,
+        remedy: str = "remove the cause, then restart the daemon",
+    ) -> None:
+        """Start `unit` and keep it alive until it is removed; `remedy` says what to do when it is given up.
 
         Raises:
             ConflictError: a unit of this name is there.
@@ -93,7 +100,7 @@ class Supervisor:
         policy = policy or RestartPolicy()
         backoff = Backoff(policy.first_pause_secs, policy.most_pause_secs, chance=self._chance)
         status = UnitStatus(unit.name, "stopped", None, now_utc(), 0)
-        entry = self._entries[unit.name] = _Entry(unit, policy, backoff, status)
+        entry = self._entries[unit.name] = _Entry(unit, policy, remedy, backoff, status)
         self._start(entry)
 
     async def remove(self, name: str) -> None:
@@ -112,11 +119,14 @@ class Supervisor:
         """Stop a unit and start it afresh, whatever its state, its past failures forgotten.
 
         Raises:
-            NotFoundError: no such unit.
+            NotFoundError: no such unit, or it was removed meanwhile.
             UnavailableError: it does not stop; a second one is not started beside it.
         """
         entry = self._entry(name)
         async with entry.stop_or_start:
+            if self._entries.get(name) is not entry:
+                raise _missing(name)
+            entry.status = replace(entry.status, restarts=entry.status.restarts + 1)
             await self._stop(entry)
             entry.backoff.reset()
             entry.failures.clear()
@@ -125,6 +135,11 @@ class Supervisor:
     def status(self) -> list[UnitStatus]:
         """Return every unit's status, by name."""
         return [self._entries[name].status for name in sorted(self._entries)]
+
+    def find(self, name: str) -> UnitStatus | None:
+        """Return one unit's status; `None` where there is no such unit."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.status
 
     async def wait(self, name: str, states: Collection[State], timeout_secs: float) -> UnitStatus:
         """Return a unit's status as soon as it is in one of `states`.
@@ -146,7 +161,6 @@ class Supervisor:
 
     def problems(self) -> list[Problem]:
         """Return the units that do not run although they should."""
-        statuses = [status for status in self.status() if status.state in ("backoff", "failed")]
         return [
             Problem(
                 unit=status.name,
@@ -154,9 +168,10 @@ class Supervisor:
                 since=status.since,
                 action="it is tried again by itself"
                 if status.state == "backoff"
-                else "remove the cause, then restart the daemon",
+                else self._entries[status.name].remedy,
             )
-            for status in statuses
+            for status in self.status()
+            if status.state in ("backoff", "failed")
         ]
 
     async def aclose(self) -> None:
@@ -173,7 +188,7 @@ class Supervisor:
 
     def _entry(self, name: str) -> _Entry:
         if name not in self._entries:
-            raise NotFoundError(f'there is no unit "{name}"')
+            raise _missing(name)
         return self._entries[name]
 
     def _start(self, entry: _Entry) -> None:
@@ -256,3 +271,7 @@ class Supervisor:
         entry.changed = asyncio.Event()
         log = _log.error if state == "failed" else _log.warning if state == "backoff" else _log.debug
         log(f"unit is {state}", unit=entry.unit.name, **({} if reason is None else {"reason": reason}))
+
+
+def _missing(name: str) -> NotFoundError:
+    return NotFoundError(f'there is no unit "{name}"')

@@ -229,6 +229,36 @@ async def test_restarts_at_the_same_time_leave_one_life(supervisor: Supervisor) 
     assert worker.serving == 1
 
 
+async def test_a_restart_that_somebody_asked_for_counts(supervisor: Supervisor) -> None:
+    supervisor.add(Worker())
+    await reached(supervisor, "running")
+    await supervisor.restart("test.worker")
+    status = supervisor.find("test.worker")
+    assert status is not None
+    assert status.restarts == 1
+
+
+async def test_a_unit_that_is_removed_meanwhile_is_not_restarted(supervisor: Supervisor) -> None:
+    worker = Worker()
+    supervisor.add(worker)
+    await reached(supervisor, "running")
+    removal = asyncio.create_task(supervisor.remove("test.worker"))
+    restart = asyncio.create_task(supervisor.restart("test.worker"))
+    await removal
+    with pytest.raises(NotFoundError):
+        await restart
+    assert supervisor.find("test.worker") is None
+    assert (worker.lives, worker.serving) == (1, 0)
+
+
+async def test_a_unit_that_is_given_up_says_what_to_do(supervisor: Supervisor) -> None:
+    worker = Worker()
+    supervisor.add(worker, remedy="renew its token")
+    await fails(supervisor, worker, PermanentError("the token ended"), then="failed")
+    (problem,) = supervisor.problems()
+    assert (problem.reason, problem.action) == ("the token ended", "renew its token")
+
+
 async def test_a_unit_that_will_not_stop_is_failed_and_no_second_is_started(supervisor: Supervisor) -> None:
     worker = Stubborn()
     supervisor.add(worker, RestartPolicy(stop_secs=0.01))
