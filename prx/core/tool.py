@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from prx.core.upstream import Progress
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
@@ -15,6 +17,8 @@ class ToolSpec:
     """JSON Schema (2020-12) of the arguments object."""
     source: str
     """Who brings it: `plugin:<name>`, `mcp:<server>` or `builtin`."""
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    """What MCP shows of a tool beside these: `title`, `annotations`, `outputSchema`, `icons`, `_meta`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class CallContext:
     session_id: str | None = None
     depth: int = 0
     """How many publications by plugins led to this call."""
+    progress: Progress | None = None
+    """Told how far the call is, by tools that tell."""
 
 
 class Receipt(NamedTuple):
@@ -59,6 +65,8 @@ class ToolResult(NamedTuple):
     """Text for PRX tools, a JSON value for plain components."""
     error: ToolFailure | None = None
     receipt: Receipt | None = None
+    raw: Mapping[str, Any] | None = None
+    """The whole `CallToolResult` of an MCP server: images, links and structured content, too."""
 
     @property
     def success(self) -> bool:
