@@ -10,6 +10,7 @@ import jsonschema_rs
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec, Veto
 from prx.runtime.bus import Bus
+from prx.runtime.changes import Changes
 from prx.runtime.schemas import expanded_size
 
 _MAX_REPORTED_ERRORS = 20
@@ -34,6 +35,8 @@ class ToolRouter:
         self._vetoes: tuple[Veto, ...] = ()
         self._offers: dict[str, _Offer] = {}
         self._withheld: dict[str, str] = {}
+        self.changes = Changes()
+        """Of what `specs` returns."""
 
     def specs(self) -> list[ToolSpec]:
         """Return what can be called now, by name."""
@@ -54,12 +57,14 @@ class ToolRouter:
                     f'tool "{name}" is already offered by {holder}', details={"tool": name, "holder": holder}
                 )
         self._offers.update(offers)
+        self.changes.mark()
         try:
             yield
         finally:
             for name, offer in offers.items():
                 if self._offers.get(name) is offer:
                     del self._offers[name]
+            self.changes.mark()
 
     @contextmanager
     def withholding(self, names: Iterable[str], reason: str) -> Iterator[None]:

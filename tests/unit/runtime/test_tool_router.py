@@ -136,3 +136,15 @@ async def test_arguments_that_the_validator_cannot_read_are_the_callers_mistake(
     router = ToolRouter(Bus())
     with router.offering([Given("a", NUMBER)]), pytest.raises(BadRequestError, match='Tool "a": arguments'):
         await router.call("a", arguments, CALLER)
+
+
+def test_offering_and_withdrawing_tell_that_the_list_changed() -> None:
+    router = ToolRouter(Bus())
+    seen = [router.changes.number]
+    with router.offering([Given("a"), Given("b")]):
+        seen.append(router.changes.number)
+        with pytest.raises(ConflictError), router.offering([Given("c"), Given("a")]):
+            pass
+        seen.append(router.changes.number)
+    seen.append(router.changes.number)
+    assert seen == [0, 1, 1, 2]
