@@ -19,6 +19,7 @@ from prx.api.app import PREFIX, build_app
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
+from prx.channels.manager import Channels
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
 from prx.config.secret_values import secret_values
@@ -200,17 +201,27 @@ class Daemon:
             lambda: self._live.current.plugins, config.daemon.data_dir, self._points, services
         )
         skills = Skills(partial(_skill_shelves, config, catalogue))
+        channels = Channels(
+            lambda: self._live.current.channels_config,
+            self._supervisor,
+            self._points.bus,
+            connects=self._options.channels,
+        )
+        self._at_end("channels", channels.aclose)
 
         self._at_end("configuration changes", self._live.aclose)
-        self._live.listen(partial(_obey, catalogue))
+        self._live.listen(partial(_obey, catalogue, channels))
         self._in_background(self._config_watch.run(), "configuration")
         for source in (self._live, self._book, store, self._supervisor, catalogue, skills):
             self._status.watch(source.problems)
-        url = await self._open_gateway(catalogue, skills, memory) if self._options.gateway else None
+        url = None
+        if self._options.gateway:
+            url = await self._open_gateway(catalogue, skills, channels, memory)
         _make_own_plugins_directory(config)
         for unit in (catalogue, skills):
             self._supervisor.add(unit)
             await self._first_scan(unit)
+        await channels.reconfigured({})
         if self._options.cron:
             self._supervisor.add(self._points.cron)
         gc.collect()
@@ -229,7 +240,9 @@ class Daemon:
             reason = error.message
             _log.warning("a first scan goes on in the background", unit=unit.name, reason=reason)
 
-    async def _open_gateway(self, catalogue: Catalogue, skills: Skills, memory: Memory) -> str:
+    async def _open_gateway(
+        self, catalogue: Catalogue, skills: Skills, channels: Channels, memory: Memory
+    ) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.
 
         Raises:
@@ -243,6 +256,7 @@ class Daemon:
 
         def figures() -> Figures:
             return Figures(
+                channels_connected=channels.connected(),
                 memory_entries=memory.entries,
                 config_version=self._live.version,
                 restart_required=bool(self._live.restart_required),
@@ -253,6 +267,7 @@ class Daemon:
             router=self._points.tools,
             plugins=catalogue,
             skills=skills,
+            channels=channels,
             status=self._status,
             log=self._book,
             bus=self._points.bus,
@@ -322,13 +337,15 @@ class Daemon:
         await end(part, closing, within_secs=within_secs, forced=self._forced)
 
 
-async def _obey(catalogue: Catalogue, change: Change) -> None:
+async def _obey(catalogue: Catalogue, channels: Channels, change: Change) -> None:
     """Have everything act on a changed configuration that does not ask for it anew each time."""
     set_level(change.new.daemon.log_level)
     # What was a secret until now may still turn up in what goes on.
     redaction.hide([*secret_values(change.old), *secret_values(change.new)])
     if any(key.startswith("plugins.") for key in change.keys):
         await catalogue.reconfigured(change.old.plugins)
+    if any(key.startswith("channels_config.") for key in change.keys):
+        await channels.reconfigured(change.old.channels_config)
 
 
 def _skill_shelves(config: Config, catalogue: Catalogue) -> list[SkillShelf]:

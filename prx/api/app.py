@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from prx.api.deps import (
+    CHANNELS,
     CONFIG,
     EVENTS,
     FIGURES,
@@ -25,7 +26,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import config, events, logs, plugins, skills, status, tools
+from prx.api.views import channels, config, events, logs, plugins, skills, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -54,6 +55,7 @@ def build_app(deps: ApiDeps) -> web.Application:
 def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     """Return the REST sub-app, its routes guarded by `edge`."""
     api = web.Application()
+    api[CHANNELS] = deps.channels
     api[CONFIG] = deps.config
     api[EVENTS] = EventFeed(deps.bus)
     api[FIGURES] = deps.figures
@@ -65,7 +67,7 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[SKILLS] = deps.skills
     api[STATUS] = deps.status
     api[STREAMS] = streams
-    for view in (config, events, logs, plugins, skills, status, tools):
+    for view in (channels, config, events, logs, plugins, skills, status, tools):
         mount(api, edge, view.routes)
     return api
 

@@ -13,6 +13,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
+from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
 from prx.plugins.catalogue import Catalogue
@@ -43,6 +44,7 @@ class ApiDeps:
     router: ToolRouter
     plugins: Catalogue
     skills: Skills
+    channels: Channels
     status: StatusBoard
     log: LogBook
     bus: Bus
@@ -53,6 +55,7 @@ class ApiDeps:
     """Seconds that never go back; what the rate limits are measured by."""
 
 
+CHANNELS: Final = web.AppKey("CHANNELS", Channels)
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
 EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 LIVE: Final = web.AppKey("LIVE", LiveConfig)

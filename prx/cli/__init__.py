@@ -15,6 +15,7 @@ from prx.core.text import printable_lines
 
 _COMMANDS = {
     "auth": "prx.cli.auth:auth",
+    "channel": "prx.cli.channel:channel",
     "config": "prx.cli.config:config",
     "daemon": "prx.cli.daemon:daemon",
     "doctor": "prx.cli.doctor:doctor",

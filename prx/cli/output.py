@@ -22,13 +22,17 @@ _KIBI: Final = 1024
 _STATUS_COLOURS: Final = {
     "healthy": "green",
     "loaded": "green",
+    "connected": "green",
     "ok": "green",
     "fixed": "green",
     "loading": "yellow",
+    "connecting": "yellow",
+    "reconnecting": "yellow",
     "disabled": "yellow",
     "degraded": "yellow",
     "advice": "yellow",
     "error": "red",
+    "disconnected": "red",
     "problem": "red",
     "quarantined": "red",
 }

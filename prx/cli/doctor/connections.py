@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from prx.channels.adapters import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
 from prx.config.integrations import ChannelConfig, McpServerConfig
 
@@ -23,9 +24,18 @@ def mcp_servers(site: Site) -> Iterator[Finding]:
 
 
 def channels(site: Site) -> Iterator[Finding]:
-    """Find channels that nobody may talk to."""
+    """Find channels that nobody may talk to, and those that cannot connect, where no daemon runs that tells it."""
     for name, channel in site.config.channels_config.items():
-        if channel.enabled and not _has_listeners(channel):
+        if not channel.enabled:
+            continue
+        kind = channel.type or name
+        if site.ask is None and kind not in ADAPTERS:
+            yield Finding(
+                f'channels_config.{name}: this PRX has no adapter for channels of the type "{kind}"',
+                "it stays disconnected, and the daemon is degraded",
+                f"correct channels_config.{name}.type, or set channels_config.{name}.enabled to false",
+            )
+        if not _has_listeners(channel):
             yield Finding(
                 f"channels_config.{name}: nobody may talk to it",
                 "messages are left unanswered: allowed_users is empty, and no policy is open",

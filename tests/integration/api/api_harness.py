@@ -15,6 +15,7 @@ from prx.agent.skills import Skills
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
+from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
 from prx.config.sources import Sources
@@ -23,6 +24,7 @@ from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
 from prx.runtime.status import StatusBoard
+from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 
 
@@ -58,6 +60,7 @@ class Api:
     bus: Bus
     live: LiveConfig
     skills: Skills = field(default_factory=lambda: Skills(list))
+    channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -178,6 +181,7 @@ def deps_of(harness: Api) -> ApiDeps:
         router=harness.router,
         plugins=harness.catalogue,
         skills=harness.skills,
+        channels=harness.channels,
         status=harness.board,
         log=harness.log,
         bus=harness.bus,

@@ -7,6 +7,8 @@ import pytest
 
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
+from prx.channels.manager import Channels
+from prx.config.integrations import ChannelConfig
 from prx.config.schema import PluginsConfig
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
@@ -15,7 +17,9 @@ from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logs.book import LogBook
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
+from prx.runtime.supervisor import Supervisor
 from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
+from tests.support.line_channel import LinePlatform, connecting_to, line_platform
 
 
 @pytest.fixture
@@ -40,7 +44,34 @@ async def book(tmp_path: Path) -> AsyncIterator[LogBook]:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, store: Store, echo: Echo, book: LogBook) -> AsyncIterator[Api]:
+async def platform() -> AsyncIterator[LinePlatform]:
+    """What a channel of the type `line` connects to."""
+    async with line_platform() as platform:
+        yield platform
+
+
+@pytest.fixture
+def configured() -> dict[str, ChannelConfig]:
+    """The channels as they are configured; a test fills it, then calls `Channels.reconfigured`."""
+    return {}
+
+
+@pytest.fixture
+async def channels(platform: LinePlatform, configured: dict[str, ChannelConfig]) -> AsyncIterator[Channels]:
+    """Channels that know one platform."""
+    supervisor = Supervisor(chance=lambda: 0.0)
+    channels = Channels(
+        lambda: dict(configured), supervisor, Bus(), adapters={"line": connecting_to(platform)}
+    )
+    yield channels
+    await channels.aclose()
+    await supervisor.aclose()
+
+
+@pytest.fixture
+async def api(
+    tmp_path: Path, store: Store, echo: Echo, book: LogBook, channels: Channels
+) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
     points = ExtensionPoints.on(Bus())
     harness = Api(
@@ -50,6 +81,7 @@ async def api(tmp_path: Path, store: Store, echo: Echo, book: LogBook) -> AsyncI
         book,
         points.bus,
         live_config(tmp_path),
+        channels=channels,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):

@@ -12,8 +12,6 @@ from tests.unit.docs.configuration_reference import TARGET, nested_table, refere
 from tests.unit.docs.documents import DOCS, ROOT, first_cells, sections
 
 WITHOUT_EFFECT = first_cells(sections((DOCS / "operators.md").read_text(), 3)["Keys without effect"])
-# What `/status` shows of tables that nothing acts on.
-SHOWN_ONLY = {"channels_config"}
 
 
 def test_the_reference_is_made_from_the_schema_as_it_is() -> None:
@@ -28,7 +26,7 @@ def test_every_key_has_a_meaning_and_says_when_it_takes_effect() -> None:
 @pytest.mark.parametrize("key", WITHOUT_EFFECT)
 def test_a_key_that_is_documented_as_without_effect_exists_and_is_read_nowhere(key: str) -> None:
     assert annotation_at(key.split(".")) is not None
-    assert key in SHOWN_ONLY or key.rpartition(".")[2] not in names_read()
+    assert key.rpartition(".")[2] not in names_read()
 
 
 @cache

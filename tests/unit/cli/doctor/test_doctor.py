@@ -338,6 +338,8 @@ url = "htp://user:hunter2@host"
 bot_token = "hunter2"
 [channels_config.open]
 dm_policy = "open"
+[channels_config.off]
+enabled = false
 [provider]
 base_url = "https://[::1"
 [[hooks.endpoints]]
@@ -348,7 +350,9 @@ url = "https:///path"
     assert [finding["what"] for check in ("MCP servers", "channels", "addresses") for finding in findings[check]] == [
         "mcp.servers.missing.command: the program no-such-program is not on the PATH",
         "mcp.servers.web.url: neither http nor https",
+        'channels_config.telegram: this PRX has no adapter for channels of the type "telegram"',
         "channels_config.telegram: nobody may talk to it",
+        'channels_config.open: this PRX has no adapter for channels of the type "open"',
         "hooks.endpoints.0.url: without a host",
         "provider.base_url: no address: its host or port is none",
     ]  # fmt: skip

@@ -1,0 +1,51 @@
+"""Channels: connections to chat platforms, how they are, and connecting them anew."""
+
+from typing import Any
+
+from aiohttp import web
+
+from prx.api.bodies import reply
+from prx.api.deps import CHANNELS
+from prx.api.routes import Routes
+from prx.channels.manager import ChannelHealth, ChannelState
+from prx.core.ids import iso_utc
+
+routes = Routes()
+
+
+@routes.get("/channels", scope="channels:read")
+async def list_channels(request: web.Request) -> web.Response:
+    """Every configured channel, by name."""
+    return reply({"channels": [_row(state) for state in request.app[CHANNELS].list()]})
+
+
+@routes.post("/channels/{name}/restart", scope="channels:write")
+async def restart_channel(request: web.Request) -> web.Response:
+    """Begin to connect a channel anew; what comes of it is told by the list."""
+    name = request.match_info["name"]
+    request.app[CHANNELS].restart(name)
+    return reply({"name": name, "status": "reconnecting"})
+
+
+@routes.get("/channels/{name}/health", scope="channels:read")
+async def get_channel_health(request: web.Request) -> web.Response:
+    """Whether a round trip to a channel's platform succeeds now."""
+    return reply(_health(await request.app[CHANNELS].health(request.match_info["name"])))
+
+
+def _row(state: ChannelState) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": state.name, "status": state.status}
+    if state.connected_at is not None:
+        row["connected_at"] = iso_utc(state.connected_at)
+    if state.error is not None:
+        row["error"] = state.error
+    return row
+
+
+def _health(health: ChannelHealth) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": health.name, "healthy": health.healthy}
+    if health.latency_secs is not None:
+        shown["latency_ms"] = round(health.latency_secs * 1000)
+    if health.error is not None:
+        shown["error"] = health.error
+    return shown

@@ -1,0 +1,94 @@
+"""Channels of a real daemon: what is configured is listed, follows the configuration, and can be told what to do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import StartDaemon
+from tests.e2e.daemon_process import DaemonProcess, call
+
+REASON = (
+    'this PRX has no adapter for channels of the type "telegram", this version has none: correct '
+    "channels_config.telegram.type, or set channels_config.telegram.enabled to false"
+)
+
+
+@pytest.fixture(autouse=True)
+def plugins(tmp_path: Path) -> None:
+    """Hold the directory that a configuration file brings with it."""
+    (tmp_path / "plugins").mkdir()
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon, tmp_path: Path) -> DaemonProcess:
+    (tmp_path / "prx.toml").write_text(
+        "[channels_config.telegram]\nbot_token = 'hunter2'\nallowed_users = ['1']\n"
+        "[channels_config.off]\nenabled = false\n"
+    )
+    return start_daemon()
+
+
+def shown(daemon: DaemonProcess, *words: str) -> Any:
+    return json.loads(daemon.prx(*words, "--json"))
+
+
+def test_a_channel_without_an_adapter_says_so_everywhere_and_stops_nothing(daemon: DaemonProcess) -> None:
+    url, token = daemon.event("ready")["url"], daemon.token()
+    _, listed = call(f"{url}/channels", token)
+    assert listed == {
+        "channels": [
+            {"name": "off", "status": "disabled"},
+            {"name": "telegram", "status": "disconnected", "error": REASON},
+        ]
+    }
+    assert call(f"{url}/channels/telegram/health", token) == (
+        200,
+        {"name": "telegram", "healthy": False, "error": REASON},
+    )
+    _, status = call(f"{url}/status", token)
+    assert (status["status"], status["channels"]) == ("degraded", {"connected": 0, "total": 2})
+    (problem,) = status["problems"]
+    assert (problem["unit"], problem["reason"], problem["action"]) == (
+        "channel.telegram", REASON, "remove the cause, then `prx channel restart telegram`",
+    )  # fmt: skip
+    assert call(f"{url}/channels/telegram/restart", token, {}) == (
+        200,
+        {"name": "telegram", "status": "reconnecting"},
+    )
+    assert call(f"{url}/channels/off/restart", token, {})[0] == 409
+
+    assert shown(daemon, "channel", "list") == listed
+    assert daemon.prx("channel", "list").splitlines()[0].split() == [
+        "NAME",
+        "STATUS",
+        "CONNECTED",
+        "SESSIONS",
+    ]
+    assert daemon.prx("channel", "info", "telegram").startswith("telegram is disconnected.\nNot healthy:")
+    assert shown(daemon, "channel", "info", "off")["health"]["error"] == "it is disabled"
+    assert daemon.prx("channel", "restart", "telegram") == "telegram is reconnecting."
+
+    # Once it is off, nothing is wrong any more.
+    daemon.prx("config", "set", "channels_config.telegram.enabled", "false")
+    assert call(f"{url}/status", token)[1]["status"] == "healthy"
+    assert call(f"{url}/channels", token)[1]["channels"][1] == {"name": "telegram", "status": "disabled"}
+    daemon.prx("config", "set", "channels_config.telegram.enabled", "true")
+    assert call(f"{url}/channels", token)[1] == listed
+    assert daemon.stop() == 0
+    assert "hunter2" not in "".join(daemon.text)
+
+
+def test_a_daemon_told_to_connect_none_is_not_degraded_for_it(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "prx.toml").write_text("[channels_config.telegram]\n")
+    daemon = start_daemon("--no-channels")
+    url, token = daemon.event("ready")["url"], daemon.token()
+    assert call(f"{url}/channels", token)[1] == {"channels": [{"name": "telegram", "status": "disabled"}]}
+    assert call(f"{url}/status", token)[1]["status"] == "healthy"
+    status, refused = call(f"{url}/channels/telegram/restart", token, {})
+    assert (status, refused["error"]["message"]) == (
+        409, 'channel "telegram" is disabled: the daemon runs with --no-channels',
+    )  # fmt: skip
