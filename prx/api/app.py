@@ -41,9 +41,7 @@ def build_app(deps: ApiDeps) -> web.Application:
     """
     edge = Edge(deps)
     # The outer application's limit counts: it is the one that makes the requests.
-    app = web.Application(
-        middlewares=[edge.middleware], client_max_size=deps.config().gateway.max_body_kb * _KIB
-    )
+    app = web.Application(client_max_size=deps.config().gateway.max_body_kb * _KIB)
     app[EDGE] = edge
     app[STREAMS] = Streams(edge.lift_deadline, edge.still_admits)
     app.on_response_prepare.append(edge.dress)
@@ -75,4 +73,4 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
 def mount(app: web.Application, edge: Edge, routes: Iterable[Route]) -> None:
     """Add declared `routes` to `app`, guarded by `edge`."""
     for route in routes:
-        edge.guard(app.router.add_route(route.method, route.path, route.handler), route.scope)
+        app.router.add_route(route.method, route.path, edge.guarded(route.handler, route.scope))

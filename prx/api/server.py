@@ -1,4 +1,4 @@
-"""Serves the application over HTTP; what aiohttp refuses below the middleware has the envelope too."""
+"""Serves the application over HTTP; what aiohttp refuses by itself has the envelope too."""
 
 from typing import Any, Final
 
@@ -8,7 +8,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from prx.api.app import EDGE
 from prx.api.deps import STREAMS
 from prx.api.edge import Edge
-from prx.api.errors import of_http
 from prx.core.errors import BadRequestError
 from prx.runtime.logging import get_logger
 
@@ -73,7 +72,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  # aiohttp's signature
     ) -> web.StreamResponse:
-        """Answer bytes that are not HTTP, without repeating them, and what fails outside the middleware."""
+        """Answer bytes that are not HTTP, without repeating them, and what fails outside the edge."""
         if request.writer.output_size > 0:
             raise ConnectionError(
                 "the answer has begun already; only closing the connection is left"
@@ -90,7 +89,7 @@ class _Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Wrap what aiohttp refuses before the middleware, such as an expectation it does not know."""
-        if isinstance(resp, web.HTTPException):
-            resp = self._edge.refuse(request, of_http(resp, request))
+        """Wrap what aiohttp refuses by itself, such as a path or an expectation that it does not know."""
+        if isinstance(resp, web.HTTPException) and isinstance(request, web.Request):
+            resp = await self._edge.turn_away(resp, request)
         return await super().finish_response(request, resp, start_time)
