@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
 from prx.api.app import PREFIX, build_app
 from prx.api.deps import ApiDeps, Figures
@@ -26,6 +27,7 @@ from prx.config.secret_values import secret_values
 from prx.config.sources import Sources
 from prx.config.toml import Layer
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.outbox import NoOutbox
 from prx.core.skill import SkillShelf
 from prx.core.unit import Unit
 from prx.plugins.catalogue import Catalogue
@@ -208,20 +210,23 @@ class Daemon:
             connects=self._options.channels,
         )
         self._at_end("channels", channels.aclose)
+        sessions = await Sessions.open(store, self._points.bus, NoOutbox(), lambda: self._live.current.agent)
+        self._at_end("sessions", sessions.aclose)
 
         self._at_end("configuration changes", self._live.aclose)
-        self._live.listen(partial(_obey, catalogue, channels))
+        self._live.listen(partial(_obey, catalogue, channels, sessions))
         self._in_background(self._config_watch.run(), "configuration")
-        for source in (self._live, self._book, store, self._supervisor, catalogue, skills):
+        for source in (self._live, self._book, store, self._supervisor, catalogue, skills, sessions):
             self._status.watch(source.problems)
         url = None
         if self._options.gateway:
-            url = await self._open_gateway(catalogue, skills, channels, memory)
+            url = await self._open_gateway(catalogue, skills, channels, sessions, memory)
         _make_own_plugins_directory(config)
         for unit in (catalogue, skills):
             self._supervisor.add(unit)
             await self._first_scan(unit)
         await channels.reconfigured({})
+        self._supervisor.add(sessions)
         if self._options.cron:
             self._supervisor.add(self._points.cron)
         gc.collect()
@@ -241,7 +246,7 @@ class Daemon:
             _log.warning("a first scan goes on in the background", unit=unit.name, reason=reason)
 
     async def _open_gateway(
-        self, catalogue: Catalogue, skills: Skills, channels: Channels, memory: Memory
+        self, catalogue: Catalogue, skills: Skills, channels: Channels, sessions: Sessions, memory: Memory
     ) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.
 
@@ -268,6 +273,7 @@ class Daemon:
             plugins=catalogue,
             skills=skills,
             channels=channels,
+            sessions=sessions,
             status=self._status,
             log=self._book,
             bus=self._points.bus,
@@ -337,7 +343,7 @@ class Daemon:
         await end(part, closing, within_secs=within_secs, forced=self._forced)
 
 
-async def _obey(catalogue: Catalogue, channels: Channels, change: Change) -> None:
+async def _obey(catalogue: Catalogue, channels: Channels, sessions: Sessions, change: Change) -> None:
     """Have everything act on a changed configuration that does not ask for it anew each time."""
     set_level(change.new.daemon.log_level)
     # What was a secret until now may still turn up in what goes on.
@@ -346,6 +352,8 @@ async def _obey(catalogue: Catalogue, channels: Channels, change: Change) -> Non
         await catalogue.reconfigured(change.old.plugins)
     if any(key.startswith("channels_config.") for key in change.keys):
         await channels.reconfigured(change.old.channels_config)
+    if any(key.startswith("agent.session_") for key in change.keys):
+        await sessions.catch_up()
 
 
 def _skill_shelves(config: Config, catalogue: Catalogue) -> list[SkillShelf]:

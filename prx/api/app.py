@@ -15,6 +15,7 @@ from prx.api.deps import (
     PLUGINS,
     RESIDENT,
     ROUTER,
+    SESSIONS,
     SKILLS,
     STATUS,
     STREAMS,
@@ -26,7 +27,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import channels, config, events, logs, plugins, skills, status, tools
+from prx.api.views import channels, config, events, logs, plugins, sessions, skills, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -62,10 +63,11 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[PLUGINS] = deps.plugins
     api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router
+    api[SESSIONS] = deps.sessions
     api[SKILLS] = deps.skills
     api[STATUS] = deps.status
     api[STREAMS] = streams
-    for view in (channels, config, events, logs, plugins, skills, status, tools):
+    for view in (channels, config, events, logs, plugins, sessions, skills, status, tools):
         mount(api, edge, view.routes)
     return api
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.api.event_stream import EventFeed
 from prx.api.log_stream import LogFeed
@@ -26,7 +27,6 @@ from prx.runtime.tools import ToolRouter
 class Figures(NamedTuple):
     """Numbers of `GET /status` that other parts of the daemon keep."""
 
-    active_sessions: int = 0
     channels_connected: int = 0
     memory_entries: int = 0
     config_version: int = 1
@@ -45,6 +45,7 @@ class ApiDeps:
     plugins: Catalogue
     skills: Skills
     channels: Channels
+    sessions: Sessions
     status: StatusBoard
     log: LogBook
     bus: Bus
@@ -64,6 +65,7 @@ LOG: Final = web.AppKey("LOG", LogFeed)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
 RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
+SESSIONS: Final = web.AppKey("SESSIONS", Sessions)
 SKILLS: Final = web.AppKey("SKILLS", Skills)
 STATUS: Final = web.AppKey("STATUS", StatusBoard)
 STREAMS: Final = web.AppKey("STREAMS", Streams)

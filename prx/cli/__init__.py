@@ -22,6 +22,7 @@ _COMMANDS = {
     "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",
+    "session": "prx.cli.session:session",
     "status": "prx.cli.status:status",
     "tools": "prx.cli.tools:tools",
 }

@@ -3,7 +3,7 @@
 Each key is declared hot or restart-only.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from platformdirs import user_data_dir
 from pydantic import Field, field_serializer, model_validator
@@ -12,6 +12,7 @@ from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
 from prx.config.types import AbsolutePath, PublicKey, Secret, Table, hot, is_loopback, restart
 from prx.core.levels import LogLevel
 
+_TEN_YEARS: Final = 315_360_000  # in seconds
 Permission = Literal["log", "config", "clock", "kv", "http-outbound", "memory", "events", "filesystem", "env"]
 
 
@@ -110,9 +111,20 @@ class AgentConfig(Table):
 
     max_turns: int = hot("Turns after which a session takes no more messages.", 50, ge=1, le=10000)
     max_tool_calls_per_turn: int = hot("Tool calls after which a turn has to answer.", 10, ge=1, le=1000)
-    session_idle_secs: int = hot("Seconds without activity after which a session is idle.", 900, ge=1)
+    session_idle_secs: int = hot(
+        "Seconds without activity after which a session is idle.", 900, ge=1, le=_TEN_YEARS
+    )
     session_timeout_secs: int = hot(
-        "Seconds without activity after which a session is terminated.", 3600, ge=1
+        "Seconds without activity after which a session is terminated.", 3600, ge=1, le=_TEN_YEARS
+    )
+    session_retention_days: int = hot(
+        "Days after which a terminated session is removed; of more than 100,000 the oldest go before.",
+        30,
+        ge=1,
+        le=3650,
+    )
+    max_open_sessions: int = hot(
+        "Sessions that may be active or idle at the same time; more are refused.", 100_000, ge=1, le=1_000_000
     )
     system_prompt: str = hot("What the model is told before every conversation.", "")
     max_concurrent_turns: int = hot(

@@ -101,6 +101,25 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE sessions (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            channel TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            last_activity TEXT NOT NULL,
+            ended_at TEXT,
+            turn_count INTEGER NOT NULL DEFAULT 0,
+            input_tokens INTEGER NOT NULL DEFAULT 0,
+            output_tokens INTEGER NOT NULL DEFAULT 0,
+            metadata TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX sessions_open ON sessions (last_activity, channel) WHERE ended_at IS NULL",
+        "CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL",
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from prx import __version__
 from prx.api.bodies import reply
-from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, STATUS
+from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, SESSIONS, STATUS
 from prx.api.routes import PUBLIC, Routes
 from prx.core.ids import iso_utc
 from prx.core.unit import Problem
@@ -26,7 +26,7 @@ async def get_status(request: web.Request) -> web.Response:
             "status": "degraded" if problems else "healthy",
             "version": __version__,
             "uptime_secs": board.uptime_secs,
-            "active_sessions": figures.active_sessions,
+            "active_sessions": app[SESSIONS].active,
             "channels": {"connected": figures.channels_connected, "total": len(config.channels_config)},
             "plugins": {
                 "loaded": sum(plugin.status == "loaded" for plugin in plugins),

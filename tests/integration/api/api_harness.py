@@ -11,19 +11,22 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
-from prx.config.schema import Config
+from prx.config.schema import AgentConfig, Config
 from prx.config.sources import Sources
+from prx.core.outbox import NoOutbox
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpec
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
 from prx.runtime.status import StatusBoard
+from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 
@@ -49,6 +52,11 @@ class Reply:
         return document["error"]
 
 
+def no_sessions() -> Sessions:
+    """Return sessions that have no store: there are none, and none can begin."""
+    return Sessions(Store(Path("nowhere")), Bus(), NoOutbox(), AgentConfig)
+
+
 @dataclass
 class Api:
     """One running port, and everything behind it."""
@@ -61,6 +69,7 @@ class Api:
     live: LiveConfig
     skills: Skills = field(default_factory=lambda: Skills(list))
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
+    sessions: Sessions = field(default_factory=no_sessions)
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -182,6 +191,7 @@ def deps_of(harness: Api) -> ApiDeps:
         plugins=harness.catalogue,
         skills=harness.skills,
         channels=harness.channels,
+        sessions=harness.sessions,
         status=harness.board,
         log=harness.log,
         bus=harness.bus,

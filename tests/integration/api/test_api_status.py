@@ -49,12 +49,9 @@ async def test_problems_make_it_degraded_and_say_what_to_do(api: Api) -> None:
 
 async def test_figures_and_configuration_are_those_of_now(api: Api) -> None:
     await api.get("/api/v1/status")
-    api.figures = Figures(
-        active_sessions=5, channels_connected=3, memory_entries=1542, config_version=7, restart_required=True
-    )
+    api.figures = Figures(channels_connected=3, memory_entries=1542, config_version=7, restart_required=True)
     api.config = Config.model_validate({"provider": {"name": "anthropic", "model": "some-model"}})
     status = (await api.get("/api/v1/status")).json()
-    assert status["active_sessions"] == 5
     assert status["channels"]["connected"] == 3
     assert status["memory"] == {"backend": "sqlite", "entries": 1542}
     assert status["config"] == {"version": 7, "restart_required": True}

@@ -57,7 +57,13 @@ def test_a_daemon_that_is_missing_is_one_helpful_message_and_exit_code_5(
 ) -> None:
     file = tmp_path / "prx.toml"
     file.write_text('[daemon]\ndata_dir = "data"\n')
-    for command in (["status"], ["tools"], ["plugin", "list"], ["plugin", "call", "echo"]):
+    for command in (
+        ["status"],
+        ["tools"],
+        ["session", "list"],
+        ["plugin", "list"],
+        ["plugin", "call", "echo"],
+    ):
         monkeypatch.setattr(sys, "argv", ["prx", "--config", str(file), *command])
         with pytest.raises(SystemExit) as ended:
             main()
