@@ -2,11 +2,15 @@
 
 import json
 import re
-from typing import Annotated, Any, Final, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, with_config
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
+
+# The standard library's own carries no configuration for pydantic before Python 3.12.
+from typing_extensions import TypedDict
 
 from prx.api.errors import UnsupportedMediaTypeError, of_validation
 from prx.core.errors import BadRequestError
@@ -23,20 +27,68 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+def _true_or_false(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError('must be "true" or "false"')
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=999_999_999)]
 """A parameter of a query that is 0 or more."""
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+"""A parameter of a query that is `true` or `false`."""
+
+
+class Body(BaseModel):
+    """A request's JSON: these fields, of just these types, and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Parameters(BaseModel):
+    """A request's query. A parameter whose field is a list may be given several times."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+@with_config(ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class Answer(TypedDict):
+    """An answer's JSON: these fields and no others. At run time it is a plain dict, which nothing checks but tests."""
+
+
+@with_config(ConfigDict(extra="allow", use_attribute_docstrings=True))
+class OpenAnswer(TypedDict):
+    """An answer's JSON: these fields, and others whose names are not known before."""
 
 
 def read_query(request: web.Request, model: type[_Body]) -> _Body:
     """Return the parameters of the request's query as `model`; those that it does not know are passed over.
 
     Raises:
-        BadRequestError: one does not fit; `details.errors` lists each and why.
+        BadRequestError: one does not fit, or is given twice; `details.errors` lists each and why.
     """
+    given: dict[str, Any] = {}
+    lists = _lists_of(model)
+    for name in request.query:
+        values = request.query.getall(name)
+        if len(values) > 1 and name in model.model_fields and name not in lists:
+            times = f"given {len(values)} times"
+            raise BadRequestError(
+                f"The request's query does not fit: {name}: {times}",
+                details={"errors": [{"field": name, "message": times}]},
+            )
+        given[name] = values if name in lists else values[0]
     try:
-        return model.model_validate(dict(request.query))
+        return model.model_validate(given)
     except ValidationError as error:
         raise of_validation(error, "query") from error
+
+
+@cache
+def _lists_of(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(
+        name for name, field in model.model_fields.items() if get_origin(field.annotation) is list
+    )
 
 
 async def read_body(request: web.Request, model: type[_Body]) -> _Body:

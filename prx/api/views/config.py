@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from pydantic import Field, RootModel
 
-from prx.api.bodies import read_body, reply
+from prx.api.bodies import reply
 from prx.api.deps import LIVE
 from prx.api.routes import Routes
 from prx.config.inspection import json_schema
@@ -27,11 +27,10 @@ async def get_config(request: web.Request) -> web.Response:
     return _tagged(reply(live.shown()), live.etag)
 
 
-@routes.patch("/config", scope="config:write")
-async def patch_config(request: web.Request) -> web.Response:
+@routes.patch("/config", scope="config:write", body=Changes, refuses=(403, 409, 412, 503))
+async def patch_config(request: web.Request, changes: Changes) -> web.Response:
     """Change keys, all or none; what is hot acts before the answer is sent."""
     live = request.app[LIVE]
-    changes = await read_body(request, Changes)
     outcome, etag = await live.patch(changes.root, if_match=_if_match(request))
     return _tagged(reply(asdict(outcome)), etag)
 

@@ -3,11 +3,12 @@
 from typing import Final
 
 from aiohttp import web
+from pydantic import Field
 
+from prx.api.bodies import Parameters
 from prx.api.deps import EVENTS, STREAMS
 from prx.api.event_stream import BusSource
 from prx.api.routes import Routes
-from prx.core.errors import BadRequestError
 from prx.core.event import topics
 
 routes = Routes()
@@ -15,12 +16,16 @@ routes = Routes()
 _MAX_PATTERNS: Final = 16
 
 
-@routes.get("/events", scope="events:read")
-async def stream_events(request: web.Request) -> web.StreamResponse:
+class EventParameters(Parameters):
+    """Which events to tell."""
+
+    topic: list[str] = Field(default=["*"], min_length=1, max_length=_MAX_PATTERNS)
+    """Patterns: one of them has to match the event's topic."""
+
+
+@routes.get("/events", scope="events:read", query=EventParameters, refuses=(503,))
+async def stream_events(request: web.Request, asked: EventParameters) -> web.StreamResponse:
     """Events whose topic matches one of the `topic` patterns, as Server-Sent Events."""
-    patterns = request.query.getall("topic", ["*"])
-    if len(patterns) > _MAX_PATTERNS:
-        raise BadRequestError(f"topic: at most {_MAX_PATTERNS} patterns, these are {len(patterns)}")
     feed = request.app[EVENTS]
-    with feed.bus.subscribed(topics(*patterns)) as events:
+    with feed.bus.subscribed(topics(*asked.topic)) as events:
         return await request.app[STREAMS].send(request, BusSource(feed, events))

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
-from prx.api.bodies import WholeNumber, read_query
+from prx.api.bodies import Flag, Parameters, WholeNumber
 from prx.api.deps import LOG, STREAMS
 from prx.api.log_stream import LogSource
 from prx.api.routes import Routes
@@ -21,8 +21,8 @@ routes = Routes()
 _DEFAULT_SINCE: Final = timedelta(hours=1)
 
 
-class LogParameters(BaseModel):
-    """What `GET /logs` may be asked."""
+class LogFilter(Parameters):
+    """Which lines are asked for."""
 
     level: LogLevel = "info"
     """The least level."""
@@ -31,10 +31,7 @@ class LogParameters(BaseModel):
     since: Annotated[str, AfterValidator(lambda text: iso_utc(parse_moment(text)))] | None = None
     """A time in ISO 8601, or how long ago: `90s`, `30m`, `1h`, `2d`."""
     limit: Annotated[WholeNumber, Field(ge=1, le=500)] = 100
-    offset: WholeNumber = 0
-    """How many of the newest lines to leave out."""
-    stream: bool = False
-    """Answer with a stream."""
+    """How many lines at most: of a page, or from `since` on before the stream begins."""
 
     def query(self, default_since: timedelta | None = None) -> LogQuery:
         """Return the filter; `default_since` counts where no time is given."""
@@ -42,10 +39,18 @@ class LogParameters(BaseModel):
         return LogQuery(level=self.level, module=self.module, since=since.encode())
 
 
-@routes.get("/logs", scope="logs:read")
-async def list_logs(request: web.Request) -> web.StreamResponse:
+class LogParameters(LogFilter):
+    """What `GET /logs` may be asked."""
+
+    offset: WholeNumber = 0
+    """How many of the newest lines to leave out."""
+    stream: Flag = False
+    """Answer with a stream."""
+
+
+@routes.get("/logs", scope="logs:read", query=LogParameters, refuses=(503,))
+async def list_logs(request: web.Request, asked: LogParameters) -> web.StreamResponse:
     """Lines that match, newest last; with `stream=true` the stream of them."""
-    asked = read_query(request, LogParameters)
     if asked.stream:
         return await _stream(request, asked)
     page = await request.app[LOG].book.search(
@@ -54,13 +59,13 @@ async def list_logs(request: web.Request) -> web.StreamResponse:
     return web.Response(body=_body(page), content_type="application/json")
 
 
-@routes.get("/logs/stream", scope="logs:read")
-async def stream_logs(request: web.Request) -> web.StreamResponse:
+@routes.get("/logs/stream", scope="logs:read", query=LogFilter, refuses=(503,))
+async def stream_logs(request: web.Request, asked: LogFilter) -> web.StreamResponse:
     """Lines as they come, as Server-Sent Events."""
-    return await _stream(request, read_query(request, LogParameters))
+    return await _stream(request, asked)
 
 
-async def _stream(request: web.Request, asked: LogParameters) -> web.StreamResponse:
+async def _stream(request: web.Request, asked: LogFilter) -> web.StreamResponse:
     known = request.headers.get("Last-Event-ID", "")
     source = LogSource(
         request.app[LOG],

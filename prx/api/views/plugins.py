@@ -1,38 +1,39 @@
 """Plugins: what is installed, and taking it out of and back into service."""
 
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from prx.api.bodies import read_body, reply
+from prx.api.bodies import Body, Flag, Parameters, reply
 from prx.api.deps import PLUGINS
 from prx.api.routes import Routes
-from prx.api.uploads import parts_of
-from prx.core.errors import BadRequestError
 from prx.plugins.catalogue import Catalogue, Plugin
-from prx.plugins.installer import MAX_UPLOAD_BYTES
+from prx.plugins.installer import MAX_UPLOAD_BYTES, Part
 
 routes = Routes()
 
 _FAILED: Final = frozenset({"error", "quarantined"})
 
 
-class Decisions(BaseModel):
+class Decisions(Body):
     """What the operator decides about permissions; those that are not named stay as they are."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     decisions: dict[str, bool] = Field(min_length=1)
 
 
-class Step(BaseModel):
+class Step(Body):
     """Which generation to step back to; by default the newest one before the live one."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     generation: int | None = Field(default=None, ge=1)
+
+
+class Removal(Parameters):
+    """How to remove a plugin."""
+
+    purge: Flag = False
+    """Remove what it stored, too."""
 
 
 @routes.get("/plugins", scope="plugins:read")
@@ -41,48 +42,49 @@ async def list_plugins(request: web.Request) -> web.Response:
     return reply({"plugins": [_row(plugin) for plugin in request.app[PLUGINS].list()]})
 
 
-@routes.post("/plugins", scope="plugins:admin")
-async def install_plugin(request: web.Request) -> web.Response:
+@routes.post("/plugins", scope="plugins:admin", upload=MAX_UPLOAD_BYTES, refuses=(409, 503))
+async def install_plugin(request: web.Request, parts: AsyncGenerator[Part, None]) -> web.Response:
     """Install a plugin, or replace it by another version; the answer comes when it is loaded."""
-    async with aclosing(parts_of(request, MAX_UPLOAD_BYTES)) as parts:
-        plugin, new = await request.app[PLUGINS].install(parts)
+    plugin, new = await request.app[PLUGINS].install(parts)
     return reply(_summary(plugin) | _error(plugin), status=201 if new else 200)
 
 
-@routes.delete("/plugins/{name}", scope="plugins:admin")
-async def remove_plugin(request: web.Request) -> web.Response:
+@routes.delete("/plugins/{name}", scope="plugins:admin", query=Removal, refuses=(404, 409, 503))
+async def remove_plugin(request: web.Request, asked: Removal) -> web.Response:
     """Remove a plugin and all trust in its name; its data only with `purge=true`."""
-    purge = request.query.get("purge", "false")
-    if purge not in ("true", "false"):
-        raise BadRequestError('purge: must be "true" or "false"')
-    await request.app[PLUGINS].remove(request.match_info["name"], purge=purge == "true")
+    await request.app[PLUGINS].remove(request.match_info["name"], purge=asked.purge)
     return web.Response(status=204)
 
 
-@routes.get("/plugins/{name}", scope="plugins:read")
+@routes.get("/plugins/{name}", scope="plugins:read", refuses=(404,))
 async def get_plugin(request: web.Request) -> web.Response:
     """One plugin in full."""
     plugin = request.app[PLUGINS].get(request.match_info["name"])
     return reply(plugin.detail() | _summary(plugin) | _error(plugin))
 
 
-@routes.post("/plugins/{name}/reload", scope="plugins:write")
+@routes.post("/plugins/{name}/reload", scope="plugins:write", refuses=(404, 409))
 async def reload_plugin(request: web.Request) -> web.Response:
     """Build a new generation beside the old one and swap them, or keep the old one."""
     plugin = await request.app[PLUGINS].reload(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version})
 
 
-@routes.get("/plugins/{name}/versions", scope="plugins:read")
+@routes.get("/plugins/{name}/versions", scope="plugins:read", refuses=(404,))
 async def list_versions(request: web.Request) -> web.Response:
     """The generations of a plugin that are kept, the newest first."""
     return reply({"versions": request.app[PLUGINS].versions(request.match_info["name"])})
 
 
-@routes.post("/plugins/{name}/rollback", scope="plugins:write")
-async def roll_back_plugin(request: web.Request) -> web.Response:
+@routes.post(
+    "/plugins/{name}/rollback",
+    scope="plugins:write",
+    body=Step,
+    body_required=False,
+    refuses=(404, 409, 503),
+)
+async def roll_back_plugin(request: web.Request, step: Step) -> web.Response:
     """Step back to a kept generation; lasts until the plugin's files change or it is reloaded."""
-    step = await read_body(request, Step) if request.body_exists else Step()
     plugin = await request.app[PLUGINS].roll_back(request.match_info["name"], step.generation)
     return reply(
         {
@@ -94,30 +96,29 @@ async def roll_back_plugin(request: web.Request) -> web.Response:
     )
 
 
-@routes.post("/plugins/{name}/disable", scope="plugins:write")
+@routes.post("/plugins/{name}/disable", scope="plugins:write", refuses=(404, 503))
 async def disable_plugin(request: web.Request) -> web.Response:
     """Withdraw a plugin without unloading it; idempotent, survives a restart."""
     plugin = await request.app[PLUGINS].disable(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status})
 
 
-@routes.post("/plugins/{name}/enable", scope="plugins:write")
+@routes.post("/plugins/{name}/enable", scope="plugins:write", refuses=(404, 409, 503))
 async def enable_plugin(request: web.Request) -> web.Response:
     """Undo a disable; idempotent. The answer has `error` when the plugin does not load."""
     plugin = await request.app[PLUGINS].enable(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version} | _error(plugin))
 
 
-@routes.get("/plugins/{name}/grants", scope="plugins:read")
+@routes.get("/plugins/{name}/grants", scope="plugins:read", refuses=(404,))
 async def get_grants(request: web.Request) -> web.Response:
     """What a plugin asks for, may do and was refused."""
     return reply(_grants(request.app[PLUGINS], request.match_info["name"]))
 
 
-@routes.put("/plugins/{name}/grants", scope="plugins:admin")
-async def put_grants(request: web.Request) -> web.Response:
+@routes.put("/plugins/{name}/grants", scope="plugins:admin", body=Decisions, refuses=(404, 503))
+async def put_grants(request: web.Request, body: Decisions) -> web.Response:
     """Grant and revoke permissions, effective at the plugin's next call."""
-    body = await read_body(request, Decisions)
     plugin = await request.app[PLUGINS].decide(request.match_info["name"], body.decisions)
     return reply(_grants(request.app[PLUGINS], plugin.name))
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from prx.api.bodies import read_body, reply
+from prx.api.bodies import Body, reply
 from prx.api.deps import REQUEST_ID, ROUTER
 from prx.api.routes import Routes
 from prx.core.tool import CallContext, ToolResult, ToolSpec
@@ -14,12 +14,10 @@ from prx.core.tool import CallContext, ToolResult, ToolSpec
 routes = Routes()
 
 
-class ToolCall(BaseModel):
+class ToolCall(Body):
     """The body of a direct call."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     """What the tool is called with; its JSON Schema is in `GET /tools`."""
 
 
@@ -29,10 +27,9 @@ async def list_tools(request: web.Request) -> web.Response:
     return reply({"tools": [_described(spec) for spec in request.app[ROUTER].specs()]})
 
 
-@routes.post("/tools/{name}/call", scope="tools:write")
-async def call_tool(request: web.Request) -> web.Response:
+@routes.post("/tools/{name}/call", scope="tools:write", body=ToolCall, refuses=(403, 404, 409, 503))
+async def call_tool(request: web.Request, body: ToolCall) -> web.Response:
     """Run a tool; one that ran and failed is a 200 with `success` false."""
-    body = await read_body(request, ToolCall)
     context = CallContext(request_id=request[REQUEST_ID])
     result = await request.app[ROUTER].call(request.match_info["name"], body.arguments, context)
     return reply(_outcome(result))

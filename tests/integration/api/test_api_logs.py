@@ -82,22 +82,29 @@ async def test_since_is_a_time_or_how_long_ago(api: Api) -> None:
     assert await found(api, f"since={iso_utc(now_utc() + timedelta(minutes=1))}") == []
 
 
+OF_BOTH = [
+    ("level=warning", "level", "'warn'"),
+    ("limit=0", "limit", "greater than or equal to 1"),
+    ("limit=501", "limit", "less than or equal to 500"),
+    ("limit=ten", "limit", "whole number"),
+    ("limit=1.0", "limit", "whole number"),
+    ("limit=1&limit=2", "limit", "given 2 times"),
+    ("since=yesterday", "since", "ISO 8601"),
+    ("module=", "module", "at least 1 character"),
+]
+OF_A_PAGE = [
+    ("offset=-1", "offset", "whole number"),
+    ("offset=9999999999", "offset", "whole number"),
+    ("stream=perhaps", "stream", '"true" or "false"'),
+    ("stream=1", "stream", '"true" or "false"'),
+]
+
+
 @pytest.mark.parametrize(
-    ("query", "field", "said"),
-    [
-        ("level=warning", "level", "'warn'"),
-        ("limit=0", "limit", "greater than or equal to 1"),
-        ("limit=501", "limit", "less than or equal to 500"),
-        ("limit=ten", "limit", "whole number"),
-        ("limit=1.0", "limit", "whole number"),
-        ("offset=-1", "offset", "whole number"),
-        ("offset=9999999999", "offset", "whole number"),
-        ("since=yesterday", "since", "ISO 8601"),
-        ("module=", "module", "at least 1 character"),
-        ("stream=perhaps", "stream", "boolean"),
-    ],
+    ("path", "query", "field", "said"),
+    [("/api/v1/logs", *case) for case in OF_BOTH + OF_A_PAGE]
+    + [("/api/v1/logs/stream", *case) for case in OF_BOTH],
 )
-@pytest.mark.parametrize("path", ["/api/v1/logs", "/api/v1/logs/stream"])
 async def test_a_wrong_parameter_is_named(api: Api, path: str, query: str, field: str, said: str) -> None:
     refused = await api.get(f"{path}?{query}")
     assert refused.status == 400

@@ -41,6 +41,13 @@ def test_the_scope_of_a_route_is_the_documented_one(title: str) -> None:
     assert first_line.startswith("Scope: none" if scope == PUBLIC else f"Scope: `{scope}`")
 
 
+@pytest.mark.parametrize("title", DECLARED)
+def test_the_refusals_of_a_route_are_the_documented_ones(title: str) -> None:
+    first_line = DOCUMENTED[title].strip().splitlines()[0]
+    documented = first_line.partition("· Errors: ")[2].split(", ")
+    assert [int(status) for status in documented if status] == sorted(DECLARED[title].contract.refusals)
+
+
 def test_every_error_code_of_the_api_is_documented_with_its_status() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", sections(TEXT, 2)["Errors"], re.MULTILINE)
     assert {code: int(status) for status, code in rows} == dict(_STATUS)
