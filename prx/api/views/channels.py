@@ -19,7 +19,7 @@ async def list_channels(request: web.Request) -> web.Response:
     return reply({"channels": [_row(state) for state in request.app[CHANNELS].list()]})
 
 
-@routes.post("/channels/{name}/restart", scope="channels:write")
+@routes.post("/channels/{name}/restart", scope="channels:write", refuses=(404, 409))
 async def restart_channel(request: web.Request) -> web.Response:
     """Begin to connect a channel anew; what comes of it is told by the list."""
     name = request.match_info["name"]
@@ -27,7 +27,7 @@ async def restart_channel(request: web.Request) -> web.Response:
     return reply({"name": name, "status": "reconnecting"})
 
 
-@routes.get("/channels/{name}/health", scope="channels:read")
+@routes.get("/channels/{name}/health", scope="channels:read", refuses=(404,))
 async def get_channel_health(request: web.Request) -> web.Response:
     """Whether a round trip to a channel's platform succeeds now."""
     return reply(_health(await request.app[CHANNELS].health(request.match_info["name"])))

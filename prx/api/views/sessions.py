@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import to_json
 
-from prx.api.bodies import WholeNumber, read_body, read_query, reply
+from prx.api.bodies import Body, Parameters, WholeNumber, reply
 from prx.api.deps import SESSIONS
 from prx.api.routes import Routes
 from prx.core.ids import iso_utc
@@ -31,20 +31,18 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
 Channel = Annotated[str, Field(min_length=1, max_length=MAX_CHANNEL_CHARS)]
 
 
-class NewSession(BaseModel):
+class NewSession(Body):
     """A session to begin."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     channel: Channel
     """Where its messages come from: a channel's name, or `api`."""
     user_id: str = Field(min_length=1, max_length=MAX_USER_ID_CHARS)
     """Who the other side is, in the caller's own terms."""
-    metadata: Annotated[dict[str, Any], AfterValidator(_small)] = {}
+    metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field(default_factory=dict)
     """Whatever the caller wants to keep with it, up to 16 KiB as JSON."""
 
 
-class SessionFilter(BaseModel):
+class SessionFilter(Parameters):
     """Which sessions to list."""
 
     status: SessionStatus = "active"
@@ -54,25 +52,23 @@ class SessionFilter(BaseModel):
     """How many of the newest to leave out."""
 
 
-@routes.post("/sessions", scope="sessions:write")
-async def create_session(request: web.Request) -> web.Response:
+@routes.post("/sessions", scope="sessions:write", body=NewSession, status=201, refuses=(503,))
+async def create_session(request: web.Request, body: NewSession) -> web.Response:
     """Begin a session."""
-    body = await read_body(request, NewSession)
     session = await request.app[SESSIONS].create(body.channel, body.user_id, body.metadata)
     return reply(_begun(session) | {"metadata": session.metadata}, status=201)
 
 
-@routes.get("/sessions", scope="sessions:read")
-async def list_sessions(request: web.Request) -> web.Response:
+@routes.get("/sessions", scope="sessions:read", query=SessionFilter, refuses=(503,))
+async def list_sessions(request: web.Request, asked: SessionFilter) -> web.Response:
     """Sessions of one status, the newest first."""
-    asked = read_query(request, SessionFilter)
     page = await request.app[SESSIONS].list(
         status=asked.status, channel=asked.channel, limit=asked.limit, offset=asked.offset
     )
     return reply({"sessions": [_row(session) for session in page.sessions], "total": page.total})
 
 
-@routes.get("/sessions/{id}", scope="sessions:read")
+@routes.get("/sessions/{id}", scope="sessions:read", refuses=(404, 503))
 async def get_session(request: web.Request) -> web.Response:
     """One session in full."""
     session = await request.app[SESSIONS].get(request.match_info["id"])
@@ -86,7 +82,7 @@ async def get_session(request: web.Request) -> web.Response:
     )
 
 
-@routes.delete("/sessions/{id}", scope="sessions:write")
+@routes.delete("/sessions/{id}", scope="sessions:write", refuses=(404, 409, 503))
 async def terminate_session(request: web.Request) -> web.Response:
     """End a session for good."""
     await request.app[SESSIONS].terminate(request.match_info["id"])
