@@ -1,11 +1,12 @@
 """Channels: connections to chat platforms, how they are, and connecting them anew."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from prx.api.bodies import reply
-from prx.api.deps import CHANNELS
+from prx.api.deps import CHANNELS, SESSIONS
 from prx.api.routes import Routes
 from prx.channels.manager import ChannelHealth, ChannelState
 from prx.core.ids import iso_utc
@@ -16,7 +17,9 @@ routes = Routes()
 @routes.get("/channels", scope="channels:read")
 async def list_channels(request: web.Request) -> web.Response:
     """Every configured channel, by name."""
-    return reply({"channels": [_row(state) for state in request.app[CHANNELS].list()]})
+    app = request.app
+    active = app[SESSIONS].active_by_channel()
+    return reply({"channels": [_row(state, active) for state in app[CHANNELS].list()]})
 
 
 @routes.post("/channels/{name}/restart", scope="channels:write", refuses=(404, 409))
@@ -33,10 +36,11 @@ async def get_channel_health(request: web.Request) -> web.Response:
     return reply(_health(await request.app[CHANNELS].health(request.match_info["name"])))
 
 
-def _row(state: ChannelState) -> dict[str, Any]:
+def _row(state: ChannelState, active: Mapping[str, int]) -> dict[str, Any]:
     row: dict[str, Any] = {"name": state.name, "status": state.status}
     if state.connected_at is not None:
         row["connected_at"] = iso_utc(state.connected_at)
+        row["active_sessions"] = active.get(state.name, 0)
     if state.error is not None:
         row["error"] = state.error
     return row

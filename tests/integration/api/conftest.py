@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from prx.agent.sessions import Sessions
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
 from prx.config.integrations import ChannelConfig
-from prx.config.schema import PluginsConfig
+from prx.config.schema import AgentConfig, PluginsConfig
+from prx.core.outbox import NoOutbox
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.runtime.bus import Bus
@@ -74,6 +76,7 @@ async def api(
 ) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
     points = ExtensionPoints.on(Bus())
+    sessions = await Sessions.open(store, points.bus, NoOutbox(), AgentConfig)
     harness = Api(
         TokenStore(tmp_path),
         Catalogue(PluginsConfig, tmp_path, points, HostServices(store, Memory(store), points.bus)),
@@ -82,6 +85,7 @@ async def api(
         points.bus,
         live_config(tmp_path),
         channels=channels,
+        sessions=sessions,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):

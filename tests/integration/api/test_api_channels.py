@@ -43,7 +43,12 @@ async def test_every_configured_channel_is_listed_as_it_is(api: Api, four: Chann
     assert (await api.get("/api/v1/channels")).json() == {
         "channels": [
             {"name": "bad", "status": "disconnected", "error": "Invalid bot token"},
-            {"name": "good", "status": "connected", "connected_at": iso_utc(good.connected_at)},
+            {
+                "name": "good",
+                "status": "connected",
+                "connected_at": iso_utc(good.connected_at),
+                "active_sessions": 0,
+            },
             {"name": "off", "status": "disabled"},
             {
                 "name": "telegram",
@@ -53,6 +58,16 @@ async def test_every_configured_channel_is_listed_as_it_is(api: Api, four: Chann
             },
         ]
     }
+
+
+async def test_a_connected_channel_counts_the_active_sessions_over_it(api: Api, four: Channels) -> None:
+    assert four.get("good").status == "connected"
+    for channel in ("good", "good", "bad", "api"):
+        reply = await api.post("/api/v1/sessions", json={"channel": channel, "user_id": "u"})
+        assert reply.status == 201
+    rows = await listed(api)
+    assert rows["good"]["active_sessions"] == 2
+    assert "active_sessions" not in rows["bad"]
 
 
 async def test_a_restart_is_answered_at_once_and_made_in_the_background(
