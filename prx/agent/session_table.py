@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from prx.agent.open_sessions import OpenSession
 from prx.core.errors import ConflictError, NotFoundError
@@ -14,14 +14,13 @@ from prx.core.session import Session, SessionPage, SessionStatus, SessionSummary
 # So that a job holds up the others for milliseconds, however much there is to do.
 STEP: Final = 256
 
-_OVER: Final = "(ended_at IS NOT NULL OR last_activity <= :over)"
 _IS: Final[dict[SessionStatus, str]] = {
     "active": "ended_at IS NULL AND last_activity > max(:idle, :over)",
     "idle": "ended_at IS NULL AND last_activity > :over AND last_activity <= :idle",
-    "terminated": _OVER,
+    "terminated": "(ended_at IS NOT NULL OR last_activity <= :over)",
 }
 _STATUS: Final = (
-    f"CASE WHEN {_OVER} THEN 'terminated' WHEN last_activity <= :idle THEN 'idle' ELSE 'active' END"
+    f"CASE WHEN {_IS['active']} THEN 'active' WHEN {_IS['idle']} THEN 'idle' ELSE 'terminated' END"
 )
 _SUMMARY: Final = "id, channel, user_id, created_at, last_activity"
 
@@ -32,7 +31,13 @@ class Limits(NamedTuple):
     idle: datetime
     over: datetime
 
-    def parameters(self) -> dict[str, str | int]:
+    @property
+    def active_after(self) -> datetime:
+        """After which last activity a session is active; its time may be over before it would be idle."""
+        return max(self.idle, self.over)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what `_IS` and `_STATUS` compare with."""
         return {"idle": iso_utc(self.idle), "over": iso_utc(self.over)}
 
 
@@ -87,8 +92,10 @@ def page(
     where = _IS[status] + ("" if channel is None else " AND channel = :channel")
     given = {"channel": channel, "limit": limit, "offset": offset, **limits.parameters()}
     (total,) = db.execute(f"SELECT count(*) FROM sessions WHERE {where}", given).fetchone()  # noqa: S608  # as above
+    # The page is found by numbers alone: an index has them, and whole rows need not be sorted.
+    numbers = f"SELECT number FROM sessions WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset"  # noqa: S608  # as above
     rows = db.execute(
-        f"SELECT {_SUMMARY} FROM sessions WHERE {where} ORDER BY number DESC LIMIT :limit OFFSET :offset",  # noqa: S608  # as above
+        f"SELECT {_SUMMARY} FROM sessions WHERE number IN ({numbers}) ORDER BY number DESC",  # noqa: S608  # as above
         given,
     )
     found = [

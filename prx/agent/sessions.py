@@ -82,11 +82,11 @@ class Sessions:
     @property
     def active(self) -> int:
         """How many sessions are active now. Asks no disk."""
-        return self._open.count_after(max(self._limits()))
+        return self._open.count_after(self._limits().active_after)
 
     def active_by_channel(self) -> Mapping[str, int]:
         """Return how many are active now on each channel that has any. Asks no disk."""
-        return self._open.count_by_channel_after(max(self._limits()))
+        return self._open.count_by_channel_after(self._limits().active_after)
 
     async def create(self, channel: str, user_id: str, metadata: Mapping[str, Any]) -> Session:
         """Begin a session, which is on disk when this returns; `prx.core.session` bounds the arguments.
@@ -179,7 +179,7 @@ class Sessions:
                     await self._end_overdue()
                 await self._remove_old()
         except UnavailableError as error:
-            _log.warning("sessions that are over cannot be noted as terminated yet", reason=error.message)
+            _log.warning("the store cannot keep yet what became of sessions", reason=error.message)
             return False
         return True
 
