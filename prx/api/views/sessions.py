@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import to_json
 
-from prx.api.bodies import Body, Parameters, WholeNumber, reply
+from prx.api.bodies import Answer, Body, Parameters, WholeNumber, reply
 from prx.api.deps import SESSIONS
 from prx.api.routes import Routes
 from prx.core.ids import iso_utc
@@ -52,34 +52,83 @@ class SessionFilter(Parameters):
     """How many of the newest to leave out."""
 
 
-@routes.post("/sessions", scope="sessions:write", body=NewSession, status=201, refuses=(503,))
+class _Session(Answer):
+    id: str
+    channel: str
+    user_id: str
+    status: SessionStatus
+    """`idle` becomes `active` with the next activity; `terminated` is final."""
+    created_at: str
+
+
+class BegunSession(_Session):
+    """A session that was just begun."""
+
+    metadata: dict[str, Any]
+    """What it was begun with."""
+
+
+class ListedSession(_Session):
+    """A session in a list."""
+
+    last_activity: str
+
+
+class SessionList(Answer):
+    """A page of sessions."""
+
+    sessions: list[ListedSession]
+    total: int
+    """How many match, on this page or not."""
+
+
+class UsedTokens(Answer):
+    """Tokens of the language model."""
+
+    input: int
+    output: int
+
+
+class SessionDetail(ListedSession):
+    """A session in full."""
+
+    turn_count: int
+    token_usage: UsedTokens
+    metadata: dict[str, Any]
+    """What it was begun with."""
+
+
+@routes.post(
+    "/sessions", scope="sessions:write", body=NewSession, answer=BegunSession, status=201, refuses=(503,)
+)
 async def create_session(request: web.Request, body: NewSession) -> web.Response:
     """Begin a session."""
     session = await request.app[SESSIONS].create(body.channel, body.user_id, body.metadata)
-    return reply(_begun(session) | {"metadata": session.metadata}, status=201)
+    begun: BegunSession = {**_begun(session), "metadata": dict(session.metadata)}
+    return reply(begun, status=201)
 
 
-@routes.get("/sessions", scope="sessions:read", query=SessionFilter, refuses=(503,))
+@routes.get("/sessions", scope="sessions:read", query=SessionFilter, answer=SessionList, refuses=(503,))
 async def list_sessions(request: web.Request, asked: SessionFilter) -> web.Response:
     """Sessions of one status, the newest first."""
     page = await request.app[SESSIONS].list(
         status=asked.status, channel=asked.channel, limit=asked.limit, offset=asked.offset
     )
-    return reply({"sessions": [_row(session) for session in page.sessions], "total": page.total})
+    found: SessionList = {"sessions": [_row(session) for session in page.sessions], "total": page.total}
+    return reply(found)
 
 
-@routes.get("/sessions/{id}", scope="sessions:read", refuses=(404, 503))
+@routes.get("/sessions/{id}", scope="sessions:read", answer=SessionDetail, refuses=(404, 503))
 async def get_session(request: web.Request) -> web.Response:
     """One session in full."""
     session = await request.app[SESSIONS].get(request.match_info["id"])
-    return reply(
-        _row(session)
-        | {
-            "turn_count": session.turn_count,
-            "token_usage": session.token_usage._asdict(),
-            "metadata": session.metadata,
-        }
-    )
+    detail: SessionDetail = {
+        **_row(session),
+        "turn_count": session.turn_count,
+        "token_usage": {"input": session.token_usage.input, "output": session.token_usage.output},
+        "metadata": dict(session.metadata),
+    }
+    return reply(detail)
 
 
 @routes.delete("/sessions/{id}", scope="sessions:write", refuses=(404, 409, 503))
@@ -89,7 +138,7 @@ async def terminate_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def _begun(session: SessionSummary) -> dict[str, Any]:
+def _begun(session: SessionSummary) -> _Session:
     return {
         "id": session.id,
         "channel": session.channel,
@@ -99,5 +148,5 @@ def _begun(session: SessionSummary) -> dict[str, Any]:
     }
 
 
-def _row(session: SessionSummary) -> dict[str, Any]:
-    return _begun(session) | {"last_activity": iso_utc(session.last_activity)}
+def _row(session: SessionSummary) -> ListedSession:
+    return {**_begun(session), "last_activity": iso_utc(session.last_activity)}
