@@ -29,6 +29,7 @@ from prx.plugins.plugin import Plugin
 from prx.plugins.quarantine import Sentences
 from prx.plugins.reconfiguration import Reconfiguration
 from prx.plugins.secrets import SecretStore
+from prx.plugins.summary import Summaries, Summary
 from prx.plugins.switches import Switches
 from prx.plugins.versions import versions_shown
 from prx.plugins.watcher import changes
@@ -65,7 +66,8 @@ class Catalogue:
         self._plugins: dict[str, Plugin] = {}
         self._look_again = asyncio.Event()
         self._progress = asyncio.Event()
-        self._tasks = Tasks(log, self._progress.set)
+        self._summaries = Summaries(self._plugins)
+        self._tasks = Tasks(log, self._note_progress)
         self._generations = Generations(
             services.store, Blobs(data_dir / "generations"), lambda: config().keep_generations
         )
@@ -123,6 +125,7 @@ class Catalogue:
                 async for changed in signs:
                     if changed:
                         await self._inventory.reconcile()
+                        self._summaries.outdate()
                     await self._keep_records()
         finally:
             await asyncio.shield(asyncio.ensure_future(self._close(loader, client)))
@@ -248,8 +251,12 @@ class Catalogue:
 
     def problems(self) -> Sequence[Problem]:
         """Return why the daemon is degraded because of plugins."""
-        found = [problem for plugin in self.list() for problem in plugin.problems()]
+        found = self.summary().problems
         return found if self._inventory.problem is None else [self._inventory.problem, *found]
+
+    def summary(self) -> Summary:
+        """Return how many plugins there are and what is wrong with them, at most a second old; see `Summaries`."""
+        return self._summaries.current()
 
     def _check_loadable(self, plugin: Plugin) -> None:
         if plugin.disabled:
@@ -299,6 +306,10 @@ class Catalogue:
         for memory in (self._holders, self._switches, self._grants, self._sentences, self._generations):
             memory.forget(name)
         await self._generations.sweep()
+
+    def _note_progress(self) -> None:
+        self._summaries.outdate()
+        self._progress.set()
 
     async def _settle(self) -> None:
         """Wait until every plugin is loaded, has failed or compiles."""

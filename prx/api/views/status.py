@@ -19,7 +19,7 @@ async def get_status(request: web.Request) -> web.Response:
     """The daemon at a glance, with everything that is wrong and what to do about it."""
     app = request.app
     board, config, figures = app[STATUS], app[CONFIG](), app[FIGURES]()
-    plugins = app[PLUGINS].list()
+    plugins = app[PLUGINS].summary()
     problems = [_described(problem) for problem in board.problems()]
     return reply(
         {
@@ -28,10 +28,7 @@ async def get_status(request: web.Request) -> web.Response:
             "uptime_secs": board.uptime_secs,
             "active_sessions": app[SESSIONS].active,
             "channels": {"connected": figures.channels_connected, "total": len(config.channels_config)},
-            "plugins": {
-                "loaded": sum(plugin.status == "loaded" for plugin in plugins),
-                "total": len(plugins),
-            },
+            "plugins": {"loaded": plugins.loaded, "total": plugins.total},
             "memory": {"backend": config.memory.backend, "entries": figures.memory_entries},
             "provider": {"name": config.provider.name, "model": config.provider.model},
             "problems": problems,
