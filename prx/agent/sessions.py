@@ -82,7 +82,7 @@ class Sessions:
     @property
     def active(self) -> int:
         """How many sessions are active now. Asks no disk."""
-        return self._open.count_after(self._limits().active_after)
+        return self._open.count_after(self._limits().active_after) if len(self._open) else 0
 
     def active_by_channel(self) -> Mapping[str, int]:
         """Return how many are active now on each channel that has any. Asks no disk."""

@@ -24,6 +24,7 @@ from prx.api.hosts import HostPolicy, client_address
 from prx.api.ratelimit import RateLimiter
 from prx.api.routes import ANY_TOKEN, UNMATCHED, Guard, Handler
 from prx.api.tokens_file import Token
+from prx.api.turn import Turn
 from prx.config.schema import Config
 from prx.core.errors import ForbiddenError, PrxError, UnauthorizedError, UnavailableError
 from prx.core.ids import new_id
@@ -77,6 +78,7 @@ class Edge:
     def __init__(self, deps: ApiDeps) -> None:
         """Start with no guarded routes."""
         self._tokens = deps.tokens
+        self._turn = Turn()
         self._status = deps.status
         self._config = deps.config
         self._settings = _Settings.of(deps.config())
@@ -159,7 +161,7 @@ class Edge:
         if settings.cors is not None:
             headers.update(settings.cors.headers_for(request))
         secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
-        token = None if secret is None or guard.probe else self._tokens.authenticate(secret)
+        token = None if secret is None or guard.probe else self._token(secret)
         self._count(request, token, guard, headers)
         if guard.probe:
             return settings
@@ -173,6 +175,12 @@ class Edge:
         if guard.scope is not None:
             _authorize(token, secret, guard.scope)
         return settings
+
+    def _token(self, secret: str) -> Token | None:
+        # Looking at the file costs as much as all other checks: many requests at once do it together.
+        if self._turn.begins():
+            self._tokens.refresh()
+        return self._tokens.find(secret)
 
     def _current(self) -> _Settings:
         config = self._config()

@@ -51,11 +51,20 @@ class ApiRunner(web.AppRunner):
 
 class _Server(web.Server):
     def __init__(self, edge: Edge, plain: web.Server, **kwargs: Any) -> None:
-        super().__init__(plain.request_handler, request_factory=plain.request_factory, **kwargs)
+        super().__init__(self._answer, request_factory=plain.request_factory, **kwargs)
+        self._handler = plain.request_handler
         self._edge = edge
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self._edge, self, loop=self._loop, **self._kwargs)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._handler(request)
+        except web.HTTPException as error:
+            # What aiohttp refuses by itself, such as a path or an expectation that it does not know.
+            assert isinstance(request, web.Request)  # noqa: S101 - no others get as far as the application
+            return await self._edge.turn_away(error, request)
 
 
 class _Connection(web.RequestHandler):
@@ -85,11 +94,3 @@ class _Connection(web.RequestHandler):
         response = self._edge.refuse(request, exc if isinstance(exc, Exception) else TimeoutError())
         response.force_close()
         return response
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Wrap what aiohttp refuses by itself, such as a path or an expectation that it does not know."""
-        if isinstance(resp, web.HTTPException) and isinstance(request, web.Request):
-            resp = await self._edge.turn_away(resp, request)
-        return await super().finish_response(request, resp, start_time)

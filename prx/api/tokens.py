@@ -28,7 +28,7 @@ _log = get_logger("api::tokens")
 class TokenStore:
     """The tokens of one data directory, shared by the daemon and any number of CLI processes.
 
-    `create`, `all` and `revoke` block and are for the CLI; `authenticate` is for the event loop.
+    `create`, `all` and `revoke` block and are for the CLI; `authenticate`, `refresh` and `find` are for the event loop.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -45,7 +45,11 @@ class TokenStore:
 
         Never raises: while the file cannot be read no token is valid, and the log says why, once.
         """
-        self._refresh()
+        self.refresh()
+        return self.find(secret)
+
+    def find(self, secret: str) -> Token | None:
+        """Return the valid token that `secret` is as of the last `refresh`, or None. Never raises."""
         digest = hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
         # The lookup goes by a part of the hash, so that the whole of it is compared in constant time.
         token = self._tokens.get(digest[:_INDEX_BYTES])
@@ -56,6 +60,21 @@ class TokenStore:
             return None
         self._used[token.id] = now
         return token
+
+    def refresh(self) -> None:
+        """Take in what other processes changed. Never raises; see `authenticate`."""
+        try:
+            signature = self._file.signature()
+            # What kept the file from being read need not lie in the file: too many open files, say.
+            settled = self._complaint is None or time.monotonic() < self._retry_at
+            if settled and signature == self._signature:
+                return
+            self._signature = signature
+            self._tokens = {token.digest[:_INDEX_BYTES]: token for token in self._file.read()}
+            self._complaint = None
+        except (OSError, PrxError) as error:
+            self._tokens = {}
+            self._complain(str(error))
 
     def create(
         self,
@@ -137,20 +156,6 @@ class TokenStore:
                 if token.id in used:
                     moment = datetime.fromtimestamp(used[token.id], UTC)
                     tokens[position] = replace(token, last_used=moment)
-
-    def _refresh(self) -> None:
-        try:
-            signature = self._file.signature()
-            # What kept the file from being read need not lie in the file: too many open files, say.
-            settled = self._complaint is None or time.monotonic() < self._retry_at
-            if settled and signature == self._signature:
-                return
-            self._signature = signature
-            self._tokens = {token.digest[:_INDEX_BYTES]: token for token in self._file.read()}
-            self._complaint = None
-        except (OSError, PrxError) as error:
-            self._tokens = {}
-            self._complain(str(error))
 
     def _complain(self, reason: str) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECS
