@@ -8,7 +8,6 @@ apart: it lies in files that are mapped.
 """
 
 import argparse
-import hashlib
 import http.client
 import json
 import time
@@ -16,17 +15,10 @@ from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from wasmtime import Engine
-from wasmtime import component as wasm
-
 from benchmarks.processes import Server
-from benchmarks.programs import PrxHome, custom_section
+from benchmarks.programs import PrxHome, home_of_many
 from benchmarks.report import Report
 from benchmarks.rounds import Measure, Series, alternate
-from prx.plugins.cache import Cache, cache_key
-from prx.plugins.engine import engine_config
-from prx.plugins.probe import with_probe
-from tests.components.corpus import component
 
 _FEW = 10
 _SETTLE_SECS = 40.0
@@ -38,7 +30,7 @@ def main() -> None:
     options = _options()
     report = Report("many_plugins", "Many plugins", str(__doc__).partition("\n")[0])
     with TemporaryDirectory() as scratch:
-        few, many = (_home(Path(scratch) / str(number), number) for number in (_FEW, options.plugins))
+        few, many = (home_of_many(Path(scratch) / str(number), number) for number in (_FEW, options.plugins))
         boots = alternate({"few": _boot(few), "many": _boot(many)}, options.rounds)
         with few.program.start() as one, many.program.start() as other:
             one.secs_to_healthy()
@@ -89,26 +81,6 @@ def main() -> None:
 
 def _row(name: str, few: Series, many: Series, digits: int) -> tuple[str, ...]:
     return name, f"{few.median:.{digits}f}", f"{many.median:.{digits}f}", f"{many.over(few):.2f}"
-
-
-def _home(home: Path, number: int) -> PrxHome:
-    """Return a home with `number` plugins, all compiled by the engine's own words into its cache."""
-    made = PrxHome(home)
-    contents = {
-        f"plugin-{each}": component("tool-echo") + custom_section(f"plugin-{each}") for each in range(number)
-    }
-    names = list(contents)
-    made.add_components({name: contents[name] for name in names[::2]})
-    made.add_directories({name: contents[name] for name in names[1::2]})
-    cache, engine = Cache(made.cache), Engine(engine_config(fuel=False))
-    for content in contents.values():
-        compiled = cache.new_file()
-        compiled.write_bytes(wasm.Component(engine, with_probe(content)).serialize())
-        cache.store(cache_key(hashlib.sha256(content).hexdigest(), fuel=False), compiled)
-    before = made.compiled()
-    made.compile_all()
-    assert made.compiled() == before, "the daemon compiled again"
-    return made
 
 
 def _boot(home: PrxHome) -> Measure:

@@ -12,8 +12,9 @@ def server_options(
     window_secs: float | None = None,
     clients: int | None = None,
     calls: int | None = None,
+    plugins: int | None = None,
 ) -> argparse.Namespace:
-    """Return `rounds`, `scratch`, and `window`, `clients` and `calls` where the benchmark has them."""
+    """Return `rounds`, `scratch`, and `window`, `clients`, `calls` and `plugins` where the benchmark has them."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument(
@@ -28,6 +29,8 @@ def server_options(
         parser.add_argument("--clients", type=int, default=clients, help="how many call at the same time")
     if calls is not None:
         parser.add_argument("--calls", type=int, default=calls, help="calls in a round")
+    if plugins is not None:
+        parser.add_argument("--plugins", type=int, default=plugins, help="how many are many")
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     return options

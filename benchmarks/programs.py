@@ -1,5 +1,6 @@
 """The servers that are compared: PRX with plugins, bare aiohttp, and the gateway of nanobot-ai."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,8 +13,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from wasmtime import Engine
+from wasmtime import component as wasm
+
 from benchmarks.processes import Program, Server, free_port
 from benchmarks.report import ROOT
+from prx.plugins.cache import Cache, cache_key
+from prx.plugins.engine import engine_config
+from prx.plugins.probe import with_probe
 from tests.components.corpus import component, names
 
 HEALTH = "/api/v1/status/health"
@@ -155,6 +162,26 @@ class PrxHome:
     def compiled(self) -> dict[str, int]:
         """Return every file of compiled code with its inode: a compiler replaces files, it never rewrites them."""
         return {path.name: path.stat().st_ino for path in self.cache.glob("*.cwasm")}
+
+
+def home_of_many(home: Path, number: int, settings: Mapping[str, Any] | None = None) -> PrxHome:
+    """Return a home with `number` small plugins, all compiled by the engine's own words into its cache."""
+    made = PrxHome(home, settings)
+    contents = {
+        f"plugin-{each}": component("tool-echo") + custom_section(f"plugin-{each}") for each in range(number)
+    }
+    names = list(contents)
+    made.add_components({name: contents[name] for name in names[::2]})
+    made.add_directories({name: contents[name] for name in names[1::2]})
+    cache, engine = Cache(made.cache), Engine(engine_config(fuel=False))
+    for content in contents.values():
+        compiled = cache.new_file()
+        compiled.write_bytes(wasm.Component(engine, with_probe(content)).serialize())
+        cache.store(cache_key(hashlib.sha256(content).hexdigest(), fuel=False), compiled)
+    before = made.compiled()
+    made.compile_all()
+    assert made.compiled() == before, "the daemon compiled again"
+    return made
 
 
 def bare_aiohttp(home: Path) -> Program:

@@ -20,7 +20,7 @@ from benchmarks.programs import PrxHome, custom_section, script
 from benchmarks.references import EXTISM, environment, versions
 from benchmarks.report import Report
 from benchmarks.rounds import Measure, Series, alternate
-from benchmarks.wrk import Load, Post
+from benchmarks.wrk import Load, Request
 from prx.config.schema import RateLimitsConfig
 from tests.components.corpus import component
 
@@ -65,7 +65,7 @@ def _loads(
     """Return calls per second and the 99th percentile in ms, for each way, server and number of connections."""
     late: dict[tuple[str, str, int], list[float]] = {}
 
-    def measure(key: tuple[str, str, int], post: Post) -> Measure:
+    def measure(key: tuple[str, str, int], post: Request) -> Measure:
         def run() -> float:
             load = post.load(scratch, connections=key[2], secs=round(options.window))
             _refuse_failures(key, load)
@@ -79,8 +79,8 @@ def _loads(
     for way in ("warm", "fresh"):
         posts = {
             "PRX": _post(prx, way),
-            _POOL: Post(f"{at}/{way}", _BODY, {}),
-            _INLINE: Post(f"{at}/{way}-inline", _BODY, {}),
+            _POOL: Request(f"{at}/{way}", {}, _BODY),
+            _INLINE: Request(f"{at}/{way}-inline", {}, _BODY),
         }
         for connections in _CONNECTIONS:
             for name, post in posts.items():
@@ -135,9 +135,9 @@ def _prx(home: Path, settings: dict[str, int]) -> PrxHome:
     return made
 
 
-def _post(home: PrxHome, way: str) -> Post:
+def _post(home: PrxHome, way: str) -> Request:
     url = f"http://127.0.0.1:{home.program.port}/api/v1/tools/{way}_tool_echo/call"
-    return Post(url, _BODY, {"Authorization": f"Bearer {home.token()}"})
+    return Request(url, {"Authorization": f"Bearer {home.token()}"}, _BODY)
 
 
 def _extism(home: Path, programs: Path) -> Program:

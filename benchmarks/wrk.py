@@ -27,12 +27,12 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """One request, made again and again."""
+class Request:
+    """One request, made again and again: a POST where there is a body."""
 
     url: str
-    body: str
     headers: Mapping[str, str]
+    body: str | None = None
 
     def load(self, scratch: Path, *, connections: int, secs: int) -> Load:
         """Make it over `connections` at once for `secs`.
@@ -43,13 +43,13 @@ class Post:
         program = shutil.which("wrk")
         if program is None:
             raise RuntimeError("wrk is not installed: apt install wrk")
-        script = scratch / "post.lua"
-        headers = {"Content-Type": "application/json", **self.headers}
-        lines = [
-            'wrk.method = "POST"',
-            f"wrk.body = [[{self.body}]]",
-            *(f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()),
-        ]
+        script = scratch / "request.lua"
+        headers = dict(self.headers)
+        lines = []
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+            lines += ['wrk.method = "POST"', f"wrk.body = [[{self.body}]]"]
+        lines += [f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()]
         script.write_text("\n".join(lines), encoding="utf-8")
         command = [program, "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "-s", script, self.url]
         told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
