@@ -45,6 +45,7 @@ from prx.runtime.logging import LogOutput, get_logger, set_level
 from prx.runtime.logs.book import LogBook
 from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.memory import Memory
+from prx.runtime.metrics import Metrics
 from prx.runtime.process import (
     ExitCode,
     announced_url,
@@ -119,7 +120,7 @@ def _run(options: Options, live: LiveConfig) -> ExitCode:
     loop = _new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        code = loop.run_until_complete(Daemon(options, live, book).run())
+        code = loop.run_until_complete(Daemon(options, live, output, book).run())
     except PrxError as error:
         _log.error("the daemon cannot run", reason=error.message, code=error.code)
         code = exit_code_of(error)
@@ -149,13 +150,15 @@ def _crashed(
 class Daemon:
     """One run, from the boot to the last part's end."""
 
-    def __init__(self, options: Options, live: LiveConfig, book: LogBook) -> None:
+    def __init__(self, options: Options, live: LiveConfig, output: LogOutput, book: LogBook) -> None:
         """Make what holds no resources yet."""
         self._options = options
         self._live = live
+        self._output = output
         self._book = book
         self._systemd = Systemd()
         self._status = StatusBoard()
+        self._metrics = Metrics()
         self._points = ExtensionPoints.on(Bus())
         self._config_watch = ConfigWatch(live, self._points.bus, self._systemd)
         self._supervisor = Supervisor()
@@ -218,6 +221,21 @@ class Daemon:
         self._in_background(self._config_watch.run(), "configuration")
         for source in (self._live, self._book, store, self._supervisor, catalogue, skills, sessions):
             self._status.watch(source.problems)
+        for part in (
+            self._status,
+            self._live,
+            self._output,
+            self._book,
+            store,
+            self._supervisor,
+            self._points.bus,
+            self._points.tools,
+            memory,
+            catalogue,
+            channels,
+            sessions,
+        ):
+            self._metrics.watch(part.metrics)
         url = None
         if self._options.gateway:
             url = await self._open_gateway(catalogue, skills, channels, sessions, memory)
@@ -275,6 +293,7 @@ class Daemon:
             channels=channels,
             sessions=sessions,
             status=self._status,
+            metrics=self._metrics,
             log=self._book,
             bus=self._points.bus,
             config=lambda: self._live.current,

@@ -13,6 +13,7 @@ from prx.agent.session_table import Ended, Limits
 from prx.config.schema import AgentConfig
 from prx.core.errors import UnavailableError
 from prx.core.ids import new_id, now_utc
+from prx.core.metric import Metric, gauge
 from prx.core.outbox import Outbox
 from prx.core.session import EndReason, Session, SessionPage, SessionStatus, TokenUsage
 from prx.core.unit import Problem
@@ -195,6 +196,13 @@ class Sessions:
             return []
         self._full_since = self._full_since or self._now()
         return [Problem(self.name, f"no session can begin: {_full(most)}", self._full_since, _WHEN_FULL)]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Return how many there are; see `MetricSource`."""
+        return [
+            gauge("prx_sessions_active", "Sessions that are active", self.active),
+            gauge("prx_sessions_open", "Sessions that are active or idle", len(self._open)),
+        ]
 
     async def _end_overdue(self) -> None:
         if self._in_doubt:

@@ -12,6 +12,7 @@ from prx.api.deps import (
     FIGURES,
     LIVE,
     LOG,
+    METRICS,
     PLUGINS,
     RESIDENT,
     ROUTER,
@@ -27,7 +28,7 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import channels, config, events, logs, plugins, sessions, skills, status, tools
+from prx.api.views import channels, config, events, logs, metrics, plugins, sessions, skills, status, tools
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -41,12 +42,15 @@ def build_app(deps: ApiDeps) -> web.Application:
         ValueError: a route declares no scope.
     """
     edge = Edge(deps)
+    deps.metrics.watch(edge.traffic.metrics)
     # The outer application's limit counts: it is the one that makes the requests.
     app = web.Application(client_max_size=deps.config().gateway.max_body_kb * _KIB)
     app[EDGE] = edge
+    app[METRICS] = deps.metrics
     app[STREAMS] = Streams(edge.lift_deadline, edge.still_admits)
     app.on_response_prepare.append(edge.dress)
     app.add_subapp(PREFIX, build_api(deps, edge, app[STREAMS]))
+    mount(app, edge, metrics.routes, metrics=True)
     edge.check_covers(app)
     return app
 
@@ -72,7 +76,9 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     return api
 
 
-def mount(app: web.Application, edge: Edge, routes: Iterable[Route]) -> None:
-    """Add declared `routes` to `app`, guarded by `edge`."""
+def mount(app: web.Application, edge: Edge, routes: Iterable[Route], *, metrics: bool = False) -> None:
+    """Add declared `routes` to `app`, guarded by `edge`; see `Edge.guarded`."""
     for route in routes:
-        app.router.add_route(route.method, route.path, edge.guarded(route.handler, route.scope))
+        app.router.add_route(
+            route.method, route.path, edge.guarded(route.handler, route.scope, metrics=metrics)
+        )

@@ -20,6 +20,7 @@ from prx.config.schema import Config
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
+from prx.runtime.metrics import Metrics
 from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
 
@@ -47,6 +48,7 @@ class ApiDeps:
     channels: Channels
     sessions: Sessions
     status: StatusBoard
+    metrics: Metrics
     log: LogBook
     bus: Bus
     config: Callable[[], Config]
@@ -62,6 +64,7 @@ EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 LIVE: Final = web.AppKey("LIVE", LiveConfig)
 FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
 LOG: Final = web.AppKey("LOG", LogFeed)
+METRICS: Final = web.AppKey("METRICS", Metrics)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
 RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)

@@ -24,6 +24,7 @@ from prx.api.hosts import HostPolicy, client_address
 from prx.api.ratelimit import RateLimiter
 from prx.api.routes import ANY_TOKEN, UNMATCHED, Guard, Handler
 from prx.api.tokens_file import Token
+from prx.api.traffic import Traffic
 from prx.api.turn import Turn
 from prx.config.schema import Config
 from prx.core.errors import ForbiddenError, PrxError, UnauthorizedError, UnavailableError
@@ -57,6 +58,7 @@ class _Settings:
     """None where no page of another origin may call, so that no request pays for it."""
     limits: Mapping[str, int]
     trust_forwarded: bool
+    metrics_public: bool
     timeout_secs: float
 
     @classmethod
@@ -68,6 +70,7 @@ class _Settings:
             cors=CorsPolicy(gateway.cors.allowed_origins) if gateway.cors.allowed_origins else None,
             limits=gateway.rate_limits.model_dump(),
             trust_forwarded=gateway.trust_forwarded_headers,
+            metrics_public=gateway.metrics_public,
             timeout_secs=gateway.request_timeout_secs,
         )
 
@@ -83,14 +86,19 @@ class Edge:
         self._config = deps.config
         self._settings = _Settings.of(deps.config())
         self._deadlines = Deadlines()
+        self.traffic = Traffic()
+        """What came and how it was answered, but for bytes that are not HTTP."""
         self._guards: dict[Handler, Guard] = {}
         self._by_token = RateLimiter(_MAX_TOKEN_BUCKETS, deps.clock)
         self._by_address = RateLimiter(_MAX_ADDRESS_BUCKETS, deps.clock)
 
-    def guarded(self, handler: Handler, scope: str) -> Handler:
-        """Return what lets only tokens with `scope` through to `handler`."""
-        guard = Guard.of(scope)
-        guarded = partial(self._serve, guard, handler)
+    def guarded(self, handler: Handler, scope: str, *, metrics: bool = False) -> Handler:
+        """Return what lets only tokens with `scope` through to `handler`, and counts the requests to it.
+
+        Where it tells `metrics`, everybody is let through while these are public.
+        """
+        guard = Guard.of(scope, metrics=metrics)
+        guarded = self.traffic.counted(partial(self._serve, guard, handler))
         self._guards[guarded] = guard
         return guarded
 
@@ -121,7 +129,7 @@ class Edge:
         async def refuse(_request: web.BaseRequest) -> web.StreamResponse:
             raise error
 
-        return await self._serve(UNMATCHED, refuse, request)
+        return await self.traffic.count_unmatched(partial(self._serve, UNMATCHED, refuse), request)
 
     async def dress(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Put the headers of every answer on `response`; the application's `on_response_prepare`."""
@@ -172,7 +180,7 @@ class Edge:
             )
         if not self._status.ready:
             raise UnavailableError("The daemon is starting or stopping; try again shortly")
-        if guard.scope is not None:
+        if guard.scope is not None and not (guard.metrics and settings.metrics_public):
             _authorize(token, secret, guard.scope)
         return settings
 

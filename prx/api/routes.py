@@ -51,15 +51,18 @@ class Guard:
     """The group of rate limits, a key of `gateway.rate_limits`."""
     probe: bool = False
     """A load balancer's probe: served to any Host, at any rate, ready or not."""
+    metrics: bool = False
+    """Asks for no token while `gateway.metrics_public`."""
 
     @classmethod
-    def of(cls, scope: str) -> "Guard":
+    def of(cls, scope: str, *, metrics: bool = False) -> "Guard":
         """Return the guard of a route declared with `scope`."""
         group = scope.replace(":", "_")
         return cls(
             scope=None if scope == PUBLIC else scope,
             group=group if group in RateLimitsConfig.model_fields else "other",
             probe=scope == PUBLIC,
+            metrics=metrics,
         )
 
 

@@ -1,15 +1,17 @@
 """The configured channels: which of them are connected, and what operators do to them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from prx.channels.adapters import ADAPTERS, Adapters
 from prx.channels.channel import UNIT, Channel
 from prx.config.integrations import ChannelConfig
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
+from prx.core.metric import Metric
 from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
 from prx.runtime.supervisor import RestartPolicy, State, Supervisor
@@ -18,6 +20,7 @@ from prx.runtime.tasks import Tasks
 ChannelStatus = Literal["connecting", "connected", "reconnecting", "disconnected", "disabled"]
 Configured = Mapping[str, ChannelConfig]
 
+_STATUSES: Final[tuple[ChannelStatus, ...]] = get_args(ChannelStatus)
 # A platform that was away for a day is back without anybody's help.
 _POLICY: Final = RestartPolicy(max_restarts=None)
 _PROBE_SECS: Final = 5.0
@@ -98,6 +101,12 @@ class Channels:
         """Return how many are connected."""
         found = (self._supervisor.find(channel.name) for channel in self._channels.values())
         return sum(unit is not None and unit.state == "running" for unit in found)
+
+    def metrics(self) -> Sequence[Metric]:
+        """Return how many channels are how; see `MetricSource`."""
+        count = Counter(state.status for state in self.list())
+        samples = [((status,), count[status]) for status in _STATUSES]
+        return [Metric("prx_channels", "gauge", "Configured channels by status", ("status",), samples)]
 
     def get(self, name: str) -> ChannelState:
         """Return one channel.

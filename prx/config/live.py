@@ -16,6 +16,7 @@ from prx.config.sources import Loaded, Sources
 from prx.config.types import Table
 from prx.core.errors import ConfigError, PreconditionFailedError
 from prx.core.ids import new_id, now_utc
+from prx.core.metric import Metric, gauge
 from prx.core.unit import Problem
 
 T = TypeVar("T", bound=Table)
@@ -119,6 +120,14 @@ class LiveConfig:
     def problems(self) -> list[Problem]:
         """Return why the last reload was refused, until one succeeds."""
         return [] if self._problem is None else [self._problem]
+
+    def metrics(self) -> list[Metric]:
+        """Return how the configuration is; see `MetricSource`."""
+        waits = bool(self.restart_required)
+        return [
+            gauge("prx_config_version", "Counts the configurations since the start", self.version),
+            gauge("prx_config_restart_required", "Whether a changed key waits for a restart", waits),
+        ]
 
     async def _patch(
         self, changes: Mapping[str, Any], if_match: Collection[str] | None

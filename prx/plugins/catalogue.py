@@ -8,6 +8,7 @@ from typing import Any
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
+from prx.core.metric import Metric
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
 from prx.plugins.activation import Activation
@@ -25,6 +26,7 @@ from prx.plugins.host.interfaces import HostServices, host_functions
 from prx.plugins.installer import Installer, Part
 from prx.plugins.inventory import Inventory
 from prx.plugins.loader import Loader
+from prx.plugins.metrics import plugin_metrics
 from prx.plugins.plugin import Plugin
 from prx.plugins.quarantine import Sentences
 from prx.plugins.reconfiguration import Reconfiguration
@@ -257,6 +259,10 @@ class Catalogue:
     def summary(self) -> Summary:
         """Return how many plugins there are and what is wrong with them, at most a second old; see `Summaries`."""
         return self._summaries.current()
+
+    def metrics(self) -> Sequence[Metric]:
+        """Return what the plugins are and used; see `MetricSource`."""
+        return plugin_metrics(self.list())
 
     def _check_loadable(self, plugin: Plugin) -> None:
         if plugin.disabled:

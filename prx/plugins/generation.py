@@ -80,6 +80,10 @@ class Generation:
         """Return the linear memory of the live instances; 0 when there is none."""
         return self._instances.memory_bytes()
 
+    def instances(self) -> int:
+        """Return how many instances there are."""
+        return len(self._instances)
+
     def abandon(self) -> None:
         """Refuse the calls that wait and any further ones; those that run go on."""
         self._lane.abandon()

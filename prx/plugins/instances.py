@@ -76,6 +76,10 @@ class Instances:
         elif self._wanted and not self._warm and len(self._free) < self._keep and not self._closed:
             self._restock()
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._free) + len(self._taken)
+
     def memory_bytes(self) -> int:
         """Return the linear memory of all live instances, as last measured."""
         return sum(instance.memory_bytes for instance in (*self._free.copy(), *self._taken.copy()))

@@ -133,6 +133,10 @@ class Plugin:
         """Return the linear memory of its live instances; 0 when there is none."""
         return self.loaded.generation.memory_bytes() if self.loaded is not None else 0
 
+    def instances(self) -> int:
+        """Return how many instances of it there are."""
+        return self.loaded.generation.instances() if self.loaded is not None else 0
+
     def detail(self) -> dict[str, Any]:
         """Return what `GET /plugins/:name` shows beside the summary."""
         shared: dict[str, Any] = {"path": str(self.source.path), "generation": self.number}

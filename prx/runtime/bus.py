@@ -7,6 +7,7 @@ from typing import Any
 
 from prx.core.event import Event
 from prx.core.ids import new_id, now_utc
+from prx.core.metric import Metric, counter, gauge
 
 _MAX_QUEUED = 1024
 HOST = "prx"
@@ -51,6 +52,8 @@ class Bus:
     def __init__(self) -> None:
         """Start with no subscriber."""
         self._subscriptions: set[Subscription] = set()
+        self._dropped = 0
+        """By subscribers that have gone."""
 
     @property
     def heard(self) -> bool:
@@ -74,3 +77,12 @@ class Bus:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+            self._dropped += subscription.dropped
+
+    def metrics(self) -> list[Metric]:
+        """Return who listens, and what was lost; see `MetricSource`."""
+        dropped = self._dropped + sum(subscription.dropped for subscription in self._subscriptions)
+        return [
+            gauge("prx_bus_subscribers", "Who listens to events", len(self._subscriptions)),
+            counter("prx_bus_events_dropped", "Events that a subscriber was too slow for", dropped),
+        ]

@@ -22,6 +22,8 @@ class LogWriter:
         self._lines: list[bytes] = []
         self._size = 0
         self._dropped = 0
+        self.lost = 0
+        """Lines that were dropped since the start."""
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
@@ -31,6 +33,7 @@ class LogWriter:
         with self._wake:
             if self._closing or self._size + len(line) > _MAX_QUEUED_BYTES:
                 self._dropped += 1
+                self.lost += 1
                 return
             self._lines.append(line)
             self._size += len(line)
@@ -56,7 +59,7 @@ class LogWriter:
                 self._write(batch, dropped)
             except OSError:
                 # There is nobody to tell: the reader of the log is what has gone.
-                self._count_dropped(len(batch) + dropped)
+                self._count_dropped(len(batch), dropped)
 
     def _next_batch(self) -> tuple[list[bytes], int]:
         """Wait for lines; no lines mean that the writer is closing."""
@@ -67,9 +70,10 @@ class LogWriter:
             self._size = 0
             return batch, dropped
 
-    def _count_dropped(self, lines: int) -> None:
+    def _count_dropped(self, now: int, before: int) -> None:
         with self._wake:
-            self._dropped += lines
+            self._dropped += now + before
+            self.lost += now
 
 
 class DescriptorLines:

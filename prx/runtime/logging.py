@@ -16,6 +16,7 @@ from structlog.processors import ExceptionRenderer
 
 from prx.core.ids import iso_utc, now_utc
 from prx.core.levels import RANKS, LogLevel
+from prx.core.metric import Metric, counter
 from prx.runtime.log_format import Event, Render, json_lines, readable_lines
 from prx.runtime.log_values import plain
 from prx.runtime.log_writer import DescriptorLines, LogWriter
@@ -144,6 +145,11 @@ class LogOutput:
         self._thread_hook = threading.excepthook
         threading.excepthook = _log_failed_thread
         set_level(level)
+
+    def metrics(self) -> list[Metric]:
+        """Return how many lines were lost; see `prx.core.metric.MetricSource`."""
+        about = "Log lines that stderr did not take"
+        return [counter("prx_log_console_lines_lost", about, self._writer.lost)]
 
     def close(self, timeout_secs: float = 2.0) -> None:
         """Write what is queued, for at most `timeout_secs`. Blocks."""

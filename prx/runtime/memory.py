@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from prx.core.errors import BadRequestError
 from prx.core.ids import iso_utc, new_id, now_utc
+from prx.core.metric import Metric, gauge
 from prx.runtime.store import Store
 
 _MAX_TEXT_BYTES = 64 * 1024
@@ -41,6 +42,10 @@ class Memory:
         memory = cls(store)
         memory.entries = await store.run(_count)
         return memory
+
+    def metrics(self) -> list[Metric]:
+        """Return how much there is; see `MetricSource`."""
+        return [gauge("prx_memory_entries", "Entries of the agent's long-term memory", self.entries)]
 
     def remember(self, text: str, category: str, timeout_secs: float) -> str:
         """Keep `text`, on disk before this returns; return the new entry's id.

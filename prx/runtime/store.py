@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.ids import now_utc
+from prx.core.metric import Metric, gauge
 from prx.core.unit import Problem
 from prx.runtime.migrations import migrate
 
@@ -126,6 +127,13 @@ class Store:
         """Return why the disk refuses, until a job goes through again; that the file is damaged, until the end."""
         problem = self._problem
         return [] if problem is None else [problem]
+
+    def metrics(self) -> list[Metric]:
+        """Return how the store is; see `MetricSource`."""
+        return [
+            gauge("prx_store_jobs_waiting", "Jobs that wait for the store's thread", len(self._queue)),
+            gauge("prx_store_up", "Whether the store's file can be read and written", self._problem is None),
+        ]
 
     async def aclose(self, timeout_secs: float = 10.0) -> None:
         """Finish the queued jobs and close the file; further jobs are refused. Safe to call again.

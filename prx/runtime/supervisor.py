@@ -3,19 +3,22 @@
 import asyncio
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, PrxError, UnavailableError
 from prx.core.ids import now_utc
+from prx.core.metric import Metric
 from prx.core.unit import Problem, Unit
 from prx.runtime.backoff import Backoff
 from prx.runtime.logging import get_logger
 
 State = Literal["stopped", "starting", "running", "backoff", "stopping", "failed"]
+
+_STATES: Final[tuple[State, ...]] = get_args(State)
 
 _log = get_logger("supervisor")
 
@@ -172,6 +175,34 @@ class Supervisor:
             )
             for status in self.status()
             if status.state in ("backoff", "failed")
+        ]
+
+    def metrics(self) -> list[Metric]:
+        """Return how many units are in each state, and how each is; see `MetricSource`."""
+        units = self.status()
+        count = Counter(unit.state for unit in units)
+        return [
+            Metric(
+                "prx_units",
+                "gauge",
+                "Supervised parts by state",
+                ("state",),
+                [((state,), count[state]) for state in _STATES],
+            ),
+            Metric(
+                "prx_unit_up",
+                "gauge",
+                "Whether a supervised part runs",
+                ("unit",),
+                [((unit.name,), unit.state == "running") for unit in units],
+            ),
+            Metric(
+                "prx_unit_restarts",
+                "counter",
+                "How often a supervised part was started again",
+                ("unit",),
+                [((unit.name,), unit.restarts) for unit in units],
+            ),
         ]
 
     async def aclose(self) -> None:

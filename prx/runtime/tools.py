@@ -1,5 +1,6 @@
 """The tool router: every callable name in one place, whoever brings it, and every call on one way."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, NoReturn
 import jsonschema_rs
 
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
+from prx.core.metric import Metric
 from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec, Veto
 from prx.runtime.bus import Bus
 from prx.runtime.changes import Changes
@@ -41,6 +43,14 @@ class ToolRouter:
     def specs(self) -> list[ToolSpec]:
         """Return what can be called now, by name."""
         return [self._offers[name].tool.spec for name in sorted(self._offers)]
+
+    def metrics(self) -> list[Metric]:
+        """Return how many tools there are; see `MetricSource`."""
+        count = Counter(offer.tool.spec.source for offer in self._offers.values())
+        samples = [((source,), number) for source, number in sorted(count.items())]
+        return [
+            Metric("prx_tools", "gauge", "Tools that can be called, by who brings them", ("source",), samples)
+        ]
 
     @contextmanager
     def offering(self, tools: Iterable[Tool]) -> Iterator[None]:

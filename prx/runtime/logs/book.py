@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from prx.core.errors import UnavailableError
+from prx.core.metric import Metric, counter
 from prx.core.unit import Problem
 from prx.runtime.log_writer import LogWriter
 from prx.runtime.logging import get_logger
@@ -56,6 +57,10 @@ class LogBook:
     def problems(self) -> list[Problem]:
         """Return why lines do not reach the disk, until they do again."""
         return self._files.problems()
+
+    def metrics(self) -> list[Metric]:
+        """Return how many lines were lost; see `MetricSource`."""
+        return [counter("prx_log_lines_lost", "Log lines that are missing on disk", self._files.lost)]
 
     async def search(self, query: LogQuery, *, limit: int, offset: int = 0) -> LogPage:
         """Return the newest `limit` lines that match, without the `offset` newest of all, oldest first.

@@ -42,6 +42,8 @@ class LogFiles:
         self._file: int | None = None
         self._size = 0
         self._lost = 0
+        self.lost = 0
+        """Lines that are missing on disk since the start."""
         self.settled_seq = 0
         """Up to this number every line is on disk, or lost."""
         self._problem: Problem | None = None
@@ -78,7 +80,9 @@ class LogFiles:
                         break
             except OSError as error:
                 failure = error
-        self._lost += dropped + len(lines) - written
+        missing = dropped + len(lines) - written
+        self._lost += missing
+        self.lost += missing
         if lines and (head := head_of(lines[-1])) is not None:
             self.settled_seq = head.seq
         if failure is not None:

@@ -25,6 +25,7 @@ from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpe
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
+from prx.runtime.metrics import Metrics
 from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
@@ -68,6 +69,7 @@ class Api:
     bus: Bus
     live: LiveConfig
     skills: Skills = field(default_factory=lambda: Skills(list))
+    metrics: Metrics = field(default_factory=Metrics)
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
     sessions: Sessions = field(default_factory=no_sessions)
     board: StatusBoard = field(default_factory=StatusBoard)
@@ -193,6 +195,7 @@ def deps_of(harness: Api) -> ApiDeps:
         channels=harness.channels,
         sessions=harness.sessions,
         status=harness.board,
+        metrics=harness.metrics,
         log=harness.log,
         bus=harness.bus,
         config=lambda: harness.config,
