@@ -1,7 +1,7 @@
 """Searches the files of the log, over restarts and rotations, in bounded time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -64,19 +64,28 @@ class LogArchive:
             first, past = max(0, offset - total), max(0, offset + limit - total)
             found.extend(lines[::-1][first:past])
 
+        def is_shown(count: int) -> bool:
+            return count > 0 and offset - count < total < offset + limit
+
         self._refresh(check)
         unwritten = [line for line in newer(self._last_seq()) if query.reaches(line) and wants(line.key)]
         take(unwritten)
         total += len(unwritten)
-        for segment, block in self._blocks(query, newest_first=True):
+        for segment, whole in reversed(self._reached(query)):
             check()
-            count = block.count(wants)
-            shown = count and offset - count < total < offset + limit
-            if shown or not _is_whole(block, query):
-                lines = _matching(segment, block, query, wants)
-                count = len(lines)
-                take(lines)
-            total += count
+            count = whole.count(wants)
+            if not count or (_is_whole(whole, query) and not is_shown(count)):
+                total += count
+                continue
+            for block in reversed(segment.blocks):
+                if not (_reaches(block, query) and (count := block.count(wants))):
+                    continue
+                if is_shown(count) or not _is_whole(block, query):
+                    check()
+                    lines = _matching(segment, block, query, wants)
+                    count = len(lines)
+                    take(lines)
+                total += count
         return LogPage(found[::-1], total)
 
     def next_after(self, query: LogQuery, limit: int) -> list[LogLine]:
@@ -90,15 +99,16 @@ class LogArchive:
         found: list[LogLine] = []
         size = 0
         self._refresh(check)
-        for segment, block in self._blocks(query, newest_first=False):
-            check()
-            if not block.count(wants):
-                continue
-            for line in _matching(segment, block, query, wants):
-                if len(found) == limit or size > _FOLLOWED_BYTES:
-                    return found
-                found.append(line)
-                size += len(line.body)
+        for segment, _ in self._reached(query):
+            for block in segment.blocks:
+                if not (_reaches(block, query) and block.count(wants)):
+                    continue
+                check()
+                for line in _matching(segment, block, query, wants):
+                    if len(found) == limit or size > _FOLLOWED_BYTES:
+                        return found
+                    found.append(line)
+                    size += len(line.body)
         return found
 
     def _refresh(self, check: Callable[[], None]) -> None:
@@ -113,18 +123,21 @@ class LogArchive:
                 del self._segments[segment.path.name]
 
     def _last_seq(self) -> int:
-        return max(
-            (segment.blocks[-1].lines.last_seq for segment in self._segments.values() if segment.blocks),
-            default=0,
-        )
+        wholes = (segment.whole for segment in self._segments.values())
+        return max((whole.lines.last_seq for whole in wholes if whole is not None), default=0)
 
-    def _blocks(self, query: LogQuery, *, newest_first: bool) -> Iterator[tuple[Segment, Block]]:
-        """Yield the blocks that may hold a line that is late enough."""
-        segments = list(self._segments.values())
-        for segment in reversed(segments) if newest_first else segments:
-            for block in reversed(segment.blocks) if newest_first else segment.blocks:
-                if block.lines.last_seq > query.after and block.lines.last_time >= query.since:
-                    yield segment, block
+    def _reached(self, query: LogQuery) -> list[tuple[Segment, Block]]:
+        """Return the files that may hold a line that is late enough, oldest first, with all of each as one block."""
+        return [
+            (segment, segment.whole)
+            for segment in self._segments.values()
+            if segment.whole is not None and _reaches(segment.whole, query)
+        ]
+
+
+def _reaches(block: Block, query: LogQuery) -> bool:
+    """Tell whether a line of the block may be late enough."""
+    return block.lines.last_seq > query.after and block.lines.last_time >= query.since
 
 
 def _is_whole(block: Block, query: LogQuery) -> bool:

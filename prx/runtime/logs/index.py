@@ -1,4 +1,4 @@
-"""What stands where in one file of the log: blocks of lines, with their times, numbers and counts.
+"""What stands where in one file of the log: blocks of lines, and the whole, with their times, numbers and counts.
 
 Most of a search is answered by the counts; only blocks that hold what is shown, or are cut by a bound, are read.
 """
@@ -52,6 +52,8 @@ class Segment:
     def __init__(self, path: Path, block_bytes: int) -> None:
         """Look at nothing yet; a block has about `block_bytes`."""
         self.path = path
+        self.whole: Block | None = None
+        """What is known of all its lines together; None while it has none."""
         self.blocks: list[Block] = []
         self._block_bytes = block_bytes
         self._seen = 0
@@ -65,6 +67,7 @@ class Segment:
         with self.path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < self._seen:  # not the file that it was
+                self.whole = None
                 self.blocks.clear()
                 self._seen = 0
             while self._seen < size:
@@ -106,12 +109,21 @@ class Segment:
                 last, room = None, self._block_bytes
             past = data.find(b"\n", at + room - 1) + 1 or len(data)
             found = summary_of(data[at:past])
-            if found is not None and last is not None:
-                last.extend(self._seen + past, found)
-            elif found is not None:
-                self.blocks.append(Block(self._seen + at, self._seen + past, found))
+            if found is not None:
+                self._note(last, self._seen + at, self._seen + past, found)
             at = past
         self._seen += len(data)
+
+    def _note(self, last: Block | None, start: int, end: int, found: Summary) -> None:
+        """Add lines to the `last` block or, without one, to a new one, and to the whole."""
+        if last is None:
+            self.blocks.append(Block(start, end, found))
+        else:
+            last.extend(end, found)
+        if self.whole is None:
+            self.whole = Block(start, end, found)
+        else:
+            self.whole.extend(end, found)
 
 
 def _lines_of(key: Key, data: bytes) -> Iterator[LogLine]:

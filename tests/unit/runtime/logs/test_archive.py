@@ -1,5 +1,6 @@
 """Searching the files: as if every line were looked at, over files, blocks and what is not yet on disk."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,17 +19,13 @@ from prx.runtime.logs.query import LogQuery
 from tests.support.log_lines import line, messages, stamp
 
 MODULES = ["plugins", "plugins::catalogue", "plugin::weather", "pluginsmith", 'odd"::\\']
-_some_lines = st.lists(
-    st.tuples(
-        st.sampled_from(list(RANKS)),
-        st.sampled_from(MODULES),
-        st.integers(0, 100),  # the clock may jump
-    ),
-    max_size=60,
-)
+_levels = st.sampled_from(list(RANKS))
+_modules = st.sampled_from(MODULES)
+_seconds = st.integers(0, 100)  # the clock may jump
+_some_lines = st.lists(st.tuples(_levels, _modules, _seconds), max_size=60)
 _queries = st.builds(
     LogQuery,
-    level=st.sampled_from(list(RANKS)),
+    level=_levels,
     module=st.none() | st.sampled_from([*MODULES, "plugin"]),
     since=st.just(b"") | st.integers(0, 100).map(lambda second: stamp(second).encode()),
     after=st.just(0) | st.integers(0, 60).map(lambda number: line(number).seq),
@@ -95,6 +92,73 @@ def test_a_search_finds_what_a_reader_of_every_line_would(
         assert archive.next_after(query, limit) == matching(on_disk, query)[:limit]
 
 
+_batches = st.tuples(
+    st.just("write"), st.lists(st.tuples(_levels, _modules, _seconds), min_size=1, max_size=12)
+)
+_steps = st.lists(
+    _batches
+    | st.tuples(st.just("crash"), st.integers(0, 120))
+    | st.tuples(st.sampled_from(["restart", "ask"]), _queries),
+    max_size=20,
+)
+
+
+@settings(deadline=None)
+@given(_steps, _queries, st.integers(200, 3000), st.integers(2, 5), st.sampled_from([1, 300, 8000]))
+def test_an_index_that_grows_with_the_files_finds_what_a_reader_of_every_line_would(
+    steps: list[tuple[str, Any]], query: LogQuery, file_bytes: int, most_files: int, block_bytes: int
+) -> None:
+    """Over rotations, restarts of the writer, of both, and crashes that leave half a line."""
+    with TemporaryDirectory() as scratch:
+        directory, written_lines = Path(scratch), 0
+
+        def archive_of_files() -> LogArchive:
+            archive = LogArchive(directory, 0)
+            archive._block_bytes = block_bytes
+            return archive
+
+        def check(archive: LogArchive, query: LogQuery) -> None:
+            expected = matching(lines_in(directory), query)
+            assert archive.search(query, limit=4, offset=2) == (expected[:-2][-4:], len(expected))
+
+        archive, files = (
+            archive_of_files(),
+            LogFiles(directory, max_file_bytes=file_bytes, max_files=most_files),
+        )
+        for step, what in [*steps, ("ask", query)]:
+            if step == "write":
+                batch = [
+                    line(written_lines + at, level=level, module=module, second=second)
+                    for at, (level, module, second) in enumerate(what)
+                ]
+                written_lines += len(batch)
+                files.write([each.on_disk() for each in batch], 0)
+            elif step == "ask":
+                check(archive, what)
+            else:
+                files.close()
+                if step == "restart":
+                    archive = archive_of_files()
+                elif existing := log_files(directory):
+                    with existing[-1].open("ab") as end:
+                        end.write(line(written_lines).on_disk()[:what].rstrip(b"\n"))
+                    check(archive, query)
+                files = LogFiles(directory, max_file_bytes=file_bytes, max_files=most_files)
+        files.close()
+
+
+def lines_in(directory: Path) -> list[LogLine]:
+    """Return every whole line of the files, in the order in which they were written, by parsing them as JSON."""
+    found = []
+    for path in log_files(directory):
+        for text in path.read_bytes().split(b"\n")[:-1]:
+            body = json.loads(text)
+            seq = body.pop("seq")
+            key = (body["level"], body["module"])
+            found.append(LogLine(seq, body["timestamp"].encode(), key, json.dumps(body).encode()))
+    return found
+
+
 def test_what_is_written_later_is_found_by_the_same_archive(tmp_path: Path) -> None:
     files = LogFiles(tmp_path, max_file_bytes=300, max_files=3)
     archive = LogArchive(tmp_path, 0)
@@ -128,6 +192,7 @@ def test_a_file_that_was_cut_or_deleted_is_looked_at_anew(tmp_path: Path) -> Non
     [file] = log_files(tmp_path)
     file.write_bytes(line(3).on_disk())
     assert messages(archive.search(LogQuery(), limit=9).lines) == ["line 3"]
+    assert archive.search(LogQuery(), limit=9, offset=9) == ([], 1)
     file.unlink()
     assert archive.search(LogQuery(), limit=9) == ([], 0)
 
