@@ -8,9 +8,16 @@ import pytest
 
 from prx.core.errors import CallFailedError, ConflictError, ForbiddenError, NotFoundError
 from prx.core.event import MAX_DEPTH, topics
-from prx.core.provider import ChatMessage, ToolRequest
+from prx.core.provider import (
+    ChatAnswer,
+    ChatMessage,
+    ChatProvider,
+    ChatRequest,
+    ProviderError,
+    ToolRequest,
+)
 from prx.core.storage import StoredMemory
-from prx.core.tool import CallContext
+from prx.core.tool import CallContext, ToolSpec
 from prx.runtime.tools import BEFORE_EXECUTE
 from tests.support.plugin_host import PluginHost
 from tests.support.python_guests import python_guest
@@ -215,17 +222,46 @@ async def test_middleware_changes_and_blocks_messages(running: PluginHost) -> No
     assert await pipeline.run("inbound", "as it is", CALLER) == "as it is"
 
 
+async def told(provider: ChatProvider, request: ChatRequest) -> list[str | ChatAnswer]:
+    return [piece async for piece in provider.chat(request, CALLER)]
+
+
 async def test_a_provider_is_there_under_its_own_name(running: PluginHost) -> None:
     await installed(running)
     provider = running.points.providers.get("parrot")
-    answer = await provider.chat([ChatMessage("user", "hi"), ChatMessage("tool", "42")], "large", 0.5, CALLER)
-    assert answer.text == "large at 0.5: user: hi / tool: 42"
-    assert answer.tool_calls == [ToolRequest("call-1", "control", '{"do": "kept"}')]
-    with pytest.raises(CallFailedError, match='provider "parrot": this model says nothing'):
-        await provider.chat([], "mute", 0, CALLER)
+    request = ChatRequest([ChatMessage("user", "hi")], "large", temperature=0.5)
+    text, answer = await told(provider, request)
+    assert text == "large at 0.5: user: hi"
+    call = ToolRequest("call-1", "control", '{"do": "kept"}')
+    assert answer == ChatAnswer("large at 0.5: user: hi", [call], finish="tool_calls")
+    with pytest.raises(ProviderError, match='provider "parrot": this model says nothing'):
+        await told(provider, ChatRequest([], "mute"))
     await running.catalogue.disable(NAME)
     with pytest.raises(NotFoundError, match='provider "parrot" not found; there is none'):
         running.points.providers.get("parrot")
+
+
+async def test_a_provider_is_told_of_tools_and_their_results_as_json(running: PluginHost) -> None:
+    await installed(running)
+    messages = [
+        ChatMessage("user", "hi"),
+        ChatMessage(
+            "assistant", "let me see", [ToolRequest("1", "add", "{}"), ToolRequest("2", "div", "{}")]
+        ),
+        ChatMessage("tool", "42", tool_call_id="1"),
+        ChatMessage("tool", "by zero", tool_call_id="2", failed=True),
+    ]
+    tools = [ToolSpec("add", "Adds", {"type": "object"}, "builtin")]
+    text, _ = await told(
+        running.points.providers.get("parrot"), ChatRequest(messages, "large", system="be kind", tools=tools)
+    )
+    assert text == (
+        "large at 1.0: system: be kind / "
+        'system: {"tools":[{"name":"add","description":"Adds","parameters":{"type":"object"}}]} / user: hi / '
+        'assistant: {"content":"let me see","tool_calls":[{"id":"1","name":"add","arguments":"{}"},'
+        '{"id":"2","name":"div","arguments":"{}"}]} / '
+        'tool: {"tool_call_id":"1","content":"42"} / tool: {"tool_call_id":"2","content":"by zero","error":true}'
+    )
 
 
 async def test_a_storage_keeps_memories(running: PluginHost) -> None:
