@@ -24,6 +24,7 @@ from prx.api.deps import (
 )
 from prx.api.edge import Edge
 from prx.api.event_stream import EventFeed
+from prx.api.expectations import known_expectation
 from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
@@ -79,6 +80,5 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
 def mount(app: web.Application, edge: Edge, routes: Iterable[Route], *, metrics: bool = False) -> None:
     """Add declared `routes` to `app`, guarded by `edge`; see `Edge.guarded`."""
     for route in routes:
-        app.router.add_route(
-            route.method, route.path, edge.guarded(route.handler, route.scope, metrics=metrics)
-        )
+        handler = edge.guarded(route.handler, route.scope, metrics=metrics)
+        app.router.add_route(route.method, route.path, handler, expect_handler=known_expectation)

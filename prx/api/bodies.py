@@ -103,6 +103,9 @@ async def read_body(request: web.Request, model: type[_Body]) -> _Body:
     """
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
         raise UnsupportedMediaTypeError("Send the body as JSON in UTF-8, with Content-Type: application/json")
+    if (size := request.content_length or 0) > request.client_max_size > 0:
+        # Without waiting for it.
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=size)
     try:
         return model.model_validate(_parse(await request.read()))
     except ValidationError as error:

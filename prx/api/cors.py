@@ -25,10 +25,14 @@ class CorsPolicy:
         """Allow `origins` as a browser writes them, or every one by `*`."""
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
 
+    def allows(self, origin: str) -> bool:
+        """Tell whether a page of `origin` may call."""
+        return _ANY in self._origins or origin.lower() in self._origins
+
     def headers_for(self, request: web.BaseRequest) -> Mapping[str, str]:
         """Return what lets the page that sent `request` read the answer; nothing for another's page."""
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or not (_ANY in self._origins or origin.lower() in self._origins):
+        if origin is None or not self.allows(origin):
             return {hdrs.VARY: hdrs.ORIGIN}
         return {
             hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,

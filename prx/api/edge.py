@@ -2,7 +2,8 @@
 
 It stands around each handler rather than in an aiohttp middleware, which costs a tenth of a small answer.
 
-In order: id, rate limit, Host, readiness, token, scope, time limit. Around all of it the error envelope.
+In order: id, rate limit, Host, Origin, readiness, token, scope, body, time limit. Around all of it the error
+envelope.
 """
 
 import re
@@ -20,7 +21,8 @@ from prx.api.cors import CorsPolicy
 from prx.api.deadlines import DeadlineError, Deadlines
 from prx.api.deps import REQUEST_ID, ApiDeps
 from prx.api.errors import InternalError, RateExceededError, is_internal, of_http, response_of
-from prx.api.hosts import HostPolicy, client_address
+from prx.api.expectations import ask_for_body
+from prx.api.hosts import HostPolicy, client_address, is_same_origin
 from prx.api.ratelimit import RateLimiter
 from prx.api.routes import ANY_TOKEN, UNMATCHED, Guard, Handler
 from prx.api.tokens_file import Token
@@ -38,8 +40,10 @@ _FIXED_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Server": "prx",
 }
-_MAX_TOKEN_BUCKETS: Final = 4096
-_MAX_ADDRESS_BUCKETS: Final = 4096
+# More than can come in a window, so that none that counts is forgotten for another's sake. Those that are over go by
+# themselves.
+_MAX_TOKEN_BUCKETS: Final = 32768
+_MAX_ADDRESS_BUCKETS: Final = 32768
 
 # Made at every request: a random part for the process and a number cost a tenth of random bits each time.
 _ID_PREFIX: Final = f"{new_id('req')}-"
@@ -156,6 +160,8 @@ class Edge:
             settings = self._admit(request, guard, headers)
             if settings.cors is not None and (answer := settings.cors.preflight(request)) is not None:
                 return answer
+            if request.body_exists:
+                await ask_for_body(request)
             return await self._deadlines.within(settings.timeout_secs, handler, request)
         except DeadlineError:
             return self._refusal(request, _timed_out(self._settings.timeout_secs))
@@ -173,11 +179,7 @@ class Edge:
         self._count(request, token, guard, headers)
         if guard.probe:
             return settings
-        if not settings.hosts.allows(request.headers.get(hdrs.HOST)):
-            raise ForbiddenError(
-                "The Host header names neither the address the daemon listens on nor localhost; "
-                "[gateway] allowed_hosts adds names"
-            )
+        _check_addressed(request, settings)
         if not self._status.ready:
             raise UnavailableError("The daemon is starting or stopping; try again shortly")
         if guard.scope is not None and not (guard.metrics and settings.metrics_public):
@@ -212,7 +214,7 @@ class Edge:
         headers["X-RateLimit-Remaining"] = str(quota.remaining)
         headers["X-RateLimit-Reset"] = str(ceil(time.time() + quota.reset_in_secs))
         if not quota.allowed:
-            raise RateExceededError(limit, guard.group, ceil(quota.next_in_secs))
+            raise RateExceededError(limit, guard.group, max(1, ceil(quota.next_in_secs)))
 
     def _address(self, request: web.BaseRequest) -> str:
         trusted = self._settings.trust_forwarded
@@ -248,6 +250,21 @@ def _opened(request: web.BaseRequest) -> dict[str, str]:
     sane = given is not None and _SANE_REQUEST_ID.fullmatch(given)
     request[REQUEST_ID] = request_id = given if given and sane else f"{_ID_PREFIX}{next(_id_numbers):x}"
     return {"X-Request-Id": request_id, **_FIXED_HEADERS}
+
+
+def _check_addressed(request: web.Request, settings: _Settings) -> None:
+    host, origin = request.headers.get(hdrs.HOST), request.headers.get(hdrs.ORIGIN)
+    if not settings.hosts.allows(host):
+        raise ForbiddenError(
+            "The Host header names neither the address the daemon listens on nor localhost; "
+            "[gateway] allowed_hosts adds names"
+        )
+    if origin is None or is_same_origin(origin, host):
+        return
+    if settings.cors is None or not settings.cors.allows(origin):
+        raise ForbiddenError(
+            "A web page of another origin sent this; [gateway.cors] allowed_origins names those that may"
+        )
 
 
 def _timed_out(secs: float) -> UnavailableError:

@@ -10,6 +10,7 @@ _AUTHORITY: Final = re.compile(
 )
 _WILDCARD_BINDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 _MAX_REMEMBERED: Final = 256
+_HOST_BITS: Final = 64
 
 Address = IPv4Address | IPv6Address
 
@@ -73,6 +74,14 @@ class HostPolicy:
         return self._wildcard or (self._loopback and address.is_loopback)
 
 
+def is_same_origin(origin: str, host: str | None) -> bool:
+    """Tell whether a page of `origin` was served under the `Host` that it calls.
+
+    The scheme does not count: where a proxy does TLS, the daemon does not know it.
+    """
+    return host is not None and origin.partition("://")[2].lower() == host.lower()
+
+
 def _spelled(host: str) -> str:
     # A bare IPv6 address has no brackets in the configuration.
     address = address_of(host)
@@ -89,9 +98,16 @@ def client_address(peer: str | None, forwarded_for: str | None) -> str:
     Pass `forwarded_for` only where a trusted proxy writes it: everything left of its last hop is the
     caller's own invention.
     """
-    if forwarded_for:
-        hop = forwarded_for.rpartition(",")[2].strip()
-        address = address_of(hop) or address_of(host_of(hop) or "")
+    hop = (forwarded_for or "").rpartition(",")[2].strip()
+    for text in (hop, host_of(hop), peer):
+        address = address_of(text) if text else None
         if address is not None:
-            return str(address)
+            return _counted(address)
     return peer or "unknown"
+
+
+def _counted(address: Address) -> str:
+    """Return whose address it is: whoever has one of IPv6 has the 2**64 around it, and could take another each time."""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return f"{IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/{128 - _HOST_BITS}"

@@ -20,7 +20,10 @@ class Quota(NamedTuple):
 
 
 class RateLimiter:
-    """Buckets by key. At most `max_keys` are kept: beyond that the one unused for longest is forgotten."""
+    """Buckets by key, as many as are in use: those whose window is over make room for new ones.
+
+    At most `max_keys` are kept: beyond that the one unused for longest is forgotten.
+    """
 
     def __init__(self, max_keys: int, clock: Callable[[], float]) -> None:
         """Start with no buckets; `clock` gives seconds and never goes back."""
@@ -37,8 +40,7 @@ class RateLimiter:
         now = self._clock()
         bucket = self._buckets.get(key)
         if bucket is None:
-            if len(self._buckets) >= self._max_keys:
-                self._buckets.popitem(last=False)
+            self._make_room(now)
             bucket = self._buckets[key] = deque()
         else:
             self._buckets.move_to_end(key)
@@ -54,6 +56,16 @@ class RateLimiter:
         bucket = self._buckets.get(key, deque())
         _forget_past(bucket, now)
         return _quota(bucket, limit, now, allowed=True)
+
+    def _make_room(self, now: float) -> None:
+        # Two for each new one: they become fewer again after many callers came once.
+        for _ in range(2):
+            oldest = next(iter(self._buckets.values()), None)
+            if oldest is None or (oldest and oldest[-1] >= now - _WINDOW_SECS):
+                break
+            self._buckets.popitem(last=False)
+        if len(self._buckets) >= self._max_keys:
+            self._buckets.popitem(last=False)
 
 
 def _forget_past(bucket: deque[float], now: float) -> None:

@@ -1,8 +1,15 @@
-"""Serves the application over HTTP; what aiohttp refuses by itself has the envelope too."""
+"""Serves the application over HTTP; what aiohttp refuses by itself has the envelope too.
 
+Connections are bounded: beyond the bound the one that has been idle for longest makes room, so that whoever opens many
+and sends nothing takes neither the port nor the daemon's files from the others.
+"""
+
+import asyncio
+import resource
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from prx.api.app import EDGE
@@ -13,6 +20,8 @@ from prx.runtime.logging import get_logger
 
 _KEEPALIVE_SECS: Final = 75.0
 _LEAST_DRAIN_SECS: Final = 0.01
+_MAX_CONNECTIONS: Final = 4096
+_TOLD_EVERY_SECS: Final = 60.0
 
 _log = get_logger("api::server")
 
@@ -20,10 +29,18 @@ _log = get_logger("api::server")
 class ApiRunner(web.AppRunner):
     """Runs what `build_app` returns. A handler whose client has gone is cancelled."""
 
-    def __init__(self, app: web.Application, *, shutdown_timeout: float) -> None:
-        """Give requests in flight `shutdown_timeout` seconds to finish when the runner is cleaned up."""
+    def __init__(
+        self, app: web.Application, *, shutdown_timeout: float, max_connections: int | None = None
+    ) -> None:
+        """Give requests in flight `shutdown_timeout` seconds to finish when the runner is cleaned up.
+
+        `max_connections` is by default 4096, or half of the files that the process may have open.
+        """
+        self._max_connections = max_connections or _most_connections()
         super().__init__(
             app,
+            # A compressed body is refused at the edge: unpacking what nobody reads would cost more than it has bytes.
+            auto_decompress=False,
             # Failures are logged at the edge; a line for each request costs a fifth of the throughput.
             access_log=None,
             handler_cancellation=True,
@@ -46,17 +63,36 @@ class ApiRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(self.app[EDGE], server, **self._kwargs)
+        return _Server(self.app[EDGE], server, self._max_connections, **self._kwargs)
+
+
+def _most_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MAX_CONNECTIONS, max(1, files // 2))
 
 
 class _Server(web.Server):
-    def __init__(self, edge: Edge, plain: web.Server, **kwargs: Any) -> None:
+    def __init__(self, edge: Edge, plain: web.Server, max_connections: int, **kwargs: Any) -> None:
         super().__init__(self._answer, request_factory=plain.request_factory, **kwargs)
         self._handler = plain.request_handler
         self._edge = edge
+        self._max_connections = max_connections
+        self._tell_at = 0.0
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self._edge, self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection; beyond the bound for the one that has been idle for longest, itself where none is."""
+        super().connection_made(handler, transport)
+        if len(self._connections) <= self._max_connections:
+            return
+        now = self._loop.time()
+        if now >= self._tell_at:
+            self._tell_at = now + _TOLD_EVERY_SECS
+            _log.warning("too many connections: idle ones are closed", most=self._max_connections)
+        idle = (each for each in self.connections if isinstance(each, _Connection) and each.is_idle)
+        min(idle, key=_Connection.idle_until, default=handler).force_close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -73,6 +109,33 @@ class _Connection(web.RequestHandler):
     def __init__(self, edge: Edge, server: web.Server, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._edge = edge
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._force_close
+
+    def idle_until(self) -> float:
+        """Return when it would be closed for sending nothing."""
+        return self._next_keepalive_close_time
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; where a body breaks off in what is none, whoever reads it is told, rather than left to wait."""
+        super().data_received(data)
+        request = self._current_request
+        if (
+            request is not None
+            and self._messages
+            and not isinstance(self._messages[-1][0], RawRequestMessage)
+        ):
+            request.content.set_exception(
+                web.RequestPayloadError("the body is not what its headers announced")
+            )
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log a fault of the daemon; a body that its sender did not send as announced is none."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,

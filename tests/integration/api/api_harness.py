@@ -206,9 +206,11 @@ def deps_of(harness: Api) -> ApiDeps:
 
 
 @asynccontextmanager
-async def serving(harness: Api, app: web.Application) -> AsyncIterator[Api]:
+async def serving(
+    harness: Api, app: web.Application, *, max_connections: int | None = None
+) -> AsyncIterator[Api]:
     """Serve `app` on a free port for the length of the block."""
-    runner = ApiRunner(app, shutdown_timeout=5)
+    runner = ApiRunner(app, shutdown_timeout=5, max_connections=max_connections)
     harness.app, harness.runner = app, runner
     await runner.setup()
     try:

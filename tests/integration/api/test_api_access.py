@@ -144,11 +144,24 @@ async def test_while_the_daemon_drains_everything_is_503_and_the_connection_ends
         assert reply.headers["Connection"] == "close"
 
 
-async def test_a_browser_page_gets_no_leave_to_read_answers_by_default(api: Api) -> None:
-    reply = await api.get("/api/v1/status", headers={"Origin": "https://evil.example"})
-    assert not [name for name in reply.headers if name.startswith("Access-Control")]
-    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
-    assert (await api.call("OPTIONS", "/api/v1/status", headers=asked)).status == 405
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:8080", "", "http://"])
+async def test_a_page_of_another_origin_is_refused_by_default(api: Api, origin: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    for method, token in (("GET", ...), ("GET", None), ("OPTIONS", ...), ("POST", ...)):
+        reply = await api.call(method, "/api/v1/status", token=token, headers=asked)
+        assert (reply.status, reply.error["code"]) == (403, "forbidden")
+        assert "allowed_origins" in reply.error["message"]
+        assert not [name for name in reply.headers if name.startswith("Access-Control")]
+    assert (await api.get("/api/v1/status/health", headers=asked)).status == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS"])
+async def test_a_page_that_the_daemon_or_a_proxy_before_it_serves_may_call(api: Api, scheme: str) -> None:
+    api.configure(allowed_hosts=["prx.example.com"])
+    headers = {"Host": "prx.example.com:8443", "Origin": f"{scheme}://PRX.example.com:8443"}
+    assert (await api.get("/api/v1/status", headers=headers)).status == 200
+    other = {**headers, "Origin": "https://prx.example.com"}
+    assert (await api.get("/api/v1/status", headers=other)).status == 403
 
 
 async def test_a_page_of_an_allowed_origin_may_ask_and_read(api: Api) -> None:
@@ -161,5 +174,6 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read(api: Api) -> None:
     reply = await api.get("/api/v1/status", headers={"Origin": "https://console.example"})
     assert reply.headers["Access-Control-Allow-Origin"] == "https://console.example"
     foreign = await api.get("/api/v1/status", headers={"Origin": "https://evil.example"})
+    assert foreign.status == 403
     assert "Access-Control-Allow-Origin" not in foreign.headers
     assert foreign.headers["Vary"] == "Origin"

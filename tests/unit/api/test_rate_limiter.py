@@ -102,3 +102,33 @@ def test_only_so_many_keys_are_kept_and_the_longest_unused_goes_first() -> None:
     assert len(limiter) == 3
     assert limiter.peek(("other", "a"), 2).remaining == 0
     assert limiter.peek(("other", "b"), 2).remaining == 2
+
+
+def test_ten_thousand_keys_keep_their_buckets_side_by_side() -> None:
+    limiter = RateLimiter(32768, Clock())
+    keys = [("other", str(number)) for number in range(10_000)]
+    for key in keys:
+        assert limiter.hit(key, 2).allowed
+    assert all(limiter.hit(key, 2).remaining == 0 for key in keys)
+    assert not any(limiter.hit(key, 2).allowed for key in keys)
+
+
+def test_buckets_whose_window_is_over_make_room_as_new_ones_come() -> None:
+    clock = Clock()
+    limiter = RateLimiter(32768, clock)
+    for number in range(10_000):
+        limiter.hit(("other", str(number)), 2)
+    clock.now += 1.5
+    for number in range(5_000):
+        limiter.hit(("other", f"later {number}"), 2)
+    assert len(limiter) == 5_000
+
+
+def test_a_flood_of_other_keys_gives_no_key_more_than_its_limit() -> None:
+    clock = Clock()
+    limiter = RateLimiter(100, clock)
+    for _ in range(5):
+        limiter.hit(KEY, 5)
+    for number in range(99):
+        limiter.hit(("other", f"flood {number}"), 5)
+    assert not limiter.hit(KEY, 5).allowed
