@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -47,8 +48,9 @@ from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.memory import Memory
 from prx.runtime.metrics import Metrics
 from prx.runtime.process import (
+    Address,
     ExitCode,
-    announced_url,
+    announced,
     data_dir_lock,
     exit_code_of,
     open_standard_descriptors,
@@ -303,10 +305,12 @@ class Daemon:
         runner = ApiRunner(build_app(deps), shutdown_timeout=_LAST_ANSWERS_SECS)
         await runner.setup()
         self._at_end("gateway", runner.cleanup)
-        site = await listen(runner, gateway)
+        where = await listen(runner, gateway)
         self._gateway = runner
-        url = f"{site.name}{PREFIX}"
-        self._endings.enter_context(announced_url(self._live.current.daemon.data_dir, url))
+        url = f"{where.url}{PREFIX}"
+        self._endings.enter_context(
+            announced(self._live.current.daemon.data_dir, Address(url, where.certificate))
+        )
         _log.info("listening", url=url)
         return url
 
@@ -393,5 +397,20 @@ def _make_own_plugins_directory(config: Config) -> None:
 
 def _token_command(options: Options) -> str:
     """Return the command that makes a token for this daemon, as it can be typed here."""
-    program = "prx" if shutil.which("prx") else sys.argv[0]
-    return " ".join([program, *(["--config", str(options.config)] if options.config else []), "auth token"])
+    words = ["prx"] if _is_on_path("prx", sys.argv[0]) else _program()
+    config = ["--config", str(options.config)] if options.config else []
+    return shlex.join([*words, *config, "auth", "token"])
+
+
+def _program() -> list[str]:
+    # `python -m prx` is called by a file that nobody could run.
+    called = Path(sys.argv[0])
+    return [sys.executable, "-m", "prx"] if called.name == "__main__.py" else [str(called)]
+
+
+def _is_on_path(name: str, called: str) -> bool:
+    found = shutil.which(name)
+    try:
+        return found is not None and Path(found).samefile(called)
+    except OSError:
+        return False

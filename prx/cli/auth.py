@@ -8,7 +8,7 @@ import click
 from prx.api.scopes import WILDCARD, Role
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
-from prx.cli.context import load_config
+from prx.cli.context import used_data_dir
 from prx.cli.output import as_json_option, show_json, table
 from prx.core.durations import parse_duration
 from prx.core.ids import iso_utc
@@ -65,7 +65,7 @@ def revoke(token_id: str) -> None:
 
 
 def _store() -> TokenStore:
-    return TokenStore(load_config().daemon.data_dir)
+    return TokenStore(used_data_dir())
 
 
 def _row(token: Token) -> dict[str, Any]:

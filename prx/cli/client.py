@@ -1,5 +1,6 @@
 """The command line as a client of the daemon on this machine and of this user: it finds address and token itself."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -15,12 +16,11 @@ from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from prx.api.tokens import TokenStore
-from prx.cli.context import bare_config, read_layers
+from prx.cli.context import load_config, running_daemon
 from prx.cli.exit_codes import DaemonDownError
 from prx.cli.sse import ServerSentEvent, read_events
-from prx.config.schema import Config
-from prx.core.errors import ConfigError, PrxError
-from prx.runtime.process import daemon_pid, daemon_url
+from prx.core.errors import PrxError
+from prx.runtime.process import Address, daemon_pid
 
 _TIMEOUT_SECS = 330.0
 _PIECE = 256 * 1024
@@ -38,12 +38,12 @@ class RefusedError(PrxError):
 class Client:
     """One connection's worth of requests."""
 
-    def __init__(self, url: str, token: str, config: Config) -> None:
-        """Talk to the API at `url`."""
-        self.url = url
-        self._url = urlsplit(url)
+    def __init__(self, address: Address, token: str) -> None:
+        """Talk to the API at `address`."""
+        self.url = address.url
+        self._url = urlsplit(address.url)
         self._token = token
-        self._certificate = config.gateway.tls_cert
+        self._certificate = address.certificate
 
     def get(self, path: str) -> Any:
         """Return the answer to `GET path`."""
@@ -138,10 +138,25 @@ class Client:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
         if self._url.scheme != "https":
             return http.client.HTTPConnection(host, self._url.port, timeout=_TIMEOUT_SECS)
-        # Its own certificate is the one to expect, whatever name is in it.
-        context = ssl.create_default_context(cafile=self._certificate)
+        return _TlsConnection(host, self._url.port, self._certificate)
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    """To the one certificate that the daemon said it shows: whoever signed it, for which name and until when."""
+
+    def __init__(self, host: str, port: int | None, certificate: str | None) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
-        return http.client.HTTPSConnection(host, self._url.port, timeout=_TIMEOUT_SECS, context=context)
+        context.verify_mode = ssl.CERT_NONE
+        super().__init__(host, port, timeout=_TIMEOUT_SECS, context=context)
+        self._certificate = certificate
+
+    def connect(self) -> None:
+        super().connect()
+        shown = self.sock.getpeercert(binary_form=True) or b""
+        if self._certificate is not None and hashlib.sha256(shown).hexdigest() != self._certificate:
+            self.close()
+            raise ssl.SSLCertVerificationError("another program does, with another certificate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,23 +197,15 @@ def daemon() -> Iterator[Client]:
 
     Raises:
         DaemonDownError: none runs with this configuration; says how to start it.
-        ConfigError: the configuration is wrong, and no daemon runs where it lies.
+        ConfigError: none runs, and the configuration is wrong.
     """
-    layers = read_layers()
-    url = daemon_url(layers.data_dir)
-    try:
-        config = layers.config()
-    except ConfigError:
-        if url is None:
-            raise
-        # A daemon keeps the configuration that it has, and can be asked what it makes of this one.
-        config = bare_config(layers)
-    if url is None:
-        raise _unreachable(config.daemon.data_dir)
-    tokens = TokenStore(config.daemon.data_dir)
+    running = running_daemon()
+    if running is None:
+        raise _unreachable(load_config().daemon.data_dir)
+    tokens = TokenStore(running.data_dir)
     secret, token = tokens.create(TOKEN_NAME, expires_in=_TOKEN_LIFE)
     try:
-        yield Client(url, secret, config)
+        yield Client(running.address, secret)
     finally:
         tokens.revoke(token.id)
 

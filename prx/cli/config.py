@@ -12,7 +12,7 @@ import click
 import tomli_w
 
 from prx.cli.client import Client, daemon
-from prx.cli.context import chosen_file
+from prx.cli.context import chosen_file, running_daemon
 from prx.cli.exit_codes import ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.config.faults import unknown
@@ -20,11 +20,11 @@ from prx.config.inspection import json_schema
 from prx.config.keys import Tree, at, holds, parse_key
 from prx.config.layers import value_of
 from prx.config.origins import origins
+from prx.config.overlay import Overlay
 from prx.config.patch import patch
 from prx.config.redaction import shown
 from prx.config.sources import Sources
 from prx.core.errors import BadRequestError, ConfigError, NotFoundError
-from prx.runtime.process import daemon_url
 
 _STDIN: Final = "-"
 
@@ -172,9 +172,8 @@ def schema() -> None:
 def path(*, as_json: bool) -> None:
     """Show which files make up the configuration, the strongest last."""
     sources = Sources(chosen_file())
-    sources.read()
     files = [str(file) for file in sources.files()]
-    overlay = sources.overlay.path
+    overlay = Overlay(sources.salvage().overlay_dir).path
     if as_json:
         show_json({"files": files, "overlay": str(overlay)})
         return
@@ -184,9 +183,8 @@ def path(*, as_json: bool) -> None:
 
 @contextmanager
 def _configuration() -> Iterator[Configuration]:
-    sources = Sources(chosen_file())
-    if daemon_url(sources.read().data_dir) is None:
-        yield _OfFiles(sources)
+    if running_daemon() is None:
+        yield _OfFiles(Sources(chosen_file()))
     else:
         with daemon() as client:
             yield _OfDaemon(client)

@@ -8,18 +8,18 @@ from urllib.parse import urlencode
 import click
 
 from prx.cli.client import daemon
-from prx.cli.context import load_config
+from prx.cli.context import bare_config, load_config, running_daemon, salvaged_layers
 from prx.cli.output import has_colours
 from prx.config.schema import DaemonConfig
-from prx.core.errors import PrxError
+from prx.core.errors import ConfigError, PrxError
 from prx.core.ids import iso_utc
 from prx.core.levels import LogLevel
 from prx.core.moments import parse_moment
+from prx.core.text import printable_lines
 from prx.runtime.log_format import readable_lines
 from prx.runtime.logs.archive import LogArchive
 from prx.runtime.logs.files import LOG_DIRECTORY
 from prx.runtime.logs.query import LogQuery
-from prx.runtime.process import daemon_url
 
 _MAX_LINES: Final = 500
 Entry = dict[str, Any]
@@ -58,15 +58,14 @@ def logs(*, follow: bool, level: LogLevel, module: str | None, since: str, limit
 
     Where no daemon runs, its files are read.
     """
-    config = load_config()
     show = json.dumps if as_json else readable_lines(colours=has_colours())
-    runs = daemon_url(config.daemon.data_dir) is not None
+    runs = running_daemon() is not None
     asked = {"level": level, "since": since, "limit": str(limit)} | (
         {} if module is None else {"module": module}
     )
     if not (follow and runs):
         query = LogQuery(level=level, module=module, since=since.encode())
-        for entry in _asked(asked) if runs else _on_disk(config.daemon, query, limit):
+        for entry in _asked(asked) if runs else _on_disk(query, limit):
             click.echo(show(entry))
     if follow:
         _follow(asked, show)
@@ -78,12 +77,24 @@ def _asked(asked: Mapping[str, str]) -> list[Entry]:
         return entries
 
 
-def _on_disk(config: DaemonConfig, query: LogQuery, limit: int) -> list[Entry]:
+def _on_disk(query: LogQuery, limit: int) -> list[Entry]:
+    config = _configured()
     archive = LogArchive(config.data_dir / LOG_DIRECTORY, config.log_file_mb * config.log_files << 20)
     try:
         return [json.loads(line.body) for line in archive.search(query, limit=limit).lines]
     except OSError as error:
         raise PrxError(f"the log in {config.data_dir} cannot be read: {error.strerror}") from error
+
+
+def _configured() -> DaemonConfig:
+    try:
+        return load_config().daemon
+    except ConfigError as error:
+        # The log is what tells since when it is wrong.
+        config = bare_config(salvaged_layers()).daemon
+        click.echo(f"prx: {printable_lines(error.message)}", err=True)
+        click.echo(f"prx: this is the log in {config.data_dir} all the same", err=True)
+        return config
 
 
 def _follow(asked: Mapping[str, str], show: Callable[[Entry], str]) -> None:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from prx.cli.context import load_config
+from prx.cli.context import used_data_dir
 from prx.cli.output import as_json_option, moment, show_json, table
 from prx.core.errors import BadRequestError
 from prx.core.ids import iso_utc
@@ -58,7 +58,7 @@ def remove(name: str) -> None:
 
 
 def _store() -> SecretStore:
-    return SecretStore(load_config().daemon.data_dir)
+    return SecretStore(used_data_dir())
 
 
 def _value() -> str:

@@ -1,7 +1,7 @@
 """Where the configuration is read from: which files there are, and whether they changed."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -65,17 +65,25 @@ class Sources:
                 f"{self._file} is gone: put it back, or restart the daemon to have it run without"
             )
         self._file = file
-        layers = Layers(
-            base=Path.cwd() if file is None else file.parent,
-            has_file=file is not None,
-            files=tuple(map(toml.read, self.files())),
-            overlay=Layer("", {}),
-            above=(*from_environment(self._environment), *self._flags),
-        )
+        layers = self._under_overlay(file, map(toml.read, self.files()))
         if self._overlay is None:
             # It stays where it was found: a new data directory is used from the next start on, with what is in it.
             self._overlay = Overlay(layers.overlay_dir)
         return layers.with_overlay(self._overlay.read())
+
+    def salvage(self) -> Layers:
+        """Read every layer as far as it can be read: enough to find a daemon whose files are broken by now.
+
+        Raises:
+            ConfigError: a file that was asked for is not there.
+        """
+        file = self.find_file()
+        try:
+            files = self.files()
+        except ConfigError:  # what lies beside it cannot be listed
+            files = [] if file is None else [file]
+        layers = self._under_overlay(file, map(toml.salvage, files))
+        return layers.with_overlay(toml.salvage(Overlay(layers.overlay_dir).path))
 
     def load(self) -> Loaded:
         """Read every layer and validate what they make together.
@@ -132,6 +140,15 @@ class Sources:
             with suppress(OSError):  # reading tells of it
                 paths += _drop_ins(file.rpartition("/")[0] or ".")
         return tuple(_stamps(paths))
+
+    def _under_overlay(self, file: Path | None, files: Iterable[Layer]) -> Layers:
+        return Layers(
+            base=Path.cwd() if file is None else file.parent,
+            has_file=file is not None,
+            files=tuple(files),
+            overlay=Layer("", {}),
+            above=(*from_environment(self._environment), *self._flags),
+        )
 
     def _asked(self) -> tuple[Path, str] | None:
         if self._explicit is not None:

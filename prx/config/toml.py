@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from prx.config.keys import Key, Tree, holds
+from prx.config.keys import Key, Tree, holds, merged
 from prx.core.errors import ConfigError
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -62,6 +62,29 @@ def parse(path: Path, data: bytes) -> Layer:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except RecursionError:
         raise ConfigError(f"{path}: its values are nested too deeply") from None
+
+
+def salvage(path: Path) -> Layer:
+    """Return what those lines of a file say that are TOML by themselves; one that cannot be read says nothing."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES).decode(errors="replace")
+    except OSError:
+        text = ""
+    tree: Tree = {}
+    header: str | None = ""
+    for line in text.splitlines():
+        is_header = line.lstrip().startswith("[")
+        try:
+            found = tomllib.loads(line if is_header or not header else f"{header}\n{line}")
+        except (tomllib.TOMLDecodeError, RecursionError):
+            header = None if is_header else header
+            continue
+        if is_header:
+            header = line
+        elif header is not None:  # else nobody knows which table it is in
+            tree = merged(tree, found)
+    return Layer(str(path), tree)
 
 
 def line_of(key: Key, text: str) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from prx.core.errors import ConfigError, PrxError
 from prx.runtime.logging import get_logger
@@ -130,8 +131,16 @@ def pid_file(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+class Address(NamedTuple):
+    """Where a daemon listens."""
+
+    url: str
+    certificate: str | None = None
+    """The SHA-256 of the certificate that it shows, in hexadecimal digits; None without TLS."""
+
+
 @contextmanager
-def announced_url(data_dir: Path, url: str) -> Iterator[None]:
+def announced(data_dir: Path, address: Address) -> Iterator[None]:
     """Tell the command line on this machine where the daemon listens, for the length of the block.
 
     Where that cannot be written, the daemon serves all the same, and the command line must be told the address.
@@ -140,7 +149,7 @@ def announced_url(data_dir: Path, url: str) -> Iterator[None]:
     temporary = data_dir / f"{URL_NAME}.new"
     path.unlink(missing_ok=True)  # one that was killed listened elsewhere
     try:
-        temporary.write_text(url)
+        temporary.write_text("\n".join(part for part in address if part is not None))
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -151,11 +160,11 @@ def announced_url(data_dir: Path, url: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def daemon_url(data_dir: Path) -> str | None:
+def daemon_address(data_dir: Path) -> Address | None:
     """Return where the daemon of `data_dir` listens; `None` when none runs, even if one was killed."""
     try:
-        url = (data_dir / URL_NAME).read_text()
-        return url if daemon_pid(data_dir) is not None else None
+        url, _, certificate = (data_dir / URL_NAME).read_text().partition("\n")
+        return Address(url, certificate or None) if daemon_pid(data_dir) is not None else None
     except OSError:
         return None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from prx.cli.doctor.findings import Finding, Site
+from prx.config.inspection import annotation_at
 from prx.config.keys import leaves
 from prx.config.toml import Layer
 from prx.config.types import FROM_ENVIRONMENT, is_secret_key
@@ -36,6 +37,7 @@ def configuration_files(site: Site) -> Iterator[Finding]:
 def _secret_in(layer: Layer) -> str | None:
     for key, value in leaves(layer.tree):
         name = str(key[-1])
-        if is_secret_key(name) and isinstance(value, str) and not value.startswith(FROM_ENVIRONMENT):
+        is_secret = is_secret_key(name) and annotation_at(key) is not Path
+        if is_secret and isinstance(value, str) and not value.startswith(FROM_ENVIRONMENT):
             return name
     return None

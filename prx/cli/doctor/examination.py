@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from prx.cli.client import daemon
-from prx.cli.context import bare_config, read_layers
+from prx.cli.context import bare_config, read_layers, salvaged_layers
 from prx.cli.doctor import (
     access,
     configuration,
@@ -90,11 +90,12 @@ class Report:
 def examine(*, fix: bool) -> Report:
     """Run every check; with `fix` mend what can be mended without a risk."""
     try:
-        layers = read_layers()
+        layers = salvaged_layers()
     except ConfigError as error:
         return Report(None, CHECKS[:1], CHECKS[1:], [Result(CONFIGURATION, _wrong(error))])
     results, later = list[Result](), _OF_THE_REST
     try:
+        layers = read_layers()
         config = layers.config()
     except ConfigError as error:
         results.append(Result(CONFIGURATION, _wrong(error)))

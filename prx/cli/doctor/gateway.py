@@ -3,6 +3,7 @@
 import errno
 import socket
 import ssl
+import stat
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
@@ -15,6 +16,8 @@ from prx.config.schema import GatewayConfig
 from prx.core.ids import iso_utc, now_utc
 
 _SOON: Final = timedelta(days=14)
+_FOR_OTHERS: Final = 0o077
+_READ_BY_ANYBODY: Final = 0o004
 _NO_START: Final = "the daemon does not start"
 
 
@@ -49,15 +52,23 @@ def certificate(site: Site) -> Iterator[Finding]:
     if path is None or key is None:
         return
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(path, key)
+        # An encrypted key does not fit the empty password, rather than having the terminal asked for one.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(path, key, password="")
         ends = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError) as error:  # ssl's errors are OSErrors
         yield Finding(
             f"gateway.tls_cert, gateway.tls_key: {path} and its key cannot be used: {error}",
             _NO_START,
-            "both must be PEM files that this user can read and that belong together",
+            "both must be PEM files that this user can read and that belong together, and the key not encrypted",
         )
         return
+    if (mode := key.stat().st_mode) & _FOR_OTHERS:
+        yield Finding(
+            f"others may read the private key {key}: its mode is {stat.S_IMODE(mode):o}",
+            "who has it can pretend to be this daemon",
+            f"chmod {stat.S_IMODE(mode) & ~_FOR_OTHERS:o} {key}",
+            "problem" if mode & _READ_BY_ANYBODY else "advice",
+        )
     if ends - now_utc() < _SOON:
         over = ends <= now_utc()
         yield Finding(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prx.config.keys import holds
 from prx.config.layers import setting
 from prx.config.sources import Sources, load
-from prx.config.toml import line_of
+from prx.config.toml import Layer, line_of, read, salvage
 from prx.core.errors import ConfigError
 
 
@@ -287,3 +288,45 @@ def test_no_text_of_a_file_does_anything_but_load_or_be_refused(
     else:
         return
     assert refused.startswith(str(path))
+
+
+@given(
+    tables=st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers(0, 9), min_size=1), min_size=1),
+    broken=st.integers(0, 40),
+    rubbish=st.sampled_from(["port =", "[gateway", "= 3", '"""', "x = [", "\0", "a = 1 2"]),
+)
+def test_a_broken_line_costs_no_more_than_what_follows_it_in_its_table(
+    tmp_path_factory: pytest.TempPathFactory,
+    tables: dict[str, dict[str, int]],
+    broken: int,
+    rubbish: str,
+) -> None:
+    path = tmp_path_factory.mktemp("config") / "prx.toml"
+    lines = [
+        line
+        for table, keys in tables.items()
+        for line in (f"[{table}]", *(f"{key} = {value}" for key, value in keys.items()))
+    ]
+    whole = read(written(path, "\n".join(lines))).tree
+    assert salvage(path) == Layer(str(path), whole)
+    at = min(broken, len(lines))
+    table = ([line for line in lines[:at] if line.startswith("[")] or [""])[-1]
+    left = salvage(written(path, "\n".join([*lines[:at], rubbish, *lines[at:]]))).tree
+    lost = {(name, key) for name, keys in whole.items() for key in keys if not holds(left, (name, key))}
+    assert all(f"[{name}]" == table for name, _ in lost)
+    assert all(
+        left[name][key] == value
+        for name, keys in whole.items()
+        for key, value in keys.items()
+        if (name, key) not in lost
+    )
+
+
+@given(text=st.binary(max_size=200))
+def test_something_can_be_salvaged_from_any_file(
+    tmp_path_factory: pytest.TempPathFactory, text: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("config") / "prx.toml"
+    assert salvage(path).tree == {}
+    path.write_bytes(text)
+    assert isinstance(salvage(path).tree, dict)

@@ -77,9 +77,14 @@ def test_of_a_bad_configuration_the_files_are_checked_all_the_same(examine: Exam
     )
 
 
-def test_of_a_configuration_that_is_no_toml_nothing_else_is_known(examine: Examine, home: Path) -> None:
+def test_of_a_configuration_that_is_no_toml_the_data_directory_is_looked_into_all_the_same(
+    examine: Examine, home: Path
+) -> None:
     code, findings = examine(more="port =\n")
     assert (code, list(findings)) == (1, ["configuration"])
+    shown = CliRunner().invoke(prx, ["--config", str(home / "prx.toml"), "doctor"]).stdout
+    assert "Not checked while the configuration is wrong: port, certificate, plugins directory" in shown
+    (home / "prx.toml").unlink()
     shown = CliRunner().invoke(prx, ["--config", str(home / "prx.toml"), "doctor"]).stdout
     assert f"Not checked while the configuration is wrong: {', '.join(CHECKS[1:])}" in shown
 
