@@ -1,17 +1,13 @@
 """What plugins send but never see: secrets by name, encrypted in the data directory.
 
-The key lies beside them: encryption protects a copy of the one file, such as a backup or a support bundle, not
-against whoever may read all of the data directory.
+`prx.runtime.sealing` says what that protects against.
 """
 
-import base64
-import binascii
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field, PlainSerializer, TypeAdapter, ValidationError
 
@@ -19,15 +15,11 @@ from prx.core.errors import BadRequestError, ForbiddenError, NotFoundError, PrxE
 from prx.core.ids import iso_utc, now_utc
 from prx.core.private_file import PrivateFile
 from prx.plugins.manifest import PLUGIN_NAME
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from prx.runtime.sealing import BrokenSealError, Sealer
 
 SECRET_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"  # noqa: S105  # a pattern
 MAX_VALUE_BYTES: Final = 64 * 1024
 _MAX_FILE_BYTES: Final = 4 * 1024 * 1024
-_KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class SecretStore:
     def __init__(self, data_dir: Path) -> None:
         """Stand for `secrets.json` and `secrets.key` in `data_dir`; neither need exist yet."""
         self._file = PrivateFile(data_dir / "secrets.json", max_bytes=_MAX_FILE_BYTES)
-        self._key_file = PrivateFile(data_dir / "secrets.key", max_bytes=1024)
+        self._sealer = Sealer(data_dir, f"delete {self._file.path} and set the secrets again")
 
     def all(self) -> Sequence[Secret]:
         """Return every secret by name, its value still sealed.
@@ -118,9 +110,8 @@ class SecretStore:
         with self._file.locked():
             others = [secret for secret in self.all() if secret.name != name]
             blank = Secret(name, now_utc(), "", sorted(set(plugins)))
-            nonce = os.urandom(_NONCE_BYTES)
-            sealed = nonce + self._cipher(make=not others).encrypt(nonce, value.encode(), blank.bound())
-            secret = Secret(blank.name, blank.changed, base64.b64encode(sealed).decode(), blank.plugins)
+            sealed = self._sealer.seal(value, blank.bound(), make_key=not others)
+            secret = Secret(blank.name, blank.changed, sealed, blank.plugins)
             self._write([*others, secret])
 
     def remove(self, name: str) -> None:
@@ -141,35 +132,9 @@ class SecretStore:
         self._file.replace(_DOCUMENT.dump_json(_Document(secrets=secrets), indent=2))
 
     def _opened(self, secret: Secret) -> str:
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # as in `_cipher`
-
         try:
-            sealed = base64.b64decode(secret.sealed, validate=True)
-            nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-            return self._cipher().decrypt(nonce, text, secret.bound()).decode()
-        except (InvalidTag, binascii.Error, ValueError):
+            return self._sealer.open(secret.sealed, secret.bound())
+        except BrokenSealError as error:
             raise PrxError(
-                f'the secret "{secret.name}" was changed, or sealed with another key than {self._key_file.path}: '
-                f"prx secret set {secret.name}"
-            ) from None
-
-    def _cipher(self, *, make: bool = False) -> "AESGCM":
-        """Return the cipher with the data directory's key, which is made where `make` says so and there is none."""
-        # 80 ms and 8 MiB, which a daemon without secrets does not pay.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
-
-        content = self._key_file.read()
-        if content is None and make:
-            content = base64.b64encode(AESGCM.generate_key(8 * _KEY_BYTES))
-            self._key_file.replace(content)
-        try:
-            key = base64.b64decode(content or b"", validate=True)
-        except binascii.Error:
-            key = b""
-        if len(key) != _KEY_BYTES:
-            state = "is missing" if content is None else "is damaged"
-            raise PrxError(
-                f"{self._key_file.path} {state}: restore it from a backup, or delete {self._file.path} and set "
-                "the secrets again"
-            )
-        return AESGCM(key)
+                f'the secret "{secret.name}": {error.message}: prx secret set {secret.name}'
+            ) from error

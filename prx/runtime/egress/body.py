@@ -55,6 +55,10 @@ class BoundedBody:
             raise EgressError("the answer is cut off: its gzip data has no end")
         return bytes(self._data)
 
+    def beginning(self) -> bytes:
+        """Return what there is, whole or not, in at most as many bytes as the limit says."""
+        return bytes(self._data[: self._limit])
+
     def _decompress(self, chunk: bytes) -> None:
         while chunk:
             if self._inflate.eof:  # what follows is another member of the same stream

@@ -3,9 +3,9 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from aiohttp import (
@@ -203,10 +203,52 @@ class EgressClient:
             f"{target.shown} leads to more than {max_redirects} redirects: use the last URL"
         )
 
+    async def deliver(
+        self,
+        target: Target,
+        body: bytes,
+        *,
+        headers: Iterable[tuple[str, str]],
+        policy: Policy,
+        timeout_secs: float,
+        max_response_bytes: int,
+    ) -> Response:
+        """Post `body` where only the status matters, whatever becomes of the body of the answer.
+
+        A redirect is an answer like another one: nothing is sent to where it leads. The answer's body ends at
+        `max_response_bytes`, or where it breaks off, stalls or is not what its coding says.
+
+        Raises:
+            EgressRefusedError: `policy` or the client's own rules do not allow it.
+            EgressTimeoutError: no status came within `timeout_secs`.
+            EgressError: the name, the connection or the server failed.
+        """
+        request = _Request("POST", target, checked_headers(headers, target), body)
+        answered: Response | None = None
+        try:
+            async with asyncio.timeout(timeout_secs), self._answer(request, policy, PATIENT) as response:
+                # Already without the body: should it never end, this is the answer.
+                answered = _without_body(response, target)
+                return replace(answered, body=await _read_beginning(response, max_response_bytes))
+        except TimeoutError:
+            if answered is None:
+                raise EgressTimeoutError(
+                    f"{target.origin} did not answer within {timeout_secs:.3g} s"
+                ) from None
+            return answered
+
     async def _exchange(
         self, request: _Request, policy: Policy, max_response_bytes: int, patience: Patience
     ) -> Response:
         """Send `request` and read its answer; follow nothing."""
+        async with self._answer(request, policy, patience) as response:
+            return await _read(response, request.target, max_response_bytes)
+
+    @asynccontextmanager
+    async def _answer(
+        self, request: _Request, policy: Policy, patience: Patience
+    ) -> AsyncIterator[ClientResponse]:
+        """Send `request`; what is yielded has its status and headers, its body is still to be read."""
         target = request.target
         policy.admit(target)
         self._check_open()
@@ -235,7 +277,7 @@ class EgressClient:
             )
             try:
                 _wait_for_more(response, patience)
-                return await _read(response, target, max_response_bytes)
+                yield response
             finally:
                 response.close()
 
@@ -258,6 +300,24 @@ async def _read(response: ClientResponse, target: Target, max_bytes: int) -> Res
     async for chunk in response.content.iter_any():
         body.add(chunk)
     return Response(response.status, headers, body.finish(), target)
+
+
+def _without_body(response: ClientResponse, target: Target) -> Response:
+    return Response(response.status, received_headers(response.raw_headers, decoded=True), b"", target)
+
+
+async def _read_beginning(response: ClientResponse, max_bytes: int) -> bytes:
+    """Return up to `max_bytes` of the body; what comes after them, or after a fault in it, is not read."""
+    try:
+        body = BoundedBody(response.headers.get("Content-Encoding", "").strip().lower(), max_bytes)
+    except EgressError:  # a coding that nobody asked for
+        return b""
+    room = max_bytes
+    with suppress(EgressError, ClientError):
+        while room and (chunk := await response.content.read(room)):
+            room -= len(chunk)
+            body.add(chunk)
+    return body.beginning()
 
 
 def _location(response: Response) -> str | None:
