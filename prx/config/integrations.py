@@ -100,6 +100,13 @@ class HooksConfig(Table):
     )
     timeout_secs: int = hot("Seconds that one delivery may take.", 10, ge=1, le=300)
     max_retries: int = hot("Retries after which an endpoint is switched off.", 8, ge=0, le=100)
+    max_backlog: int = hot(
+        "Events that wait for one endpoint at most; the oldest make room and are counted.",
+        100_000,
+        ge=1,
+        le=10_000_000,
+    )
+    retention_days: int = hot("Days after which an event is given up, delivered or not.", 7, ge=1, le=365)
     endpoints: tuple[HookEndpointConfig, ...] = hot("Webhooks registered here rather than over the API.", ())
 
 

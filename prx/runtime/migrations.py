@@ -120,6 +120,61 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE INDEX sessions_open ON sessions (last_activity, channel) WHERE ended_at IS NULL",
         "CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL",
     ),
+    (
+        """
+        CREATE TABLE hooks (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            url TEXT NOT NULL,
+            events TEXT NOT NULL,
+            origin TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            active INTEGER NOT NULL,
+            reason TEXT,
+            since TEXT,
+            lost INTEGER NOT NULL DEFAULT 0,
+            secret TEXT NOT NULL,
+            secret_before TEXT,
+            secret_before_until TEXT,
+            removed INTEGER NOT NULL DEFAULT 0
+        )
+        """,
+        # Who is to get an event that happens now; a hook that gets nothing has no rows here.
+        "CREATE TABLE hook_wants (event TEXT, hook INTEGER, PRIMARY KEY (event, hook)) WITHOUT ROWID",
+        """
+        CREATE TABLE hook_events (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            event TEXT NOT NULL,
+            at TEXT NOT NULL,
+            body BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE hook_deliveries (
+            hook INTEGER NOT NULL,
+            event INTEGER NOT NULL,
+            state TEXT NOT NULL DEFAULT 'pending',
+            attempts INTEGER NOT NULL DEFAULT 0,
+            last_attempt_at TEXT,
+            status INTEGER,
+            latency_ms INTEGER,
+            error TEXT,
+            excerpt TEXT,
+            next_try_ms INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (hook, event)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX hook_deliveries_pending ON hook_deliveries (hook, event) WHERE state = 'pending'",
+        "CREATE INDEX hook_deliveries_of_event ON hook_deliveries (event)",
+        # An event is kept for as long as any hook's delivery of it is.
+        """
+        CREATE TRIGGER hook_delivery_removed AFTER DELETE ON hook_deliveries BEGIN
+            DELETE FROM hook_events WHERE number = old.event
+                AND NOT EXISTS (SELECT 1 FROM hook_deliveries WHERE event = old.event);
+        END
+        """,
+    ),
 )
 
 

@@ -1,0 +1,142 @@
+"""What is known in memory alone, brought to the outbox at once: news of the bus, and new problems."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from prx.core.errors import UnavailableError
+from prx.core.event import Event
+from prx.core.ids import iso_utc, now_utc
+from prx.core.unit import Problem
+from prx.runtime.bus import HOST, Bus, Subscription
+from prx.runtime.logging import get_logger
+from prx.runtime.store import Store
+from prx.webhooks.events import ALL, OF_TOPICS
+from prx.webhooks.outbox import Happening, HookOutbox
+
+_MAX_BATCH: Final = 256
+_LOOK_SECS: Final = 1.0
+_RETRY_SECS: Final = 1.0
+
+_log = get_logger("webhooks")
+
+
+class Feed:
+    """Queues for hooks what the bus tells and what becomes wrong."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        problems: Callable[[], Iterable[Problem]],
+        store: Store,
+        outbox: HookOutbox,
+        wanted: Callable[[], frozenset[str]],
+    ) -> None:
+        """Queue in `outbox` what is among `wanted`; `problems` are those of `/status`."""
+        self._bus = bus
+        self._problems_now = problems
+        self._store = store
+        self._outbox = outbox
+        self._wanted = wanted
+        self._known: set[tuple[str, str]] = set()
+        self._dropped = 0
+        self._dropping_since: datetime | None = None
+
+    def problems(self) -> list[Problem]:
+        """Return how many events found no room, for the rest of this run."""
+        if self._dropping_since is None:
+            return []
+        return [
+            Problem(
+                unit="webhooks.feed",
+                reason=f"{self._dropped} events came faster than they could be stored and are sent to nobody",
+                since=self._dropping_since,
+                action="have hooks ask for fewer events, or give the store a faster disk",
+            )
+        ]
+
+    async def run(self) -> None:
+        """Queue until cancelled; what has been taken from the bus by then is still stored."""
+        with self._bus.subscribed(self._wants) as events:
+            batch: list[Happening] = []
+            try:
+                while True:
+                    await self._collect(events, batch)
+                    await self._put(batch)
+                    self._count(events)
+            finally:
+                batch += [_happening(await events.take()) for _ in range(events.queued)]
+                if batch:
+                    await self._store.run(lambda db: self._outbox.put_all(db, batch))
+
+    async def _collect(self, events: Subscription, batch: list[Happening]) -> None:
+        """Fill `batch` with what there is; wait for the first one until it is time to look for problems."""
+        while not batch:
+            try:
+                async with asyncio.timeout(_LOOK_SECS):
+                    batch.append(_happening(await events.take()))
+            except TimeoutError:
+                batch += self._new_problems()
+        while events.queued and len(batch) < _MAX_BATCH:
+            batch.append(_happening(await events.take()))
+
+    async def _put(self, batch: list[Happening]) -> None:
+        """Store `batch` and empty it. A job that has begun is seen to its end: nothing is stored twice."""
+        while batch:
+            work = asyncio.ensure_future(self._store.run(lambda db: self._outbox.put_all(db, batch)))
+            try:
+                await asyncio.wait({work})
+            except asyncio.CancelledError:
+                await asyncio.wait({work})
+                if work.exception() is None:
+                    batch.clear()
+                raise
+            error = work.exception()
+            if error is None:
+                batch.clear()
+            elif isinstance(error, UnavailableError):  # `/status` says so, too
+                _log.warning("events for webhooks cannot be stored and wait", reason=error.message)
+                await asyncio.sleep(_RETRY_SECS)
+            else:
+                raise error
+
+    def _wants(self, event: Event) -> bool:
+        name = OF_TOPICS.get(event.topic)
+        return name is not None and event.source == HOST and self._anybody_wants(name)
+
+    def _anybody_wants(self, name: str) -> bool:
+        wanted = self._wanted()
+        return name in wanted or ALL in wanted
+
+    def _new_problems(self) -> list[Happening]:
+        if not self._anybody_wants("error.occurred"):
+            return []
+        now = {(problem.unit, problem.reason): problem for problem in self._problems_now()}
+        new = [problem for key, problem in now.items() if key not in self._known]
+        self._known = set(now)
+        return [
+            Happening(
+                "error.occurred",
+                {
+                    "unit": problem.unit,
+                    "reason": problem.reason,
+                    "since": iso_utc(problem.since),
+                    "action": problem.action,
+                },
+                now_utc(),
+            )
+            for problem in new
+        ]
+
+    def _count(self, events: Subscription) -> None:
+        if events.dropped > self._dropped:
+            if self._dropping_since is None:
+                self._dropping_since = now_utc()
+            _log.warning("events for webhooks found no room", lost=events.dropped - self._dropped)
+            self._dropped = events.dropped
+
+
+def _happening(event: Event) -> Happening:
+    data = event.payload if isinstance(event.payload, dict) else {"value": event.payload}
+    return Happening(OF_TOPICS[event.topic], data, event.at)

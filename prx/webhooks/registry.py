@@ -1,0 +1,338 @@
+"""Who wants events: the hooks of the store, those of the configuration among them."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from prx.config.integrations import HooksConfig
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError, PrxError
+from prx.core.ids import iso_utc, new_id, now_utc
+from prx.core.unit import Problem
+from prx.runtime.egress.resolver import Names
+from prx.runtime.egress.target import Target
+from prx.runtime.logging import get_logger
+from prx.runtime.sealing import Sealer
+from prx.runtime.store import Store
+from prx.runtime.tasks import Tasks
+from prx.webhooks import deliveries, table
+from prx.webhooks.deliveries import Result
+from prx.webhooks.events import canonical
+from prx.webhooks.hook import Hook, Keys
+from prx.webhooks.signing import checked_secret, new_secret
+from prx.webhooks.table import SealedKeys
+from prx.webhooks.targets import check_target
+
+MAX_HOOKS: Final = 100
+MAX_OVERLAP: Final = timedelta(days=7)
+_WITHOUT_KEY: Final = "register the webhooks again"
+
+_log = get_logger("webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody wants of a hook; None leaves it as it is."""
+
+    url: str | None = None
+    events: Sequence[str] | None = None
+    active: bool | None = None
+    secret: str | None = None
+    """The secret to sign with from now on; the one before is used beside it for `overlap`."""
+    overlap: timedelta = timedelta(days=1)
+
+
+class Registry:
+    """The hooks by id. Changes are on disk before they count, and are made one at a time."""
+
+    def __init__(self, store: Store, data_dir: Path, names: Names, config: Callable[[], HooksConfig]) -> None:
+        """Use `load` before anything else; secrets are sealed with the key of `data_dir`."""
+        self._store = store
+        self._names = names
+        self._config = config
+        self._sealer = Sealer(data_dir, _WITHOUT_KEY)
+        self._hooks: dict[str, Hook] = {}
+        self._keys: dict[int, Keys] = {}
+        self._faults: dict[str, str] = {}
+        """Why the secrets of a hook cannot be read."""
+        self._changing = asyncio.Lock()
+        self._tasks = Tasks(_log, lambda: None)
+        self.wanted: frozenset[str] = frozenset()
+        """Every event that some hook gets when it happens, `*` among them where one gets all."""
+        self.changed: Callable[[Hook], None] = lambda _: None
+        """Called after each change of a hook, its removal included, on the event loop."""
+
+    async def load(self) -> None:
+        """Read what the store has.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        for hook, sealed in await self._store.run(table.load):
+            await self._open(hook, sealed)
+            self._know(hook)
+
+    async def aclose(self) -> None:
+        """Give up the changes that are being made."""
+        await self._tasks.aclose()
+
+    def all(self) -> list[Hook]:
+        """Return every hook, in the order of registration."""
+        return sorted(self._hooks.values(), key=lambda hook: hook.number)
+
+    def get(self, hook_id: str) -> Hook:
+        """Return the hook of this id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        if (hook := self._hooks.get(hook_id)) is None:
+            raise NotFoundError(f'Hook "{hook_id[:80]}" not found; GET /api/v1/hooks lists what there is')
+        return hook
+
+    def keys(self, hook: Hook) -> Keys | None:
+        """Return the secrets of a hook; None where they cannot be read, as `problems` says."""
+        return self._keys.get(hook.number)
+
+    async def register(self, url: str, events: Sequence[str], secret: str | None) -> tuple[Hook, str | None]:
+        """Add a hook; return it, and its secret where none was given: nobody is told it again.
+
+        Raises:
+            BadRequestError: url, events or secret do not fit; `details.errors` says why.
+            ConflictError: there are `MAX_HOOKS` already.
+            PrxError: the secret cannot be sealed, or the store not be written.
+        """
+        await self._check(Wanted(url=url, events=events, secret=secret))
+        made = secret or new_secret()
+        hook = Hook(
+            number=0,
+            id=new_id("hook"),
+            url=url,
+            events=tuple(dict.fromkeys(events)),
+            origin="api",
+            created_at=iso_utc(now_utc()),
+            active=True,
+        )
+        hook = await self._tasks.whole(self._add(hook, made))
+        return hook, made if secret is None else None
+
+    async def change(self, hook_id: str, wanted: Wanted) -> Hook:
+        """Change a hook; switched on, it goes on with its backlog.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            ConflictError: it comes from the configuration.
+            BadRequestError: what is wanted does not fit; `details.errors` says why.
+        """
+        _check_is_ours(self.get(hook_id), "changed")
+        await self._check(wanted)
+        return await self._tasks.whole(self._change(hook_id, wanted))
+
+    async def remove(self, hook_id: str) -> None:
+        """Remove a hook, and what it was still to get.
+
+        Raises:
+            NotFoundError: there is none of this id.
+            ConflictError: it comes from the configuration.
+        """
+        _check_is_ours(self.get(hook_id), "removed")
+        await self._tasks.whole(self._remove(hook_id))
+
+    async def switch_off(self, hook: Hook, result: Result, reason: str) -> None:
+        """Write down the attempt after which nothing more is sent to `hook`, and why.
+
+        Raises:
+            UnavailableError: the store cannot be written.
+        """
+        async with self._changing:
+            current = self._hooks.get(hook.id)
+            if current is None:
+                return
+            current = replace(current, active=False, reason=reason, since=result.outcome.at)
+
+            def job(connection: sqlite3.Connection) -> None:
+                deliveries.write(connection, result)
+                table.update(connection, current)
+
+            await self._store.run(job)
+            self._know(current)
+        _log.warning("webhook switched off", hook=hook.id, reason=reason)
+
+    async def prune(self, hook: Hook, *, max_backlog: int, before: str) -> bool:
+        """Remove some of what is not kept of a hook; return whether there is more. See `deliveries.prune`.
+
+        Raises:
+            UnavailableError: the store cannot be written.
+        """
+        async with self._changing:
+            lost, more = await self._store.run(
+                lambda db: deliveries.prune(db, hook.number, max_backlog=max_backlog, before=before)
+            )
+            current = self._hooks.get(hook.id)
+            if lost and current is not None:
+                self._hooks[hook.id] = replace(current, lost=current.lost + lost)
+                _log.warning("events fell out of a webhook's backlog", hook=hook.id, events=lost)
+        return more
+
+    def problems(self) -> list[Problem]:
+        """Return the hooks that do not get what they want."""
+        return [problem for hook in self.all() for problem in self._problems_of(hook)]
+
+    def _problems_of(self, hook: Hook) -> list[Problem]:
+        unit = f"hook.{hook.id}"
+        since = datetime.fromisoformat(hook.since or hook.created_at)
+        again = f"PATCH /api/v1/hooks/{hook.id} with"
+        if hook.origin == "config":
+            again = "change its table in [[hooks.endpoints]], for instance to"
+        found = []
+        if hook.reason is not None:
+            found.append(
+                Problem(
+                    unit,
+                    f"switched off: {hook.reason}",
+                    since,
+                    f'{again} {{"active": true}} to go on with its backlog',
+                )
+            )
+        if hook.id in self._faults:
+            found.append(Problem(unit, self._faults[hook.id], since, f"{again} another secret"))
+        if hook.lost:
+            reason = f"{hook.lost} events fell out of its backlog, which is bounded"
+            found.append(Problem(unit, reason, since, f'{again} {{"active": true}} when you have seen this'))
+        return found
+
+    async def _check(self, wanted: Wanted) -> None:
+        errors: list[tuple[str, str]] = []
+        if wanted.events is not None:
+            if not wanted.events:
+                errors.append(("events", "name at least one event, or * for all"))
+            errors += [
+                (f"events.{place}", fault)
+                for place, event in enumerate(wanted.events)
+                if (fault := _fault(canonical, event))
+            ]
+        if wanted.secret is not None and (fault := _fault(checked_secret, wanted.secret)):
+            errors.append(("secret", fault))
+        if wanted.url is not None:
+            try:
+                await check_target(
+                    wanted.url, self._names, allow_private=self._config().allow_private_targets
+                )
+            except ValueError as error:
+                errors.append(("url", str(error)))
+        if errors:
+            raise BadRequestError(
+                f"The hook does not fit: {errors[0][0]}: {errors[0][1]}",
+                details={"errors": [{"field": field, "message": message} for field, message in errors]},
+            )
+
+    async def _add(self, hook: Hook, secret: str) -> Hook:
+        async with self._changing:
+            if len(self._hooks) >= MAX_HOOKS:
+                raise ConflictError(f"{MAX_HOOKS} hooks are registered already: remove one that is not used")
+            sealed = SealedKeys(await asyncio.to_thread(self._sealed, hook, secret, first=not self._hooks))
+            hook = await self._store.run(lambda db: table.insert(db, hook, sealed))
+            self._keys[hook.number] = Keys(secret)
+            self._know(hook)
+        _log.info("webhook registered", hook=hook.id, to=_place(hook.url), events=", ".join(hook.events))
+        return hook
+
+    async def _change(self, hook_id: str, wanted: Wanted) -> Hook:
+        async with self._changing:
+            before = self.get(hook_id)
+            hook = before
+            if wanted.url is not None:
+                hook = replace(hook, url=wanted.url)
+            if wanted.events is not None:
+                hook = replace(hook, events=tuple(dict.fromkeys(wanted.events)))
+            if wanted.active is not None:
+                hook = replace(hook, active=wanted.active, reason=None, since=None, lost=0)
+            keys, sealed = await self._rotated(hook, wanted)
+
+            def job(connection: sqlite3.Connection) -> None:
+                table.update(connection, hook, sealed)
+                if hook.url != before.url or wanted.active:
+                    deliveries.try_again(connection, hook.number)
+
+            await self._store.run(job)
+            if keys is not None:
+                self._keys[hook.number] = keys
+                self._faults.pop(hook.id, None)
+            self._know(hook)
+        return hook
+
+    async def _rotated(self, hook: Hook, wanted: Wanted) -> tuple[Keys | None, SealedKeys | None]:
+        if wanted.secret is None:
+            return None, None
+        known = self._keys.get(hook.number)
+        keys = Keys(wanted.secret)
+        if known is not None and wanted.overlap:
+            keys = Keys(wanted.secret, known.newest, now_utc() + wanted.overlap)
+
+        def sealed() -> SealedKeys:
+            before = None if keys.before is None else self._sealed(hook, keys.before)
+            return SealedKeys(self._sealed(hook, keys.newest), before, keys.before_until)
+
+        return keys, await asyncio.to_thread(sealed)
+
+    async def _remove(self, hook_id: str) -> None:
+        async with self._changing:
+            hook = self.get(hook_id)
+            await self._store.run(lambda db: table.remove(db, hook))
+            del self._hooks[hook_id]
+            self._keys.pop(hook.number, None)
+            self._faults.pop(hook_id, None)
+            self._tell(hook)
+        _log.info("webhook removed", hook=hook_id)
+
+    def _know(self, hook: Hook) -> None:
+        self._hooks[hook.id] = hook
+        self._tell(hook)
+
+    def _tell(self, hook: Hook) -> None:
+        self.wanted = frozenset(
+            canonical(event) for each in self._hooks.values() if each.queues for event in each.events
+        )
+        self.changed(hook)
+
+    async def _open(self, hook: Hook, sealed: SealedKeys) -> None:
+        def opened() -> Keys:
+            bound = _bound(hook)
+            before = None if sealed.before is None else self._sealer.open(sealed.before, bound)
+            return Keys(self._sealer.open(sealed.newest, bound), before, sealed.before_until)
+
+        try:
+            self._keys[hook.number] = await asyncio.to_thread(opened)
+        except PrxError as error:
+            self._faults[hook.id] = f"nothing is sent: its secret cannot be read: {error.message}"
+
+    def _sealed(self, hook: Hook, secret: str, *, first: bool = False) -> str:
+        with self._sealer.locked():
+            return self._sealer.seal(secret, _bound(hook), make_key=first)
+
+
+def _bound(hook: Hook) -> bytes:
+    return f"hook\0{hook.id}".encode()
+
+
+def _fault(check: Callable[[str], str], text: str) -> str | None:
+    try:
+        check(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _check_is_ours(hook: Hook, what: str) -> None:
+    if hook.origin == "config":
+        raise ConflictError(
+            f"Hook {hook.id} comes from [[hooks.endpoints]] of the configuration and is {what} there"
+        )
+
+
+def _place(url: str) -> str:
+    # Not the path or the query: they may be what proves to the receiver that we may post there.
+    return Target.parse(url).origin

@@ -1,0 +1,73 @@
+"""One attempt: signed, through the egress guard, and judged."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from prx.config.integrations import HooksConfig
+from prx.core.ids import iso_utc, now_utc
+from prx.runtime.egress.client import EgressClient, Response
+from prx.runtime.egress.errors import EgressError
+from prx.runtime.egress.target import Target
+from prx.webhooks.hook import Hook, Keys, Outcome
+from prx.webhooks.pauses import retry_after_secs
+from prx.webhooks.signing import signed_headers
+from prx.webhooks.targets import policy
+
+_MAX_RESPONSE_BYTES: Final = 64 * 1024
+_MAX_EXCERPT_CHARS: Final = 512
+_target = lru_cache(maxsize=256)(Target.parse)
+
+
+class Sender:
+    """Posts events to hooks."""
+
+    def __init__(self, client: EgressClient, config: Callable[[], HooksConfig]) -> None:
+        """Send through `client`, under the rules that `config` has at the time."""
+        self._client = client
+        self._config = config
+
+    async def send(self, hook: Hook, keys: Keys, event_id: str, body: bytes) -> Outcome:
+        """Post `body` once; whatever happens is the outcome."""
+        config, at = self._config(), now_utc()
+        began = time.monotonic()
+
+        def outcome(*, delivered: bool = False, error: str | None = None) -> Outcome:
+            return Outcome(
+                iso_utc(at), delivered, latency_ms=round(1000 * (time.monotonic() - began)), error=error
+            )
+
+        try:
+            response = await self._client.deliver(
+                _target(hook.url),
+                body,
+                headers=signed_headers(event_id, body, keys.at(at), at),
+                policy=policy(allow_private=config.allow_private_targets),
+                timeout_secs=config.timeout_secs,
+                max_response_bytes=_MAX_RESPONSE_BYTES,
+            )
+        except EgressError as error:
+            return outcome(error=error.message)
+        fault = _fault(response)
+        return outcome(delivered=fault is None, error=fault)._replace(
+            status=response.status,
+            excerpt=response.body.decode(errors="replace")[:_MAX_EXCERPT_CHARS] or None,
+            retry_after_secs=None if fault is None else retry_after_secs(_header(response, "retry-after")),
+        )
+
+
+def _fault(response: Response) -> str | None:
+    """Return why an answer does not mean that the event was taken."""
+    if 200 <= response.status < 300:  # noqa: PLR2004  # the class of successes
+        return None
+    if 300 <= response.status < 400:  # noqa: PLR2004  # the class of redirects
+        return (
+            f"the receiver answered {response.status}, a redirect, which is not followed: give the hook the URL that "
+            "it leads to"
+        )
+    return f"the receiver answered {response.status}"
+
+
+def _header(response: Response, name: str) -> str | None:
+    return next((value for key, value in response.headers if key == name), None)

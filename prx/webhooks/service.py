@@ -1,0 +1,73 @@
+"""Webhooks as the rest of the daemon knows them: every part of them, joined."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prx.config.integrations import HooksConfig
+from prx.core.unit import Problem
+from prx.runtime.bus import Bus
+from prx.runtime.egress.resolver import Names, SystemNames
+from prx.runtime.store import Store
+from prx.webhooks import deliveries
+from prx.webhooks.dispatcher import Dispatcher
+from prx.webhooks.feed import Feed
+from prx.webhooks.hook import Delivery, DeliveryState, Hook
+from prx.webhooks.outbox import HookOutbox
+from prx.webhooks.pauses import FIRST_SECS
+from prx.webhooks.registry import Registry
+
+
+class Webhooks:
+    """Who wants events (`registry`), how they get there (`outbox`), and the unit that delivers (`dispatcher`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        data_dir: Path,
+        bus: Bus,
+        problems: Callable[[], Iterable[Problem]],
+        config: Callable[[], HooksConfig],
+        *,
+        names: Names | None = None,
+        first_pause_secs: float = FIRST_SECS,
+    ) -> None:
+        """Know no hooks before `load`. `problems` are those of `/status`, of which hooks are told."""
+        self._store = store
+        self._system_names = SystemNames()
+        names = names or self._system_names
+        self.registry = Registry(store, data_dir, names, config)
+        self._loop = asyncio.get_running_loop()
+        self.outbox = HookOutbox(self._queued)
+        self._feed = Feed(bus, problems, store, self.outbox, lambda: self.registry.wanted)
+        self.dispatcher = Dispatcher(store, self.registry, self._feed, names, config, first_pause_secs)
+
+    async def load(self) -> None:
+        """Read the hooks of the store.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        await self.registry.load()
+
+    async def aclose(self) -> None:
+        """Give up changes that are being made, and lookups of names."""
+        await self.registry.aclose()
+        self._system_names.close()
+
+    def problems(self) -> list[Problem]:
+        """Return what keeps events from hooks."""
+        return [*self.registry.problems(), *self._feed.problems()]
+
+    async def pending(self, hook: Hook) -> int:
+        """Return how many events wait for `hook`."""
+        return await self._store.run(lambda db: deliveries.count_pending(db, hook.number))
+
+    async def deliveries(
+        self, hook: Hook, state: DeliveryState | None, *, limit: int, offset: int
+    ) -> tuple[list[Delivery], int]:
+        """Return a page of the deliveries to `hook`, the newest first, and how many there are."""
+        return await self._store.run(lambda db: deliveries.page(db, hook.number, state, limit, offset))
+
+    def _queued(self, hooks: Iterable[int]) -> None:
+        self._loop.call_soon_threadsafe(self.dispatcher.notice, hooks)
