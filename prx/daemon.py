@@ -28,7 +28,6 @@ from prx.config.secret_values import secret_values
 from prx.config.sources import Sources
 from prx.config.toml import Layer
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.outbox import NoOutbox
 from prx.core.skill import SkillShelf
 from prx.core.unit import Unit
 from prx.plugins.catalogue import Catalogue
@@ -61,6 +60,7 @@ from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.systemd import Systemd
+from prx.webhooks.service import Webhooks
 
 _FIRST_SCAN_SECS = 60.0
 _STEP_SECS = 10.0
@@ -201,6 +201,15 @@ class Daemon:
         self._at_end("log", self._book.aclose)
         store = await Store.open(config.daemon.data_dir / "prx.db")
         self._at_end("store", store.aclose)
+        webhooks = Webhooks(
+            store,
+            config.daemon.data_dir,
+            self._points.bus,
+            self._status.problems,
+            lambda: self._live.current.hooks,
+        )
+        self._at_end("webhooks", webhooks.aclose)
+        await webhooks.load()
         self._at_end("units", self._supervisor.aclose)
         memory = await Memory.open(store)
         services = HostServices(store, memory, self._points.bus)
@@ -215,13 +224,24 @@ class Daemon:
             connects=self._options.channels,
         )
         self._at_end("channels", channels.aclose)
-        sessions = await Sessions.open(store, self._points.bus, NoOutbox(), lambda: self._live.current.agent)
+        sessions = await Sessions.open(
+            store, self._points.bus, webhooks.outbox, lambda: self._live.current.agent
+        )
         self._at_end("sessions", sessions.aclose)
 
         self._at_end("configuration changes", self._live.aclose)
-        self._live.listen(partial(_obey, catalogue, channels, sessions))
+        self._live.listen(partial(_obey, catalogue, channels, sessions, webhooks))
         self._in_background(self._config_watch.run(), "configuration")
-        for source in (self._live, self._book, store, self._supervisor, catalogue, skills, sessions):
+        for source in (
+            self._live,
+            self._book,
+            store,
+            self._supervisor,
+            catalogue,
+            skills,
+            sessions,
+            webhooks,
+        ):
             self._status.watch(source.problems)
         for part in (
             self._status,
@@ -240,9 +260,9 @@ class Daemon:
             self._metrics.watch(part.metrics)
         url = None
         if self._options.gateway:
-            url = await self._open_gateway(catalogue, skills, channels, sessions, memory)
+            url = await self._open_gateway(catalogue, skills, channels, sessions, webhooks, memory)
         _make_own_plugins_directory(config)
-        for unit in (catalogue, skills):
+        for unit in (webhooks.dispatcher, catalogue, skills):  # hooks want to hear of plugins that are loaded
             self._supervisor.add(unit)
             await self._first_scan(unit)
         await channels.reconfigured({})
@@ -258,7 +278,7 @@ class Daemon:
         await asyncio.to_thread(give_back_code)
 
     async def _first_scan(self, unit: Unit) -> None:
-        """Wait for plugins or skills; a unit that fails or is slow is a problem to show, never an end of the boot."""
+        """Wait for what others build on; one that fails or is slow is a problem to show, never an end of the boot."""
         try:
             await self._supervisor.wait(unit.name, {"running", "backoff", "failed"}, _FIRST_SCAN_SECS)
         except UnavailableError as error:
@@ -266,7 +286,13 @@ class Daemon:
             _log.warning("a first scan goes on in the background", unit=unit.name, reason=reason)
 
     async def _open_gateway(
-        self, catalogue: Catalogue, skills: Skills, channels: Channels, sessions: Sessions, memory: Memory
+        self,
+        catalogue: Catalogue,
+        skills: Skills,
+        channels: Channels,
+        sessions: Sessions,
+        webhooks: Webhooks,
+        memory: Memory,
     ) -> str:
         """Listen, answering 503 until the daemon is ready; return the API's address.
 
@@ -294,6 +320,7 @@ class Daemon:
             skills=skills,
             channels=channels,
             sessions=sessions,
+            webhooks=webhooks,
             status=self._status,
             metrics=self._metrics,
             log=self._book,
@@ -366,7 +393,9 @@ class Daemon:
         await end(part, closing, within_secs=within_secs, forced=self._forced)
 
 
-async def _obey(catalogue: Catalogue, channels: Channels, sessions: Sessions, change: Change) -> None:
+async def _obey(
+    catalogue: Catalogue, channels: Channels, sessions: Sessions, webhooks: Webhooks, change: Change
+) -> None:
     """Have everything act on a changed configuration that does not ask for it anew each time."""
     set_level(change.new.daemon.log_level)
     # What was a secret until now may still turn up in what goes on.
@@ -377,6 +406,8 @@ async def _obey(catalogue: Catalogue, channels: Channels, sessions: Sessions, ch
         await channels.reconfigured(change.old.channels_config)
     if any(key.startswith("agent.session_") for key in change.keys):
         await sessions.catch_up()
+    if any(key.startswith("hooks.") for key in change.keys):
+        await webhooks.reconfigured(change.old.hooks)
 
 
 def _skill_shelves(config: Config, catalogue: Catalogue) -> list[SkillShelf]:

@@ -20,6 +20,7 @@ from prx.api.deps import (
     SKILLS,
     STATUS,
     STREAMS,
+    WEBHOOKS,
     ApiDeps,
 )
 from prx.api.edge import Edge
@@ -29,7 +30,19 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
-from prx.api.views import channels, config, events, logs, metrics, plugins, sessions, skills, status, tools
+from prx.api.views import (
+    channels,
+    config,
+    events,
+    hooks,
+    logs,
+    metrics,
+    plugins,
+    sessions,
+    skills,
+    status,
+    tools,
+)
 
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
@@ -72,7 +85,8 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[SKILLS] = deps.skills
     api[STATUS] = deps.status
     api[STREAMS] = streams
-    for view in (channels, config, events, logs, plugins, sessions, skills, status, tools):
+    api[WEBHOOKS] = deps.webhooks
+    for view in (channels, config, events, hooks, logs, plugins, sessions, skills, status, tools):
         mount(api, edge, view.routes)
     return api
 

@@ -23,6 +23,7 @@ from prx.runtime.logs.book import LogBook
 from prx.runtime.metrics import Metrics
 from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
+from prx.webhooks.service import Webhooks
 
 
 class Figures(NamedTuple):
@@ -47,6 +48,7 @@ class ApiDeps:
     skills: Skills
     channels: Channels
     sessions: Sessions
+    webhooks: Webhooks
     status: StatusBoard
     metrics: Metrics
     log: LogBook
@@ -72,4 +74,5 @@ SESSIONS: Final = web.AppKey("SESSIONS", Sessions)
 SKILLS: Final = web.AppKey("SKILLS", Skills)
 STATUS: Final = web.AppKey("STATUS", StatusBoard)
 STREAMS: Final = web.AppKey("STREAMS", Streams)
+WEBHOOKS: Final = web.AppKey("WEBHOOKS", Webhooks)
 REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

@@ -21,7 +21,7 @@ from prx.runtime.tasks import Tasks
 from prx.webhooks import deliveries, table
 from prx.webhooks.deliveries import Result
 from prx.webhooks.events import canonical
-from prx.webhooks.hook import Hook, Keys
+from prx.webhooks.hook import Hook, Keys, Origin
 from prx.webhooks.signing import checked_secret, new_secret
 from prx.webhooks.table import SealedKeys
 from prx.webhooks.targets import check_target
@@ -97,48 +97,56 @@ class Registry:
         """Return the secrets of a hook; None where they cannot be read, as `problems` says."""
         return self._keys.get(hook.number)
 
-    async def register(self, url: str, events: Sequence[str], secret: str | None) -> tuple[Hook, str | None]:
-        """Add a hook; return it, and its secret where none was given: nobody is told it again.
+    async def register(
+        self,
+        url: str,
+        events: Sequence[str],
+        secret: str | None,
+        *,
+        active: bool = True,
+        by: Origin = "api",
+    ) -> tuple[Hook, str | None]:
+        """Add a hook for `by`; return it, and its secret where none was given: nobody is told it again.
 
         Raises:
             BadRequestError: url, events or secret do not fit; `details.errors` says why.
             ConflictError: there are `MAX_HOOKS` already.
             PrxError: the secret cannot be sealed, or the store not be written.
         """
-        await self._check(Wanted(url=url, events=events, secret=secret))
+        await self._check(Wanted(url=url, events=events, secret=secret), by)
         made = secret or new_secret()
         hook = Hook(
             number=0,
             id=new_id("hook"),
             url=url,
             events=tuple(dict.fromkeys(events)),
-            origin="api",
+            origin=by,
             created_at=iso_utc(now_utc()),
-            active=True,
+            active=active,
         )
         hook = await self._tasks.whole(self._add(hook, made))
         return hook, made if secret is None else None
 
-    async def change(self, hook_id: str, wanted: Wanted) -> Hook:
+    async def change(self, hook_id: str, wanted: Wanted, *, by: Origin = "api") -> Hook:
         """Change a hook; switched on, it goes on with its backlog.
 
         Raises:
             NotFoundError: there is none of this id.
-            ConflictError: it comes from the configuration.
+            ConflictError: it is not the business of `by`.
             BadRequestError: what is wanted does not fit; `details.errors` says why.
         """
-        _check_is_ours(self.get(hook_id), "changed")
-        await self._check(wanted)
+        _check_is_of(by, self.get(hook_id), "changed")
+        await self._check(wanted, by)
         return await self._tasks.whole(self._change(hook_id, wanted))
 
-    async def remove(self, hook_id: str) -> None:
+    async def remove(self, hook_id: str, *, by: Origin = "api") -> None:
         """Remove a hook, and what it was still to get.
 
         Raises:
             NotFoundError: there is none of this id.
-            ConflictError: it comes from the configuration.
+            ConflictError: it is not the business of `by`.
         """
-        _check_is_ours(self.get(hook_id), "removed")
+        _check_is_of(by, self.get(hook_id), "removed")
         await self._tasks.whole(self._remove(hook_id))
 
     async def switch_off(self, hook: Hook, result: Result, reason: str) -> None:
@@ -204,7 +212,7 @@ class Registry:
             found.append(Problem(unit, reason, since, f'{again} {{"active": true}} when you have seen this'))
         return found
 
-    async def _check(self, wanted: Wanted) -> None:
+    async def _check(self, wanted: Wanted, by: Origin) -> None:
         errors: list[tuple[str, str]] = []
         if wanted.events is not None:
             if not wanted.events:
@@ -218,9 +226,9 @@ class Registry:
             errors.append(("secret", fault))
         if wanted.url is not None:
             try:
-                await check_target(
-                    wanted.url, self._names, allow_private=self._config().allow_private_targets
-                )
+                # Names of the configuration are not looked up: the daemon starts before the network is there.
+                names = self._names if by == "api" else None
+                await check_target(wanted.url, names, allow_private=self._config().allow_private_targets)
             except ValueError as error:
                 errors.append(("url", str(error)))
         if errors:
@@ -326,8 +334,8 @@ def _fault(check: Callable[[str], str], text: str) -> str | None:
     return None
 
 
-def _check_is_ours(hook: Hook, what: str) -> None:
-    if hook.origin == "config":
+def _check_is_of(by: Origin, hook: Hook, what: str) -> None:
+    if hook.origin != by:
         raise ConflictError(
             f"Hook {hook.id} comes from [[hooks.endpoints]] of the configuration and is {what} there"
         )

@@ -10,6 +10,7 @@ from prx.runtime.bus import Bus
 from prx.runtime.egress.resolver import Names, SystemNames
 from prx.runtime.store import Store
 from prx.webhooks import deliveries
+from prx.webhooks.configured import ConfiguredHooks
 from prx.webhooks.dispatcher import Dispatcher
 from prx.webhooks.feed import Feed
 from prx.webhooks.hook import Delivery, DeliveryState, Hook
@@ -37,18 +38,25 @@ class Webhooks:
         self._system_names = SystemNames()
         names = names or self._system_names
         self.registry = Registry(store, data_dir, names, config)
+        self._configured = ConfiguredHooks(self.registry)
+        self._config = config
         self._loop = asyncio.get_running_loop()
         self.outbox = HookOutbox(self._queued)
         self._feed = Feed(bus, problems, store, self.outbox, lambda: self.registry.wanted)
         self.dispatcher = Dispatcher(store, self.registry, self._feed, names, config, first_pause_secs)
 
     async def load(self) -> None:
-        """Read the hooks of the store.
+        """Read the hooks of the store, and have those of the configuration.
 
         Raises:
             UnavailableError: the store does not answer.
         """
         await self.registry.load()
+        await self._configured.follow(self._config())
+
+    async def reconfigured(self, before: HooksConfig) -> None:
+        """Have the hooks that the configuration wants now, which was `before` until now."""
+        await self._configured.follow(self._config(), before)
 
     async def aclose(self) -> None:
         """Give up changes that are being made, and lookups of names."""
@@ -57,7 +65,7 @@ class Webhooks:
 
     def problems(self) -> list[Problem]:
         """Return what keeps events from hooks."""
-        return [*self.registry.problems(), *self._feed.problems()]
+        return [*self._configured.problems(), *self.registry.problems(), *self._feed.problems()]
 
     async def pending(self, hook: Hook) -> int:
         """Return how many events wait for `hook`."""

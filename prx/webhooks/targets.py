@@ -17,8 +17,13 @@ def policy(*, allow_private: bool) -> AnyTarget:
     return AnyTarget(allow_private=allow_private, key="hooks.allow_private_targets")
 
 
-async def check_target(url: str, names: Names, *, allow_private: bool) -> None:
+async def check_target(url: str, names: Names | None, *, allow_private: bool) -> None:
     """Refuse an address that nothing would be delivered to. A name that does not resolve now may do so later.
+
+    Args:
+        url: what is asked for.
+        names: where names are looked up; None leaves that to the deliveries.
+        allow_private: `hooks.allow_private_targets`.
 
     Raises:
         ValueError: it is no http or https URL, or leads where hooks may not go; says what would allow it.
@@ -27,6 +32,10 @@ async def check_target(url: str, names: Names, *, allow_private: bool) -> None:
         raise ValueError(f"a URL of {len(url)} characters: {MAX_URL_CHARS} are allowed")
     try:
         target = Target.parse(url)
+        if names is None:
+            if not isinstance(target.host, str):
+                policy(allow_private=allow_private).admit_address(target, target.host)
+            return
         async with asyncio.timeout(_LOOKUP_SECS):
             await checked_addresses(target, names, policy(allow_private=allow_private))
     except EgressRefusedError as error:

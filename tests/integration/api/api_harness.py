@@ -17,6 +17,7 @@ from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
+from prx.config.integrations import HooksConfig
 from prx.config.live import LiveConfig
 from prx.config.schema import AgentConfig, Config
 from prx.config.sources import Sources
@@ -30,6 +31,7 @@ from prx.runtime.status import StatusBoard
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
+from prx.webhooks.service import Webhooks
 
 
 @dataclass
@@ -72,6 +74,9 @@ class Api:
     metrics: Metrics = field(default_factory=Metrics)
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
     sessions: Sessions = field(default_factory=no_sessions)
+    webhooks: Webhooks = field(
+        default_factory=lambda: Webhooks(Store(Path("none")), Path("none"), Bus(), list, HooksConfig)
+    )
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
@@ -194,6 +199,7 @@ def deps_of(harness: Api) -> ApiDeps:
         skills=harness.skills,
         channels=harness.channels,
         sessions=harness.sessions,
+        webhooks=harness.webhooks,
         status=harness.board,
         metrics=harness.metrics,
         log=harness.log,

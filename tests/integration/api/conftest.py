@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from prx.agent.sessions import Sessions
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
-from prx.config.integrations import ChannelConfig
+from prx.config.integrations import ChannelConfig, HooksConfig
 from prx.config.schema import AgentConfig, PluginsConfig
 from prx.core.outbox import NoOutbox
 from prx.plugins.catalogue import Catalogue
@@ -20,6 +21,7 @@ from prx.runtime.logs.book import LogBook
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
+from prx.webhooks.service import Webhooks
 from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
 from tests.support.line_channel import LinePlatform, connecting_to, line_platform
 
@@ -71,8 +73,27 @@ async def channels(platform: LinePlatform, configured: dict[str, ChannelConfig])
 
 
 @pytest.fixture
+def hooks_config() -> dict[str, Any]:
+    """The table `[hooks]`; a test fills it."""
+    return {}
+
+
+@pytest.fixture
+async def webhooks(tmp_path: Path, store: Store, hooks_config: dict[str, Any]) -> AsyncIterator[Webhooks]:
+    """Webhooks that deliver."""
+    supervisor = Supervisor()
+    webhooks = Webhooks(store, tmp_path, Bus(), list, lambda: HooksConfig.model_validate(hooks_config))
+    await webhooks.load()
+    supervisor.add(webhooks.dispatcher)
+    await supervisor.wait(webhooks.dispatcher.name, {"running"}, 10)
+    yield webhooks
+    await supervisor.aclose()
+    await webhooks.aclose()
+
+
+@pytest.fixture
 async def api(
-    tmp_path: Path, store: Store, echo: Echo, book: LogBook, channels: Channels
+    tmp_path: Path, store: Store, echo: Echo, book: LogBook, channels: Channels, webhooks: Webhooks
 ) -> AsyncIterator[Api]:
     """The port with one tool, ready to serve."""
     points = ExtensionPoints.on(Bus())
@@ -86,6 +107,7 @@ async def api(
         live_config(tmp_path),
         channels=channels,
         sessions=sessions,
+        webhooks=webhooks,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):
