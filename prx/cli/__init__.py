@@ -19,6 +19,7 @@ _COMMANDS = {
     "config": "prx.cli.config:config",
     "daemon": "prx.cli.daemon:daemon",
     "doctor": "prx.cli.doctor:doctor",
+    "hook": "prx.cli.hook:hook",
     "logs": "prx.cli.logs:logs",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",

@@ -9,22 +9,9 @@ from prx.api.scopes import WILDCARD, Role
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
 from prx.cli.context import used_data_dir
+from prx.cli.durations import Duration
 from prx.cli.output import as_json_option, show_json, table
-from prx.core.durations import parse_duration
 from prx.core.ids import iso_utc
-
-
-class Duration(click.ParamType[timedelta]):
-    """A time span such as `90s`, `30m`, `12h`, `30d` or `4w`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Return the span that `value` spells."""
-        span = parse_duration(value)
-        if span is None:
-            self.fail(f'"{value}" is not a duration; write 90s, 30m, 12h, 30d or 4w', param, ctx)
-        return span
 
 
 @click.group()

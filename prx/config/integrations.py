@@ -106,7 +106,9 @@ class HooksConfig(Table):
         ge=1,
         le=10_000_000,
     )
-    retention_days: int = hot("Days after which an event is given up, delivered or not.", 7, ge=1, le=365)
+    event_retention_days: int = hot(
+        "Days after which an event is given up, delivered or not.", 7, ge=1, le=365
+    )
     endpoints: tuple[HookEndpointConfig, ...] = hot("Webhooks registered here rather than over the API.", ())
 
 

@@ -241,6 +241,6 @@ class Dispatcher:
                 continue
         for hook in self._registry.all():
             config = self._config()
-            before = iso_utc(now_utc() - timedelta(days=config.retention_days))
+            before = iso_utc(now_utc() - timedelta(days=config.event_retention_days))
             while await self._registry.prune(hook, max_backlog=config.max_backlog, before=before):
                 continue
