@@ -7,5 +7,5 @@ from tests.e2e.test_webhooks import LAX
 __all__ = ["start_daemon"]
 
 
-def test_ten_thousand_events_are_told_through_fifty_kills(start_daemon: StartDaemon) -> None:  # noqa: F811  # the fixture
+def test_ten_thousand_events_are_told_through_fifty_kills(start_daemon: StartDaemon) -> None:
     stream_through_kills(lambda: start_daemon(environment=LAX), events=10_000, kills=50)

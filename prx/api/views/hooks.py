@@ -1,29 +1,27 @@
 """Hooks: who wants events, and what became of the deliveries."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal, NotRequired, cast
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from prx.api.bodies import WholeNumber, read_body, read_query, reply
+from prx.api.bodies import Answer, Body, Parameters, WholeNumber, reply
 from prx.api.deps import WEBHOOKS
 from prx.api.routes import Routes
 from prx.core.errors import BadRequestError
-from prx.webhooks.hook import Delivery, DeliveryState, Hook
+from prx.webhooks.hook import Delivery, DeliveryState, Hook, Origin
 from prx.webhooks.registry import MAX_OVERLAP, Wanted
 from prx.webhooks.service import Webhooks
 from prx.webhooks.signing import new_secret
 
 routes = Routes()
 
-_MAX_EVENTS = 64
+_MAX_EVENTS: Final = 64
 
 
-class Registration(BaseModel):
+class Registration(Body):
     """A hook to register."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     url: str
     """Where events are posted to: http or https."""
@@ -33,10 +31,8 @@ class Registration(BaseModel):
     """What deliveries are signed with: `whsec_` and base64. Without one, one is made, and told in this answer alone."""
 
 
-class HookChange(BaseModel):
+class HookChange(Body):
     """What is to become of a hook; what is not named stays as it is."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     url: str | None = None
     events: list[str] | None = Field(default=None, min_length=1, max_length=_MAX_EVENTS)
@@ -50,38 +46,107 @@ class HookChange(BaseModel):
     """How long deliveries are signed with the secret before, too."""
 
 
-class DeliveryParameters(BaseModel):
-    """What `GET /hooks/:id/deliveries` may be asked."""
+class DeliveryFilter(Parameters):
+    """Which deliveries to list."""
 
     state: DeliveryState | None = None
     limit: Annotated[WholeNumber, Field(ge=1, le=500)] = 50
     offset: WholeNumber = 0
+    """How many of the newest to leave out."""
 
 
-@routes.get("/hooks", scope="hooks:read")
+class ListedHook(Answer):
+    """A hook in a list."""
+
+    id: str
+    url: str
+    events: list[str]
+    active: bool
+    created_at: str
+
+
+class HookList(Answer):
+    """Every hook."""
+
+    hooks: list[ListedHook]
+
+
+class RegisteredHook(ListedHook):
+    """A hook that was just registered."""
+
+    secret: NotRequired[str]
+    """What deliveries are signed with, where none was given; it is told here alone."""
+
+
+class HookDetail(RegisteredHook):
+    """A hook in full; `secret` only where one was just made."""
+
+    origin: Origin
+    pending: int
+    """How many events wait for it."""
+    lost: int
+    """How many events fell out of its backlog since it was last switched on."""
+    error: NotRequired[str]
+    """Why the daemon switched it off."""
+    inactive_since: NotRequired[str]
+
+
+class DeliveryReport(Answer):
+    """What became of one event for one hook."""
+
+    id: str
+    """The event's, which the receiver knows as `webhook-id`."""
+    event: str
+    created_at: str
+    state: DeliveryState
+    attempts: int
+    last_attempt_at: NotRequired[str]
+    status: NotRequired[int]
+    """Of the receiver's answer to the last attempt."""
+    latency_ms: NotRequired[int]
+    error: NotRequired[str]
+    """Why the last attempt did not deliver it."""
+    excerpt: NotRequired[str]
+    """The beginning of what the receiver answered."""
+    next_try_at: NotRequired[str]
+
+
+class DeliveryList(Answer):
+    """A page of deliveries."""
+
+    deliveries: list[DeliveryReport]
+    total: int
+    """How many match, on this page or not."""
+
+
+@routes.get("/hooks", scope="hooks:read", answer=HookList)
 async def list_hooks(request: web.Request) -> web.Response:
     """Every hook, in the order of registration."""
-    return reply({"hooks": [_row(hook) for hook in request.app[WEBHOOKS].registry.all()]})
+    found: HookList = {"hooks": [_row(hook) for hook in request.app[WEBHOOKS].registry.all()]}
+    return reply(found)
 
 
-@routes.post("/hooks", scope="hooks:write")
-async def register_hook(request: web.Request) -> web.Response:
+@routes.post(
+    "/hooks", scope="hooks:write", body=Registration, answer=RegisteredHook, status=201, refuses=(409, 503)
+)
+async def register_hook(request: web.Request, body: Registration) -> web.Response:
     """Register a hook; a secret that was not given is told here, and never again."""
-    body = await read_body(request, Registration)
     hook, made = await request.app[WEBHOOKS].registry.register(body.url, body.events, body.secret)
-    return reply(_row(hook) | ({} if made is None else {"secret": made}), status=201)
+    registered = cast("RegisteredHook", _row(hook))
+    if made is not None:
+        registered["secret"] = made
+    return reply(registered, status=201)
 
 
-@routes.get("/hooks/{id}", scope="hooks:read")
+@routes.get("/hooks/{id}", scope="hooks:read", answer=HookDetail, refuses=(404, 503))
 async def get_hook(request: web.Request) -> web.Response:
     """One hook in full."""
     return reply(await _detail(request.app[WEBHOOKS], _hook(request)))
 
 
-@routes.patch("/hooks/{id}", scope="hooks:write")
-async def change_hook(request: web.Request) -> web.Response:
+@routes.patch("/hooks/{id}", scope="hooks:write", body=HookChange, answer=HookDetail, refuses=(404, 409, 503))
+async def change_hook(request: web.Request, body: HookChange) -> web.Response:
     """Change a hook; one of the configuration is changed there."""
-    body = await read_body(request, HookChange)
     if body.secret is not None and body.rotate_secret:
         raise BadRequestError("Give a secret or have one made with rotate_secret, not both")
     made = new_secret() if body.rotate_secret else None
@@ -96,67 +161,92 @@ async def change_hook(request: web.Request) -> web.Response:
         raise BadRequestError("Nothing is to be changed: give url, events, active, secret or rotate_secret")
     webhooks = request.app[WEBHOOKS]
     hook = await webhooks.registry.change(request.match_info["id"], wanted)
-    return reply(await _detail(webhooks, hook) | ({} if made is None else {"secret": made}))
+    return reply(await _detail(webhooks, hook, made))
 
 
-@routes.delete("/hooks/{id}", scope="hooks:write")
+@routes.delete("/hooks/{id}", scope="hooks:write", refuses=(404, 409, 503))
 async def remove_hook(request: web.Request) -> web.Response:
     """Remove a hook, and what it was still to get."""
     await request.app[WEBHOOKS].registry.remove(request.match_info["id"])
     return web.Response(status=204)
 
 
-@routes.post("/hooks/{id}/test", scope="hooks:write")
+@routes.post("/hooks/{id}/test", scope="hooks:write", answer=DeliveryReport, refuses=(404, 409, 503))
 async def test_hook(request: web.Request) -> web.Response:
     """Send a hook an event of its own, once; the answer says what became of it."""
-    return reply(_delivery(await request.app[WEBHOOKS].dispatcher.test(_hook(request))))
+    return reply(_report(await request.app[WEBHOOKS].dispatcher.test(_hook(request))))
 
 
-@routes.get("/hooks/{id}/deliveries", scope="hooks:read")
-async def list_deliveries(request: web.Request) -> web.Response:
+@routes.get(
+    "/hooks/{id}/deliveries",
+    scope="hooks:read",
+    query=DeliveryFilter,
+    answer=DeliveryList,
+    refuses=(404, 503),
+)
+async def list_deliveries(request: web.Request, asked: DeliveryFilter) -> web.Response:
     """What became of the events that a hook wanted, the newest first."""
-    asked = read_query(request, DeliveryParameters)
     found, total = await request.app[WEBHOOKS].deliveries(
         _hook(request), asked.state, limit=asked.limit, offset=asked.offset
     )
-    return reply({"deliveries": [_delivery(delivery) for delivery in found], "total": total})
+    page: DeliveryList = {"deliveries": [_report(delivery) for delivery in found], "total": total}
+    return reply(page)
 
 
-@routes.post("/hooks/{id}/deliveries/{delivery}/retry", scope="hooks:write")
+@routes.post(
+    "/hooks/{id}/deliveries/{delivery}/retry",
+    scope="hooks:write",
+    answer=DeliveryReport,
+    refuses=(404, 409, 503),
+)
 async def retry_delivery(request: web.Request) -> web.Response:
     """Deliver an event again, whatever became of it; answers at once."""
     delivery = await request.app[WEBHOOKS].dispatcher.retry(_hook(request), request.match_info["delivery"])
-    return reply(_delivery(delivery))
+    return reply(_report(delivery))
 
 
 def _hook(request: web.Request) -> Hook:
     return request.app[WEBHOOKS].registry.get(request.match_info["id"])
 
 
-def _row(hook: Hook) -> dict[str, Any]:
+def _row(hook: Hook) -> ListedHook:
     return {
         "id": hook.id,
         "url": hook.url,
-        "events": hook.events,
+        "events": list(hook.events),
         "active": hook.active,
         "created_at": hook.created_at,
     }
 
 
-async def _detail(webhooks: Webhooks, hook: Hook) -> dict[str, Any]:
-    detail = _row(hook) | {
-        "origin": hook.origin,
-        "pending": await webhooks.pending(hook),
-        "lost": hook.lost,
+async def _detail(webhooks: Webhooks, hook: Hook, made: str | None = None) -> HookDetail:
+    detail = cast("HookDetail", _row(hook))
+    detail["origin"] = hook.origin
+    detail["pending"] = await webhooks.pending(hook)
+    detail["lost"] = hook.lost
+    if hook.reason is not None and hook.since is not None:
+        detail["error"], detail["inactive_since"] = hook.reason, hook.since
+    if made is not None:
+        detail["secret"] = made
+    return detail
+
+
+def _report(delivery: Delivery) -> DeliveryReport:
+    report: DeliveryReport = {
+        "id": delivery.id,
+        "event": delivery.event,
+        "created_at": delivery.created_at,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
     }
-    return detail | _present(error=hook.reason, inactive_since=hook.since)
-
-
-def _delivery(delivery: Delivery) -> dict[str, Any]:
-    shown = delivery._asdict()
-    always = {name: shown.pop(name) for name in ("id", "event", "created_at", "state", "attempts")}
-    return always | _present(**shown)
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+    if delivery.last_attempt_at is not None and delivery.latency_ms is not None:
+        report["last_attempt_at"], report["latency_ms"] = delivery.last_attempt_at, delivery.latency_ms
+    if delivery.status is not None:
+        report["status"] = delivery.status
+    if delivery.error is not None:
+        report["error"] = delivery.error
+    if delivery.excerpt is not None:
+        report["excerpt"] = delivery.excerpt
+    if delivery.next_try_at is not None:
+        report["next_try_at"] = delivery.next_try_at
+    return report
