@@ -30,6 +30,7 @@ from prx.config.toml import Layer
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.skill import SkillShelf
 from prx.core.unit import Unit
+from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
 from prx.plugins.skills import skill_shelves
@@ -328,6 +329,7 @@ class Daemon:
             config=lambda: self._live.current,
             live=self._live,
             figures=figures,
+            mcp_endpoint=McpEndpoint(self._points.tools, self._supervisor),
         )
         runner = ApiRunner(build_app(deps), shutdown_timeout=_LAST_ANSWERS_SECS)
         await runner.setup()

@@ -12,6 +12,7 @@ from prx.api.deps import (
     FIGURES,
     LIVE,
     LOG,
+    MCP,
     METRICS,
     PLUGINS,
     RESIDENT,
@@ -27,6 +28,7 @@ from prx.api.edge import Edge
 from prx.api.event_stream import EventFeed
 from prx.api.expectations import known_expectation
 from prx.api.log_stream import LogFeed
+from prx.api.mcp_mount import mount_mcp
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
@@ -63,6 +65,8 @@ def build_app(deps: ApiDeps) -> web.Application:
     app[METRICS] = deps.metrics
     app[STREAMS] = Streams(edge.lift_deadline, edge.still_admits)
     app.on_response_prepare.append(edge.dress)
+    app[MCP] = deps.mcp_endpoint
+    mount_mcp(app, edge)
     app.add_subapp(PREFIX, build_api(deps, edge, app[STREAMS]))
     mount(app, edge, metrics.routes, metrics=True)
     edge.check_covers(app)

@@ -9,12 +9,14 @@ _ANY: Final = "*"
 _PREFLIGHT_HEADERS: Final = {
     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, HEAD, POST, PUT, PATCH, DELETE",
     hdrs.ACCESS_CONTROL_ALLOW_HEADERS: (
-        "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, X-Request-Id"
+        "Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID, Mcp-Method, Mcp-Name, "
+        "Mcp-Protocol-Version, Mcp-Session-Id, X-Request-Id"
     ),
     hdrs.ACCESS_CONTROL_MAX_AGE: "600",
 }
 _EXPOSED: Final = (
-    "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, ETag"
+    "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, ETag, "
+    "Mcp-Session-Id"
 )
 
 

@@ -14,9 +14,11 @@ from prx.api.log_stream import LogFeed
 from prx.api.resident import ResidentMemory
 from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
+from prx.api.tokens_file import Token
 from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
+from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
@@ -56,6 +58,7 @@ class ApiDeps:
     config: Callable[[], Config]
     live: LiveConfig
     figures: Callable[[], Figures]
+    mcp_endpoint: McpEndpoint
     clock: Callable[[], float] = time.monotonic
     """Seconds that never go back; what the rate limits are measured by."""
 
@@ -65,6 +68,7 @@ CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
 EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 LIVE: Final = web.AppKey("LIVE", LiveConfig)
 FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
+MCP: Final = web.AppKey("MCP", McpEndpoint)
 LOG: Final = web.AppKey("LOG", LogFeed)
 METRICS: Final = web.AppKey("METRICS", Metrics)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
@@ -76,3 +80,5 @@ STATUS: Final = web.AppKey("STATUS", StatusBoard)
 STREAMS: Final = web.AppKey("STREAMS", Streams)
 WEBHOOKS: Final = web.AppKey("WEBHOOKS", Webhooks)
 REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)
+TOKEN: Final = web.RequestKey("TOKEN", Token)
+"""The token that a request was let in with."""

@@ -8,7 +8,7 @@ envelope.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 
 from prx.api.cors import CorsPolicy
 from prx.api.deadlines import DeadlineError, Deadlines
-from prx.api.deps import REQUEST_ID, ApiDeps
+from prx.api.deps import REQUEST_ID, TOKEN, ApiDeps
 from prx.api.errors import InternalError, RateExceededError, is_internal, of_http, response_of
 from prx.api.expectations import ask_for_body
 from prx.api.hosts import HostPolicy, client_address, is_same_origin
@@ -122,10 +122,18 @@ class Edge:
 
     def still_admits(self, request: web.Request) -> bool:
         """Tell whether the token of a request that was let in would be let in now."""
+        return self.admission(request)()
+
+    def admission(self, request: web.Request) -> Callable[[], bool]:
+        """Return what tells whether the token of a request that was let in would be let in now, without keeping it."""
         scope = self._guards[request.match_info.handler].scope
         secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
-        token = None if secret is None else self._tokens.authenticate(secret)
-        return token is not None and (scope == ANY_TOKEN or scope in token.granted)
+
+        def admitted() -> bool:
+            token = None if secret is None else self._tokens.authenticate(secret)
+            return token is not None and (scope == ANY_TOKEN or scope in token.granted)
+
+        return admitted
 
     async def turn_away(self, error: web.HTTPException, request: web.Request) -> web.StreamResponse:
         """Answer what aiohttp refuses before any handler, such as an unknown path, after the same checks."""
@@ -183,7 +191,7 @@ class Edge:
         if not self._status.ready:
             raise UnavailableError("The daemon is starting or stopping; try again shortly")
         if guard.scope is not None and not (guard.metrics and settings.metrics_public):
-            _authorize(token, secret, guard.scope)
+            request[TOKEN] = _authorized(token, secret, guard.scope)
         return settings
 
     def _token(self, secret: str) -> Token | None:
@@ -281,7 +289,7 @@ def _bearer(authorization: str | None) -> str | None:
     return secret.strip() or None if scheme.lower() == "bearer" else None
 
 
-def _authorize(token: Token | None, secret: str | None, scope: str) -> None:
+def _authorized(token: Token | None, secret: str | None, scope: str) -> Token:
     if secret is None:
         raise UnauthorizedError(
             "No bearer token; send Authorization: Bearer <token>. `prx auth token` prints a new one"
@@ -290,3 +298,4 @@ def _authorize(token: Token | None, secret: str | None, scope: str) -> None:
         raise UnauthorizedError("The token is unknown, revoked or expired; `prx auth token` prints a new one")
     if scope != ANY_TOKEN and scope not in token.granted:
         raise ForbiddenError(f'Token "{token.name}" lacks the scope {scope}', details={"scope": scope})
+    return token

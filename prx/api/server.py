@@ -13,7 +13,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from prx.api.app import EDGE
-from prx.api.deps import STREAMS
+from prx.api.deps import MCP, STREAMS
 from prx.api.edge import Edge
 from prx.core.errors import BadRequestError
 from prx.runtime.logging import get_logger
@@ -50,7 +50,7 @@ class ApiRunner(web.AppRunner):
 
     async def drain(self, within_secs: float) -> None:
         """End the streams, and let the other requests in flight finish within `within_secs`; the port stays open."""
-        self.app[STREAMS].end()
+        self._end_streams()
         if self.server is not None:
             self.server.pre_shutdown()
             # aiohttp takes 0 for no limit at all.
@@ -58,8 +58,12 @@ class ApiRunner(web.AppRunner):
 
     async def shutdown(self) -> None:
         """End the streams before the connections are closed."""
-        self.app[STREAMS].end()
+        self._end_streams()
         await super().shutdown()
+
+    def _end_streams(self) -> None:
+        self.app[STREAMS].end()
+        self.app[MCP].end_streams()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

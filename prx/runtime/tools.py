@@ -52,6 +52,11 @@ class ToolRouter:
             Metric("prx_tools", "gauge", "Tools that can be called, by who brings them", ("source",), samples)
         ]
 
+    def spec(self, name: str) -> ToolSpec | None:
+        """Return the tool `name` as it can be called now, or None where nobody offers it."""
+        offer = self._offers.get(name)
+        return None if offer is None else offer.tool.spec
+
     @contextmanager
     def offering(self, tools: Iterable[Tool]) -> Iterator[None]:
         """Offer `tools` for the length of the block, all or none.

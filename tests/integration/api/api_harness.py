@@ -23,6 +23,7 @@ from prx.config.schema import AgentConfig, Config
 from prx.config.sources import Sources
 from prx.core.outbox import NoOutbox
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpec
+from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
 from prx.runtime.logs.book import LogBook
@@ -80,6 +81,8 @@ class Api:
     board: StatusBoard = field(default_factory=StatusBoard)
     config: Config = field(default_factory=Config)
     figures: Figures = field(default_factory=Figures)
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    mcp_options: dict[str, Any] = field(default_factory=dict)
     now: float = 1000.0
     port: int = 0
     session: ClientSession | None = None
@@ -207,6 +210,7 @@ def deps_of(harness: Api) -> ApiDeps:
         config=lambda: harness.config,
         live=harness.live,
         figures=lambda: harness.figures,
+        mcp_endpoint=McpEndpoint(harness.router, harness.supervisor, **harness.mcp_options),
         clock=lambda: harness.now,
     )
 
@@ -228,3 +232,4 @@ async def serving(
             yield harness
     finally:
         await runner.cleanup()
+        await harness.supervisor.aclose()

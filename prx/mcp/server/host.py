@@ -1,0 +1,286 @@
+"""Runs the SDK's session manager for the length of one life, and lets requests through it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+import sse_starlette.sse
+from aiohttp import hdrs, web
+from anyio import BrokenResourceError, ClosedResourceError
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.subscriptions import ToolsListChanged
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from prx.core.errors import UnavailableError
+from prx.mcp.server.calls import Calls
+from prx.mcp.server.events import SESSION, Events
+from prx.mcp.server.exchange import Exchange
+from prx.mcp.server.lean import LeanPath
+from prx.mcp.server.protocol import ToolServer
+from prx.mcp.server.sessions import Announce, Session, Sessions
+from prx.runtime.logging import get_logger
+from prx.runtime.tools import ToolRouter
+
+_TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+_NO_LIMIT: Final = 1 << 40
+_RETRY_MS: Final = 1000
+_LAST_WORDS_SECS: Final = 2.0
+
+_log = get_logger("mcp::server")
+_SWEEP_SECS: Final = 5.0
+_SETTLE_SECS: Final = 0.1
+_ANNOUNCE_SECS: Final = 60.0
+_MAX_OPEN: Final = 1024
+_MAX_OPEN_OF_SESSION: Final = 64
+
+
+class Host:
+    """The unit that serves `/mcp`; it is made, and the SDK imported, when somebody asks for the first time."""
+
+    name = "gateway.mcp"
+
+    def __init__(
+        self,
+        router: ToolRouter,
+        *,
+        quick_secs: float,
+        sweep_secs: float = _SWEEP_SECS,
+        clock: Callable[[], float] = time.monotonic,
+        **bounds: Any,
+    ) -> None:
+        """Serve what `router` has.
+
+        Args:
+            router: what there is.
+            quick_secs: see `LeanPath`.
+            sweep_secs: how often sessions and streams are looked at.
+            clock: gives seconds and never goes back.
+            bounds: those of `Sessions`.
+        """
+        self._router = router
+        self._quick_secs = quick_secs
+        self._sweep_secs = sweep_secs
+        self._sessions = partial(Sessions, clock=clock, **bounds)
+        self._life: _Life | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether requests can be answered now."""
+        return self._life is not None
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """See `Unit.run`."""
+        # Its own watcher asks twice a second, for ever and owned by nobody, whether uvicorn ends: there is none.
+        sse_starlette.sse._get_shutdown_state().watcher_started = True  # noqa: SLF001
+        life = _Life(self._router, self._quick_secs, self._sessions)
+        async with life.manager.run():
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(life.announce_changes())
+                    group.create_task(life.sweep_forever(self._sweep_secs))
+                    self._life = life
+                    started()
+            finally:
+                self._life = None
+                await life.aclose()
+
+    async def serve(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer one request.
+
+        Raises:
+            UnavailableError: it is not serving, or serves too many.
+        """
+        if self._life is None:
+            raise UnavailableError("The MCP server is starting or stopping; try again shortly")
+        return await self._life.serve(exchange)
+
+    def end_streams(self) -> None:
+        """End what stays open only to tell news; calls go on."""
+        if self._life is not None:
+            self._life.end_streams()
+
+
+class _Life:
+    """What is there from one start to the next stop: the SDK's session manager cannot be used again."""
+
+    def __init__(self, router: ToolRouter, quick_secs: float, sessions: Callable[..., Sessions]) -> None:
+        calls = Calls(router)
+        self._router = router
+        self._server = ToolServer(router, calls)
+        self._events = Events()
+        self._sessions = sessions(self._end_session)
+        self._lean = LeanPath(calls, self._server.server_info_stamp, quick_secs)
+        self._open: dict[asyncio.Task[None], Exchange] = {}
+        self.manager = StreamableHTTPSessionManager(
+            self._server,
+            self._events,
+            retry_interval=_RETRY_MS,
+            # Bounded by `Sessions` and by the edge.
+            session_idle_timeout=None,
+            max_sessions=None,
+            max_request_body_size=_NO_LIMIT,
+        )
+
+    async def serve(self, exchange: Exchange) -> web.StreamResponse:
+        session = self._sessions.get(exchange.headers.get(MCP_SESSION_ID_HEADER), exchange.caller)
+        call = self._lean.read(exchange, session)
+        if call is not None and (answer := await self._lean.answer(call, exchange)) is not None:
+            return answer
+        if len(self._open) >= _MAX_OPEN or (session is not None and session.open >= _MAX_OPEN_OF_SESSION):
+            raise UnavailableError(f"{len(self._open)} MCP requests are open: try again later")
+        if not _opens_session(exchange):
+            return await self._through_sdk(exchange, session)
+        session = await self._sessions.open(exchange.caller)
+        exchange.on_start = partial(self._opened, session)
+        try:
+            return await self._through_sdk(exchange, session)
+        finally:
+            if session.id is None:
+                self._sessions.forget(session)
+
+    async def announce_changes(self) -> None:
+        """Tell clients of both eras that the tools changed; many changes in a moment are one."""
+        changes = self._router.changes
+        number = changes.number
+        while True:
+            await changes.after(number)
+            await asyncio.sleep(_SETTLE_SECS)
+            number = changes.number
+            await self._server.bus.publish(ToolsListChanged())
+            for session in self._sessions.ready():
+                session.missed = not session.listening
+                _announce(session)
+
+    async def sweep_forever(self, every_secs: float) -> None:
+        """End sessions and streams that are not to go on."""
+        while True:
+            await asyncio.sleep(every_secs)
+            await self._sessions.sweep()
+            for exchange in self._open.values():
+                if not exchange.caller.still_admitted():
+                    exchange.leave()
+
+    def end_streams(self) -> None:
+        self._server.listening.close()
+        for exchange in self._open.values():
+            if exchange.is_stream:
+                exchange.leave()
+
+    async def aclose(self) -> None:
+        """End everything that is open, in bounded time."""
+        await self._lean.aclose()
+        for exchange in self._open.values():
+            exchange.leave()
+        announcing = {each.announcing for each in self._sessions.ready() if each.announcing is not None}
+        tasks = announcing | self._open.keys()
+        for pause in (_LAST_WORDS_SECS, None):
+            if tasks:
+                await asyncio.wait(tasks, timeout=pause)
+            for task in tasks:
+                task.cancel()
+
+    async def _through_sdk(self, exchange: Exchange, session: Session | None) -> web.StreamResponse:
+        context = copy_context()
+        context.run(SESSION.set, session)
+        task = asyncio.create_task(self._application(exchange), name="mcp request", context=context)
+        self._open[task] = exchange
+        task.add_done_callback(self._closed)
+        if session is None:
+            return await exchange.answered(task)
+        if exchange.is_stream:
+            exchange.on_start = partial(_heard_again, session)
+        session.open += 1
+        session.listening += exchange.is_stream
+        try:
+            return await exchange.answered(task)
+        finally:
+            session.open -= 1
+            session.listening -= exchange.is_stream
+            self._sessions.touch(session)
+            if exchange.status == HTTPStatus.NOT_FOUND or (
+                exchange.request.method == hdrs.METH_DELETE and exchange.status == HTTPStatus.OK
+            ):
+                self._sessions.forget(session)
+                self._events.forget(session)
+
+    async def _application(self, exchange: Exchange) -> None:
+        scope = exchange.scope() | {"user": _user(exchange.caller.token_id)}
+        await self.manager.handle_request(scope, exchange.receive, exchange.send)
+
+    def _opened(self, session: Session, exchange: Exchange) -> None:
+        session_id = exchange.answer_headers.get(MCP_SESSION_ID_HEADER)
+        if session_id is not None and exchange.status < HTTPStatus.BAD_REQUEST:
+            self._sessions.establish(session, session_id)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        exchange = self._open.pop(task)
+        if exchange.call is not None:
+            exchange.call.cancel()  # the SDK did not come to ask for it
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("request failed", request_id=exchange.caller.request_id, exc_info=error)
+
+    async def _end_session(self, session: Session) -> None:
+        """End a session as its client would."""
+        self._events.forget(session)
+        assert session.id is not None  # noqa: S101 - tells the type; only established ones are ended
+        scope = {
+            "type": "http",
+            "method": hdrs.METH_DELETE,
+            "path": "/mcp",
+            "query_string": b"",
+            "headers": [(MCP_SESSION_ID_HEADER.encode(), session.id.encode())],
+            "user": _user(session.caller.token_id),
+        }
+        await self.manager.handle_request(scope, _no_body, _to_nobody)
+
+
+def _opens_session(exchange: Exchange) -> bool:
+    """Tell whether the SDK would make a session for a request."""
+    headers = exchange.headers
+    return MCP_SESSION_ID_HEADER not in headers and (
+        headers.get(MCP_PROTOCOL_VERSION_HEADER) in (None, *HANDSHAKE_PROTOCOL_VERSIONS)
+    )
+
+
+def _user(token_id: str) -> AuthenticatedUser:
+    """Return whom the SDK compares with the one who opened a session."""
+    return AuthenticatedUser(AccessToken(token="", client_id=token_id, scopes=[]))
+
+
+def _heard_again(session: Session, exchange: Exchange) -> None:
+    """Tell a session that listens again what it missed."""
+    if session.missed and exchange.status == HTTPStatus.OK:
+        session.missed = False
+        _announce(session)
+
+
+def _announce(session: Session) -> None:
+    """Tell a session that the tools changed, as far as it may know."""
+    # One that has not taken the last announcement yet looks at the list after it.
+    under_way = session.announcing is not None and not session.announcing.done()
+    if session.announce is not None and session.caller.may_list and not under_way:
+        session.announcing = asyncio.create_task(_told(session.announce))
+
+
+async def _told(announce: Announce) -> None:
+    # Where the client has gone, or does not read, nobody need know.
+    with suppress(ClosedResourceError, BrokenResourceError, TimeoutError):
+        async with asyncio.timeout(_ANNOUNCE_SECS):
+            await announce(_TOOLS_CHANGED)
+
+
+async def _no_body() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _to_nobody(_message: Any) -> None:
+    pass

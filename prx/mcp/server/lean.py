@@ -1,0 +1,190 @@
+"""The short way of `tools/call`: most calls end within milliseconds and need nothing that makes the SDK's way long.
+
+A request that is a plain call and nothing else is judged by the SDK's own functions, run at once, and answered as JSON,
+which both eras of streamable HTTP allow. Everything else goes to the SDK: other methods, anything unusual or wrong in
+the request, a call that wants to hear of progress, and a call that takes longer than a moment, as it runs.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, REQUEST_CANCELLED, check_accept_headers
+from mcp.shared.inbound import (
+    MCP_PROTOCOL_VERSION_HEADER,
+    InboundModernRoute,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    validate_mcp_param_headers,
+)
+from mcp_types import SERVER_INFO_META_KEY
+from mcp_types.methods import serialize_server_result, validate_client_request
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from prx.mcp.server.calls import Calls
+from prx.mcp.server.exchange import Exchange
+from prx.mcp.server.sessions import Session
+
+_METHOD: Final = "tools/call"
+_CANCELLED: Final = "notifications/cancelled"
+_REQUEST_KEYS: Final = frozenset({"jsonrpc", "id", "method", "params"})
+_PARAM_KEYS: Final = frozenset({"name", "arguments", "_meta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One plain call."""
+
+    id: int | str
+    name: str
+    arguments: Mapping[str, Any]
+    version: str
+    session: Session | None
+    """None in the newest version, which has no sessions."""
+
+
+class LeanPath:
+    """Answers plain calls."""
+
+    def __init__(self, calls: Calls, server_info: Mapping[str, Any], quick_secs: float) -> None:
+        """Leave calls that take longer than `quick_secs` to the SDK; 0 leaves it all of them."""
+        self._calls = calls
+        self._server_info = server_info
+        self._quick_secs = quick_secs
+        self._running: set[asyncio.Task[dict[str, Any]]] = set()
+
+    def read(self, exchange: Exchange, session: Session | None) -> Call | None:
+        """Return the plain call that a request is, or None where the SDK has to look at it."""
+        request = exchange.request
+        if (
+            not self._quick_secs
+            or request.method != hdrs.METH_POST
+            or request.content_type != "application/json"
+        ):
+            return None
+        try:
+            body = from_json(exchange.body, allow_inf_nan=False)
+        except ValueError:
+            return None
+        if not isinstance(body, dict):
+            return None
+        if session is not None and body.get("method") == _CANCELLED:
+            _cancel(session, body)
+        plain = (
+            body.keys() == _REQUEST_KEYS
+            and body["jsonrpc"] == "2.0"
+            and body["method"] == _METHOD
+            and type(body["id"]) in (int, str)
+            and isinstance(params := body["params"], dict)
+            and params.keys() <= _PARAM_KEYS
+            and isinstance(params.get("arguments", {}), dict)
+            and all(check_accept_headers(request))  # type: ignore[arg-type]  # only looks at `headers`
+        )
+        if not plain:
+            return None
+        if request.headers.get(MCP_PROTOCOL_VERSION_HEADER) in MODERN_PROTOCOL_VERSIONS:
+            return self._of_newest(exchange, body)
+        return _of_session(exchange, body, session)
+
+    async def answer(self, call: Call, exchange: Exchange) -> web.Response | None:
+        """Run `call` and return its answer, or None where it takes longer: the exchange has it then, running."""
+        running = asyncio.create_task(
+            self._calls.run(exchange.caller, call.name, call.arguments), name="mcp call"
+        )
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+        calls = {} if call.session is None else call.session.calls
+        calls[call.id] = running
+        try:
+            await asyncio.wait({running}, timeout=self._quick_secs)
+        except asyncio.CancelledError:
+            # In the newest version a client cancels by closing the connection; in older ones that means nothing.
+            if call.session is None:
+                running.cancel()
+            raise
+        finally:
+            del calls[call.id]
+        if running.cancelled():
+            return _reply(call, {"error": {"code": REQUEST_CANCELLED, "message": "Request cancelled"}})
+        if running.done() and running.exception() is None:
+            try:
+                return _reply(call, {"result": self._shaped(running.result(), call.version)})
+            except (ValidationError, PydanticSerializationError):
+                pass  # an MCP server's result that is none: the SDK says so
+        exchange.call = running
+        return None
+
+    async def aclose(self) -> None:
+        """Cancel the calls that run."""
+        for running in self._running:
+            running.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def _of_newest(self, exchange: Exchange, body: dict[str, Any]) -> Call | None:
+        headers = exchange.headers
+        if find_duplicated_routing_header(headers.items()) is not None:
+            return None
+        lowered = {name.lower(): value for name, value in headers.items()}
+        route = classify_inbound_request(body, headers=lowered)
+        if not isinstance(route, InboundModernRoute):
+            return None
+        call = _judged(body, route.protocol_version, None)
+        if call is None or (spec := self._calls.spec(call.name)) is None:
+            return None
+        unfit = validate_mcp_param_headers(spec.parameters, call.arguments, lowered)
+        return None if unfit is not None else call
+
+    def _shaped(self, result: Mapping[str, Any], version: str) -> dict[str, Any]:
+        shaped = serialize_server_result(_METHOD, version, result)
+        if version in MODERN_PROTOCOL_VERSIONS:
+            meta = shaped.setdefault("_meta", {})
+            meta.setdefault(SERVER_INFO_META_KEY, self._server_info)
+        return shaped
+
+    def _ended(self, running: asyncio.Task[dict[str, Any]]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # where nobody came back for it, nobody need hear of it
+
+
+def _of_session(exchange: Exchange, body: dict[str, Any], session: Session | None) -> Call | None:
+    if session is None or session.version is None or body["id"] in session.calls:
+        return None
+    version = exchange.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+    if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
+        return None
+    if len(exchange.headers.getall(MCP_SESSION_ID_HEADER)) != 1:
+        return None
+    return _judged(body, session.version, session)
+
+
+def _judged(body: dict[str, Any], version: str, session: Session | None) -> Call | None:
+    """Return the call if its parameters are those of `version`, and it does not ask for progress."""
+    params = body["params"]
+    if "progressToken" in (params.get("_meta") or {}):
+        return None
+    try:
+        validate_client_request(_METHOD, version, params)
+    except ValidationError:
+        return None
+    return Call(body["id"], params["name"], params.get("arguments", {}), version, session)
+
+
+def _cancel(session: Session, body: dict[str, Any]) -> None:
+    params = body.get("params")
+    asked = params.get("requestId") if isinstance(params, dict) else None
+    if isinstance(asked, int | str) and (running := session.calls.get(asked)) is not None:
+        running.cancel()
+
+
+def _reply(call: Call, outcome: dict[str, Any]) -> web.Response:
+    headers = (
+        {} if call.session is None or call.session.id is None else {MCP_SESSION_ID_HEADER: call.session.id}
+    )
+    content = to_json({"jsonrpc": "2.0", "id": call.id, **outcome})
+    return web.Response(body=content, content_type="application/json", headers=headers)

@@ -1,0 +1,130 @@
+"""What PRX answers as an MCP server, in terms of the SDK: tools, and the news that they changed."""
+
+from typing import Any, Final
+
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    NotificationParams,
+    PaginatedRequestParams,
+    ToolListChangedNotification,
+)
+
+from prx import __version__
+from prx.core.tool import ToolSpec
+from prx.mcp.server import exchange
+from prx.mcp.server.calls import Calls, UnknownToolError
+from prx.mcp.server.events import SESSION
+from prx.mcp.server.exchange import Exchange
+from prx.mcp.server.progress import progress_of
+from prx.mcp.server.sessions import Announce
+from prx.runtime.tools import ToolRouter
+
+_INSTRUCTIONS: Final = (
+    "The tools of a PRX daemon: WebAssembly plugins, each with its own limits and permissions, and the tools of the "
+    "MCP servers that the daemon is connected to. The list changes as plugins come and go."
+)
+_MAX_SUBSCRIPTIONS: Final = 512
+_MAX_BUFFERED_EVENTS: Final = 16
+_ANNOUNCED: Final = {"notifications/tools/list_changed": ToolListChangedNotification}
+
+Context = ServerRequestContext[Any, Any]
+
+
+class ToolServer(Server[Any]):
+    """Serves the router's tools; one for the whole daemon."""
+
+    def __init__(self, router: ToolRouter, calls: Calls) -> None:
+        """Announce and serve what `router` has."""
+        self.bus = InMemorySubscriptionBus()
+        self.listening = ListenHandler(
+            self.bus, max_subscriptions=_MAX_SUBSCRIPTIONS, max_buffered_events=_MAX_BUFFERED_EVENTS
+        )
+        self._router = router
+        self._calls = calls
+        super().__init__(
+            "prx",
+            version=__version__,
+            title="PRX",
+            instructions=_INSTRUCTIONS,
+            on_subscriptions_listen=self.listening,
+            # Without it each call of the newest version lists all tools first.
+            get_tool_input_schema=self._input_schema,
+        )
+        # Not as arguments: those are to return models, which cost more than the JSON that is there already.
+        self.add_request_handler("tools/list", PaginatedRequestParams, self._list_tools)
+        self.add_request_handler("tools/call", CallToolRequestParams, self._call_tool)
+        self.add_notification_handler("notifications/initialized", NotificationParams, self._initialized)
+        # Spans for an exporter that the daemon does not have.
+        self.middleware.clear()
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """See `Server`; the SDK's session manager would declare that lists never change."""
+        changing = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(changing, experimental_capabilities, extensions)
+
+    async def _list_tools(self, context: Context, _params: PaginatedRequestParams) -> dict[str, Any]:
+        specs = self._router.specs() if _exchange(context).caller.may_list else []
+        # Another token may see another list.
+        return {
+            "resultType": "complete",
+            "tools": [listed(spec) for spec in specs],
+            "ttlMs": 0,
+            "cacheScope": "private",
+        }
+
+    async def _call_tool(self, context: Context, params: CallToolRequestParams) -> dict[str, Any]:
+        asked = _exchange(context)
+        try:
+            if asked.call is not None:
+                running, asked.call = asked.call, None
+                return await running
+            async with progress_of(context) as progress:
+                return await self._calls.run(asked.caller, params.name, params.arguments or {}, progress)
+        except UnknownToolError as error:
+            raise MCPError(INVALID_PARAMS, error.message) from None
+
+    async def _initialized(self, context: Context, _params: NotificationParams) -> None:
+        session = SESSION.get()
+        if session is not None:
+            session.ready(context.protocol_version, _announcer(context.session))
+
+    def _input_schema(self, name: str) -> dict[str, Any] | None:
+        spec = self._calls.spec(name)
+        return None if spec is None else dict(spec.parameters)
+
+
+def listed(spec: ToolSpec) -> dict[str, Any]:
+    """Return a tool as `tools/list` shows it."""
+    return {
+        **spec.extras,
+        "name": spec.name,
+        "description": spec.description,
+        # MCP's arguments are objects, also where a plugin's schema does not say so.
+        "inputSchema": {"type": "object"} | dict(spec.parameters),
+    }
+
+
+def _exchange(context: Context) -> Exchange:
+    request: Any = context.request
+    found = request.scope[exchange.KEY]
+    assert isinstance(found, Exchange)  # noqa: S101 - tells the type; every request comes through one
+    return found
+
+
+def _announcer(session: ServerSession) -> Announce:
+    async def announce(method: str) -> None:
+        await session.send_notification(_ANNOUNCED[method]())
+
+    return announce

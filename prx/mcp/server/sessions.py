@@ -1,0 +1,135 @@
+"""The sessions of MCP's older versions: whose they are, how many there may be, and when they end.
+
+The SDK keeps what belongs to the protocol. It knows neither tokens that are revoked, nor calls that go past it, nor
+which of a client's forgotten sessions may make room for a new one: all of that is here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from prx.core.errors import UnavailableError
+from prx.mcp.server.caller import Caller
+
+_MAX_SESSIONS: Final = 512
+_MAX_PER_TOKEN: Final = 64
+_IDLE_SECS: Final = 1800.0
+
+Announce = Callable[[str], Awaitable[None]]
+"""Sends a notification with this method, without parameters, to the client of one session."""
+
+
+class Session:
+    """One client from its `initialize` on."""
+
+    def __init__(self, caller: Caller, now: float) -> None:
+        """Begin with the request of `caller` that opens it."""
+        self.caller = caller
+        self.id: str | None = None
+        """None until it is established."""
+        self.version: str | None = None
+        """The version of MCP that was agreed upon; None until the client said that it is ready."""
+        self.announce: Announce | None = None
+        self.announcing: asyncio.Task[None] | None = None
+        self.listening = 0
+        """Open streams on which it hears of news."""
+        self.missed = False
+        """Whether there was news while it had none: the SDK drops what nobody listens to."""
+        self.calls: dict[Any, asyncio.Task[dict[str, Any]]] = {}
+        """Calls past the SDK that run now, by the id of their request."""
+        self.open = 0
+        """Requests that are being answered, open streams included."""
+        self.used_at = now
+
+    def ready(self, version: str, announce: Announce) -> None:
+        """Note that the handshake is over."""
+        self.version = version
+        self.announce = announce
+
+
+class Sessions:
+    """Every session that is open."""
+
+    def __init__(
+        self,
+        end: Callable[[Session], Awaitable[None]],
+        *,
+        clock: Callable[[], float],
+        idle_secs: float = _IDLE_SECS,
+        max_sessions: int = _MAX_SESSIONS,
+        max_per_token: int = _MAX_PER_TOKEN,
+    ) -> None:
+        """Start with none; `end` has the SDK forget one."""
+        self._end = end
+        self._clock = clock
+        self._idle_secs = idle_secs
+        self._max_sessions = max_sessions
+        self._max_per_token = max_per_token
+        self._sessions: set[Session] = set()
+        self._by_id: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are, those that are being opened included."""
+        return len(self._sessions)
+
+    def ready(self) -> list[Session]:
+        """Return those whose client can be told something."""
+        return [session for session in self._by_id.values() if session.announce is not None]
+
+    def get(self, session_id: str | None, caller: Caller) -> Session | None:
+        """Return the session with this id, if it is the caller's; it counts as used now."""
+        session = None if session_id is None else self._by_id.get(session_id)
+        if session is None or session.caller.token_id != caller.token_id:
+            return None
+        self.touch(session)
+        return session
+
+    def touch(self, session: Session) -> None:
+        """Note that it is used now."""
+        session.used_at = self._clock()
+
+    async def open(self, caller: Caller) -> Session:
+        """Return a new session; of a token that has many the one unused for longest makes room.
+
+        Raises:
+            UnavailableError: there are too many, and all of the caller's are in use.
+        """
+        own = [session for session in self._sessions if session.caller.token_id == caller.token_id]
+        if len(own) >= self._max_per_token or len(self._sessions) >= self._max_sessions:
+            unused = [each for each in own if each.id is not None and not (each.open or each.calls)]
+            if not unused:
+                raise UnavailableError(
+                    f"{len(self._sessions)} MCP sessions are open, {len(own)} of them with token "
+                    f'"{caller.token_name}", and none of these can make room: end some, or try again later',
+                    retry_after_secs=5,
+                )
+            await self.end(min(unused, key=lambda session: session.used_at))
+        session = Session(caller, self._clock())
+        self._sessions.add(session)
+        return session
+
+    def establish(self, session: Session, session_id: str) -> None:
+        """Note the id under which the client will name it."""
+        session.id = session_id
+        self._by_id[session_id] = session
+
+    def forget(self, session: Session) -> None:
+        """Note that it has ended, or was never established."""
+        self._sessions.discard(session)
+        if session.id is not None:
+            self._by_id.pop(session.id, None)
+        if session.announcing is not None:
+            session.announcing.cancel()
+
+    async def end(self, session: Session) -> None:
+        """End a session: its streams end, its id is unknown from now on."""
+        self.forget(session)
+        await self._end(session)
+
+    async def sweep(self) -> None:
+        """End those whose token is not let in any more, and those that nobody used for long."""
+        now = self._clock()
+        for session in list(self._by_id.values()):
+            idle = not session.open and now - session.used_at >= self._idle_secs
+            if idle or not session.caller.still_admitted():
+                await self.end(session)
