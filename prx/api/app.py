@@ -8,6 +8,7 @@ from aiohttp import web
 from prx.api.deps import (
     CHANNELS,
     CONFIG,
+    DOCUMENT,
     EVENTS,
     FIGURES,
     LIVE,
@@ -29,6 +30,7 @@ from prx.api.event_stream import EventFeed
 from prx.api.expectations import known_expectation
 from prx.api.log_stream import LogFeed
 from prx.api.mcp_mount import mount_mcp
+from prx.api.openapi import Document
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
@@ -39,6 +41,7 @@ from prx.api.views import (
     hooks,
     logs,
     metrics,
+    openapi,
     plugins,
     sessions,
     skills,
@@ -49,6 +52,9 @@ from prx.api.views import (
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
 _KIB: Final = 1024
+_VIEWS: Final = (channels, config, events, hooks, logs, openapi, plugins, sessions, skills, status, tools)
+ROUTES: Final = tuple(route for view in _VIEWS for route in view.routes)
+"""Every route of the sub-app."""
 
 
 def build_app(deps: ApiDeps) -> web.Application:
@@ -90,8 +96,8 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[STATUS] = deps.status
     api[STREAMS] = streams
     api[WEBHOOKS] = deps.webhooks
-    for view in (channels, config, events, hooks, logs, plugins, sessions, skills, status, tools):
-        mount(api, edge, view.routes)
+    api[DOCUMENT] = Document(ROUTES)
+    mount(api, edge, ROUTES)
     return api
 
 

@@ -6,7 +6,15 @@ from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_origin
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, with_config
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 # The standard library's own carries no configuration for pydantic before Python 3.12.
@@ -33,10 +41,17 @@ def _true_or_false(value: Any) -> Any:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_whole_number), Field(ge=0, le=999_999_999)]
+# Bounds stand before the validator: behind it, they would be missing in the JSON Schema.
+WholeNumber = Annotated[int, Field(ge=0, le=999_999_999), BeforeValidator(_whole_number)]
 """A parameter of a query that is 0 or more."""
+PageLimit = Annotated[int, Field(ge=1, le=500), BeforeValidator(_whole_number)]
+"""How many rows of a list to return at most."""
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 """A parameter of a query that is `true` or `false`."""
+
+
+Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time of an answer: UTC in ISO 8601, as `prx.core.ids.iso_utc` writes it."""
 
 
 class Body(BaseModel):

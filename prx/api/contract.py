@@ -56,6 +56,11 @@ class Contract:
         statuses = status if isinstance(status, tuple) else (status,)
         return cls(statuses=statuses, refuses=frozenset(refuses), **declared)
 
+    def models(self) -> list[Any]:
+        """Return what a schema is to be made of."""
+        found = [self.body, self.answer, *self.streams.values()]
+        return [model for model in found if model is not None]
+
     @property
     def refusals(self) -> frozenset[int]:
         """The statuses of refusals for the route's own reasons, and for a body or query that does not fit."""

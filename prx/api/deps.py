@@ -11,6 +11,7 @@ from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.api.event_stream import EventFeed
 from prx.api.log_stream import LogFeed
+from prx.api.openapi import Document
 from prx.api.resident import ResidentMemory
 from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
@@ -65,6 +66,7 @@ class ApiDeps:
 
 CHANNELS: Final = web.AppKey("CHANNELS", Channels)
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
+DOCUMENT: Final = web.AppKey("DOCUMENT", Document)
 EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 LIVE: Final = web.AppKey("LIVE", LiveConfig)
 FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from prx.core.errors import BadRequestError, NotFoundError, PrxError, RateLimitedError, UnavailableError
 
-_STATUS: Final[Mapping[str, int]] = {
+STATUS: Final[Mapping[str, int]] = {
     "bad_request": 400,
     "unauthorized": 401,
     "forbidden": 403,
@@ -74,16 +74,16 @@ class InternalError(PrxError):
 
 def is_internal(error: PrxError) -> bool:
     """Tell whether `error` is the daemon's own fault, so that its cause belongs in the log."""
-    return _STATUS.get(error.code, 500) == _STATUS["internal_error"]
+    return STATUS.get(error.code, 500) == STATUS["internal_error"]
 
 
 def response_of(error: PrxError) -> web.Response:
     """Return the envelope of `error`; a code that the API does not have is an `internal_error`."""
-    code = error.code if error.code in _STATUS else PrxError.code
+    code = error.code if error.code in STATUS else PrxError.code
     details = None if error.details is None else dict(error.details)
     body = {"error": {"code": code, "message": error.message, "details": details}}
     response = web.Response(
-        body=json.dumps(body).encode(), status=_STATUS[code], content_type="application/json"
+        body=json.dumps(body).encode(), status=STATUS[code], content_type="application/json"
     )
     if code == "unauthorized":
         response.headers["WWW-Authenticate"] = "Bearer"

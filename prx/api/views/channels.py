@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from prx.api.answers.channels import ChannelHealthAnswer, ChannelList, ChannelRestarted
 from prx.api.bodies import reply
 from prx.api.deps import CHANNELS, SESSIONS
 from prx.api.routes import Routes
@@ -14,7 +15,7 @@ from prx.core.ids import iso_utc
 routes = Routes()
 
 
-@routes.get("/channels", scope="channels:read")
+@routes.get("/channels", scope="channels:read", answer=ChannelList)
 async def list_channels(request: web.Request) -> web.Response:
     """Every configured channel, by name."""
     app = request.app
@@ -22,7 +23,7 @@ async def list_channels(request: web.Request) -> web.Response:
     return reply({"channels": [_row(state, active) for state in app[CHANNELS].list()]})
 
 
-@routes.post("/channels/{name}/restart", scope="channels:write", refuses=(404, 409))
+@routes.post("/channels/{name}/restart", scope="channels:write", answer=ChannelRestarted, refuses=(404, 409))
 async def restart_channel(request: web.Request) -> web.Response:
     """Begin to connect a channel anew; what comes of it is told by the list."""
     name = request.match_info["name"]
@@ -30,7 +31,7 @@ async def restart_channel(request: web.Request) -> web.Response:
     return reply({"name": name, "status": "reconnecting"})
 
 
-@routes.get("/channels/{name}/health", scope="channels:read", refuses=(404,))
+@routes.get("/channels/{name}/health", scope="channels:read", answer=ChannelHealthAnswer, refuses=(404,))
 async def get_channel_health(request: web.Request) -> web.Response:
     """Whether a round trip to a channel's platform succeeds now."""
     return reply(_health(await request.app[CHANNELS].health(request.match_info["name"])))

@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import Field
 
+from prx.api.answers.logs import BusEvent, DroppedEvent
 from prx.api.bodies import Parameters
 from prx.api.deps import EVENTS, STREAMS
 from prx.api.event_stream import BusSource
@@ -23,7 +24,13 @@ class EventParameters(Parameters):
     """Patterns: one of them has to match the event's topic."""
 
 
-@routes.get("/events", scope="events:read", query=EventParameters, refuses=(503,))
+@routes.get(
+    "/events",
+    scope="events:read",
+    query=EventParameters,
+    streams={"event": BusEvent, "dropped": DroppedEvent},
+    refuses=(503,),
+)
 async def stream_events(request: web.Request, asked: EventParameters) -> web.StreamResponse:
     """Events whose topic matches one of the `topic` patterns, as Server-Sent Events."""
     feed = request.app[EVENTS]

@@ -1,16 +1,25 @@
 """Hooks: who wants events, and what became of the deliveries."""
 
 from datetime import timedelta
-from typing import Annotated, Final, Literal, NotRequired, cast
+from typing import Final, Literal, cast
 
 from aiohttp import web
 from pydantic import Field
 
-from prx.api.bodies import Answer, Body, Parameters, WholeNumber, reply
+from prx.api.answers.hooks import (
+    ChangedHook,
+    DeliveryList,
+    DeliveryReport,
+    HookDetail,
+    HookList,
+    ListedHook,
+    RegisteredHook,
+)
+from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
 from prx.api.deps import WEBHOOKS
 from prx.api.routes import Routes
 from prx.core.errors import BadRequestError
-from prx.webhooks.hook import Delivery, DeliveryState, Hook, Origin
+from prx.webhooks.hook import Delivery, DeliveryState, Hook
 from prx.webhooks.registry import MAX_OVERLAP, Wanted
 from prx.webhooks.service import Webhooks
 from prx.webhooks.signing import new_secret
@@ -50,73 +59,9 @@ class DeliveryFilter(Parameters):
     """Which deliveries to list."""
 
     state: DeliveryState | None = None
-    limit: Annotated[WholeNumber, Field(ge=1, le=500)] = 50
+    limit: PageLimit = 50
     offset: WholeNumber = 0
     """How many of the newest to leave out."""
-
-
-class ListedHook(Answer):
-    """A hook in a list."""
-
-    id: str
-    url: str
-    events: list[str]
-    active: bool
-    created_at: str
-
-
-class HookList(Answer):
-    """Every hook."""
-
-    hooks: list[ListedHook]
-
-
-class RegisteredHook(ListedHook):
-    """A hook that was just registered."""
-
-    secret: NotRequired[str]
-    """What deliveries are signed with, where none was given; it is told here alone."""
-
-
-class HookDetail(RegisteredHook):
-    """A hook in full; `secret` only where one was just made."""
-
-    origin: Origin
-    pending: int
-    """How many events wait for it."""
-    lost: int
-    """How many events fell out of its backlog since it was last switched on."""
-    error: NotRequired[str]
-    """Why the daemon switched it off."""
-    inactive_since: NotRequired[str]
-
-
-class DeliveryReport(Answer):
-    """What became of one event for one hook."""
-
-    id: str
-    """The event's, which the receiver knows as `webhook-id`."""
-    event: str
-    created_at: str
-    state: DeliveryState
-    attempts: int
-    last_attempt_at: NotRequired[str]
-    status: NotRequired[int]
-    """Of the receiver's answer to the last attempt."""
-    latency_ms: NotRequired[int]
-    error: NotRequired[str]
-    """Why the last attempt did not deliver it."""
-    excerpt: NotRequired[str]
-    """The beginning of what the receiver answered."""
-    next_try_at: NotRequired[str]
-
-
-class DeliveryList(Answer):
-    """A page of deliveries."""
-
-    deliveries: list[DeliveryReport]
-    total: int
-    """How many match, on this page or not."""
 
 
 @routes.get("/hooks", scope="hooks:read", answer=HookList)
@@ -144,7 +89,9 @@ async def get_hook(request: web.Request) -> web.Response:
     return reply(await _detail(request.app[WEBHOOKS], _hook(request)))
 
 
-@routes.patch("/hooks/{id}", scope="hooks:write", body=HookChange, answer=HookDetail, refuses=(404, 409, 503))
+@routes.patch(
+    "/hooks/{id}", scope="hooks:write", body=HookChange, answer=ChangedHook, refuses=(404, 409, 503)
+)
 async def change_hook(request: web.Request, body: HookChange) -> web.Response:
     """Change a hook; one of the configuration is changed there."""
     if body.secret is not None and body.rotate_secret:
@@ -161,7 +108,10 @@ async def change_hook(request: web.Request, body: HookChange) -> web.Response:
         raise BadRequestError("Nothing is to be changed: give url, events, active, secret or rotate_secret")
     webhooks = request.app[WEBHOOKS]
     hook = await webhooks.registry.change(request.match_info["id"], wanted)
-    return reply(await _detail(webhooks, hook, made))
+    changed = cast("ChangedHook", await _detail(webhooks, hook))
+    if made is not None:
+        changed["secret"] = made
+    return reply(changed)
 
 
 @routes.delete("/hooks/{id}", scope="hooks:write", refuses=(404, 409, 503))
@@ -219,15 +169,13 @@ def _row(hook: Hook) -> ListedHook:
     }
 
 
-async def _detail(webhooks: Webhooks, hook: Hook, made: str | None = None) -> HookDetail:
+async def _detail(webhooks: Webhooks, hook: Hook) -> HookDetail:
     detail = cast("HookDetail", _row(hook))
     detail["origin"] = hook.origin
     detail["pending"] = await webhooks.pending(hook)
     detail["lost"] = hook.lost
     if hook.reason is not None and hook.since is not None:
         detail["error"], detail["inactive_since"] = hook.reason, hook.since
-    if made is not None:
-        detail["secret"] = made
     return detail
 
 

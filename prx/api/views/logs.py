@@ -6,7 +6,8 @@ from typing import Annotated, Final
 from aiohttp import web
 from pydantic import AfterValidator, Field
 
-from prx.api.bodies import Flag, Parameters, WholeNumber
+from prx.api.answers.logs import DroppedEvent, LogAnswer, LogEntry
+from prx.api.bodies import Flag, PageLimit, Parameters, WholeNumber
 from prx.api.deps import LOG, STREAMS
 from prx.api.log_stream import LogSource
 from prx.api.routes import Routes
@@ -18,6 +19,8 @@ from prx.runtime.logs.query import LogQuery
 
 routes = Routes()
 
+_STREAM: Final = {"log": LogEntry, "dropped": DroppedEvent}
+_RESUME: Final = {"Last-Event-ID": "The `id` of the last line that is known: a stream goes on behind it."}
 _DEFAULT_SINCE: Final = timedelta(hours=1)
 
 
@@ -30,7 +33,7 @@ class LogFilter(Parameters):
     """A module, with everything below it."""
     since: Annotated[str, AfterValidator(lambda text: iso_utc(parse_moment(text)))] | None = None
     """A time in ISO 8601, or how long ago: `90s`, `30m`, `1h`, `2d`."""
-    limit: Annotated[WholeNumber, Field(ge=1, le=500)] = 100
+    limit: PageLimit = 100
     """How many lines at most: of a page, or from `since` on before the stream begins."""
 
     def query(self, default_since: timedelta | None = None) -> LogQuery:
@@ -48,7 +51,15 @@ class LogParameters(LogFilter):
     """Answer with a stream."""
 
 
-@routes.get("/logs", scope="logs:read", query=LogParameters, refuses=(503,))
+@routes.get(
+    "/logs",
+    scope="logs:read",
+    query=LogParameters,
+    answer=LogAnswer,
+    streams=_STREAM,
+    headers=_RESUME,
+    refuses=(503,),
+)
 async def list_logs(request: web.Request, asked: LogParameters) -> web.StreamResponse:
     """Lines that match, newest last; with `stream=true` the stream of them."""
     if asked.stream:
@@ -59,7 +70,9 @@ async def list_logs(request: web.Request, asked: LogParameters) -> web.StreamRes
     return web.Response(body=_body(page), content_type="application/json")
 
 
-@routes.get("/logs/stream", scope="logs:read", query=LogFilter, refuses=(503,))
+@routes.get(
+    "/logs/stream", scope="logs:read", query=LogFilter, streams=_STREAM, headers=_RESUME, refuses=(503,)
+)
 async def stream_logs(request: web.Request, asked: LogFilter) -> web.StreamResponse:
     """Lines as they come, as Server-Sent Events."""
     return await _stream(request, asked)

@@ -6,6 +6,17 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import Field
 
+from prx.api.answers.plugins import (
+    GenerationList,
+    GrantsAnswer,
+    PluginDetail,
+    PluginEnabled,
+    PluginList,
+    PluginRow,
+    PluginState,
+    PluginSteppedBack,
+    PluginVersion,
+)
 from prx.api.bodies import Body, Flag, Parameters, reply
 from prx.api.deps import PLUGINS
 from prx.api.routes import Routes
@@ -36,13 +47,20 @@ class Removal(Parameters):
     """Remove what it stored, too."""
 
 
-@routes.get("/plugins", scope="plugins:read")
+@routes.get("/plugins", scope="plugins:read", answer=PluginList)
 async def list_plugins(request: web.Request) -> web.Response:
     """Every installed plugin, by name."""
     return reply({"plugins": [_row(plugin) for plugin in request.app[PLUGINS].list()]})
 
 
-@routes.post("/plugins", scope="plugins:admin", upload=MAX_UPLOAD_BYTES, refuses=(409, 503))
+@routes.post(
+    "/plugins",
+    scope="plugins:admin",
+    upload=MAX_UPLOAD_BYTES,
+    answer=PluginRow,
+    status=(200, 201),
+    refuses=(409, 503),
+)
 async def install_plugin(request: web.Request, parts: AsyncGenerator[Part, None]) -> web.Response:
     """Install a plugin, or replace it by another version; the answer comes when it is loaded."""
     plugin, new = await request.app[PLUGINS].install(parts)
@@ -56,21 +74,21 @@ async def remove_plugin(request: web.Request, asked: Removal) -> web.Response:
     return web.Response(status=204)
 
 
-@routes.get("/plugins/{name}", scope="plugins:read", refuses=(404,))
+@routes.get("/plugins/{name}", scope="plugins:read", answer=PluginDetail, refuses=(404,))
 async def get_plugin(request: web.Request) -> web.Response:
     """One plugin in full."""
     plugin = request.app[PLUGINS].get(request.match_info["name"])
     return reply(plugin.detail() | _summary(plugin) | _error(plugin))
 
 
-@routes.post("/plugins/{name}/reload", scope="plugins:write", refuses=(404, 409))
+@routes.post("/plugins/{name}/reload", scope="plugins:write", answer=PluginVersion, refuses=(404, 409))
 async def reload_plugin(request: web.Request) -> web.Response:
     """Build a new generation beside the old one and swap them, or keep the old one."""
     plugin = await request.app[PLUGINS].reload(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version})
 
 
-@routes.get("/plugins/{name}/versions", scope="plugins:read", refuses=(404,))
+@routes.get("/plugins/{name}/versions", scope="plugins:read", answer=GenerationList, refuses=(404,))
 async def list_versions(request: web.Request) -> web.Response:
     """The generations of a plugin that are kept, the newest first."""
     return reply({"versions": request.app[PLUGINS].versions(request.match_info["name"])})
@@ -81,6 +99,7 @@ async def list_versions(request: web.Request) -> web.Response:
     scope="plugins:write",
     body=Step,
     body_required=False,
+    answer=PluginSteppedBack,
     refuses=(404, 409, 503),
 )
 async def roll_back_plugin(request: web.Request, step: Step) -> web.Response:
@@ -96,27 +115,29 @@ async def roll_back_plugin(request: web.Request, step: Step) -> web.Response:
     )
 
 
-@routes.post("/plugins/{name}/disable", scope="plugins:write", refuses=(404, 503))
+@routes.post("/plugins/{name}/disable", scope="plugins:write", answer=PluginState, refuses=(404, 503))
 async def disable_plugin(request: web.Request) -> web.Response:
     """Withdraw a plugin without unloading it; idempotent, survives a restart."""
     plugin = await request.app[PLUGINS].disable(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status})
 
 
-@routes.post("/plugins/{name}/enable", scope="plugins:write", refuses=(404, 409, 503))
+@routes.post("/plugins/{name}/enable", scope="plugins:write", answer=PluginEnabled, refuses=(404, 409, 503))
 async def enable_plugin(request: web.Request) -> web.Response:
     """Undo a disable; idempotent. The answer has `error` when the plugin does not load."""
     plugin = await request.app[PLUGINS].enable(request.match_info["name"])
     return reply({"name": plugin.name, "status": plugin.status, "version": plugin.version} | _error(plugin))
 
 
-@routes.get("/plugins/{name}/grants", scope="plugins:read", refuses=(404,))
+@routes.get("/plugins/{name}/grants", scope="plugins:read", answer=GrantsAnswer, refuses=(404,))
 async def get_grants(request: web.Request) -> web.Response:
     """What a plugin asks for, may do and was refused."""
     return reply(_grants(request.app[PLUGINS], request.match_info["name"]))
 
 
-@routes.put("/plugins/{name}/grants", scope="plugins:admin", body=Decisions, refuses=(404, 503))
+@routes.put(
+    "/plugins/{name}/grants", scope="plugins:admin", body=Decisions, answer=GrantsAnswer, refuses=(404, 503)
+)
 async def put_grants(request: web.Request, body: Decisions) -> web.Response:
     """Grant and revoke permissions, effective at the plugin's next call."""
     plugin = await request.app[PLUGINS].decide(request.match_info["name"], body.decisions)

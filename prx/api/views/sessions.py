@@ -6,7 +6,8 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import to_json
 
-from prx.api.bodies import Answer, Body, Parameters, WholeNumber, reply
+from prx.api.answers.sessions import BegunSession, ListedSession, SessionDetail, SessionHead, SessionList
+from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
 from prx.api.deps import SESSIONS
 from prx.api.routes import Routes
 from prx.core.ids import iso_utc
@@ -47,55 +48,9 @@ class SessionFilter(Parameters):
 
     status: SessionStatus = "active"
     channel: Channel | None = None
-    limit: Annotated[WholeNumber, Field(ge=1, le=500)] = 50
+    limit: PageLimit = 50
     offset: WholeNumber = 0
     """How many of the newest to leave out."""
-
-
-class _Session(Answer):
-    id: str
-    channel: str
-    user_id: str
-    status: SessionStatus
-    """`idle` becomes `active` with the next activity; `terminated` is final."""
-    created_at: str
-
-
-class BegunSession(_Session):
-    """A session that was just begun."""
-
-    metadata: dict[str, Any]
-    """What it was begun with."""
-
-
-class ListedSession(_Session):
-    """A session in a list."""
-
-    last_activity: str
-
-
-class SessionList(Answer):
-    """A page of sessions."""
-
-    sessions: list[ListedSession]
-    total: int
-    """How many match, on this page or not."""
-
-
-class UsedTokens(Answer):
-    """Tokens of the language model."""
-
-    input: int
-    output: int
-
-
-class SessionDetail(ListedSession):
-    """A session in full."""
-
-    turn_count: int
-    token_usage: UsedTokens
-    metadata: dict[str, Any]
-    """What it was begun with."""
 
 
 @routes.post(
@@ -138,7 +93,7 @@ async def terminate_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def _begun(session: SessionSummary) -> _Session:
+def _begun(session: SessionSummary) -> SessionHead:
     return {
         "id": session.id,
         "channel": session.channel,

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from prx import __version__
+from prx.api.answers.status import HealthAnswer, StatusAnswer
 from prx.api.bodies import reply
 from prx.api.deps import CONFIG, FIGURES, PLUGINS, RESIDENT, SESSIONS, STATUS
 from prx.api.routes import PUBLIC, Routes
@@ -14,7 +15,7 @@ from prx.core.unit import Problem
 routes = Routes()
 
 
-@routes.get("/status", scope="status:read")
+@routes.get("/status", scope="status:read", answer=StatusAnswer)
 async def get_status(request: web.Request) -> web.Response:
     """The daemon at a glance, with everything that is wrong and what to do about it."""
     app = request.app
@@ -39,7 +40,7 @@ async def get_status(request: web.Request) -> web.Response:
     )
 
 
-@routes.get("/status/health", scope=PUBLIC)
+@routes.get("/status/health", scope=PUBLIC, answer=HealthAnswer, status=(200, 503))
 async def get_health(request: web.Request) -> web.Response:
     """Whether requests are served: 503 while the daemon starts and while it drains."""
     ready = request.app[STATUS].ready

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import Field
 
+from prx.api.answers.tools import ToolList, ToolOutcome
 from prx.api.bodies import Body, reply
 from prx.api.deps import REQUEST_ID, ROUTER
 from prx.api.routes import Routes
@@ -21,13 +22,15 @@ class ToolCall(Body):
     """What the tool is called with; its JSON Schema is in `GET /tools`."""
 
 
-@routes.get("/tools", scope="tools:read")
+@routes.get("/tools", scope="tools:read", answer=ToolList)
 async def list_tools(request: web.Request) -> web.Response:
     """Every tool that can be called now, by name."""
     return reply({"tools": [_described(spec) for spec in request.app[ROUTER].specs()]})
 
 
-@routes.post("/tools/{name}/call", scope="tools:write", body=ToolCall, refuses=(403, 404, 409, 503))
+@routes.post(
+    "/tools/{name}/call", scope="tools:write", body=ToolCall, answer=ToolOutcome, refuses=(403, 404, 409, 503)
+)
 async def call_tool(request: web.Request, body: ToolCall) -> web.Response:
     """Run a tool; one that ran and failed is a 200 with `success` false."""
     context = CallContext(request_id=request[REQUEST_ID])

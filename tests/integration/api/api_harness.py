@@ -13,7 +13,9 @@ from aiohttp import ClientSession, web
 
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
+from prx.api.app import PREFIX, ROUTES
 from prx.api.deps import ApiDeps, Figures
+from prx.api.openapi import describe
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
@@ -33,6 +35,9 @@ from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
+from tests.support.conformance import Conformance
+
+DOCUMENTED = Conformance(describe(ROUTES))
 
 
 @dataclass
@@ -103,13 +108,16 @@ class Api:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Reply:
-        """Send one request, by default with a token that may do everything."""
+        """Send one request, by default with a token that may do everything; the answer has to be a documented one."""
         secret = self.token if token is ... else token
         sent = {} if secret is None else {"Authorization": f"Bearer {secret}"}
         url = f"http://127.0.0.1:{self.port}{path}"
         assert self.session is not None
         async with self.session.request(method, url, headers={**sent, **(headers or {})}, **more) as response:
-            return Reply(response.status, response.headers, await response.read())
+            reply = Reply(response.status, response.headers, await response.read())
+        if path.startswith(f"{PREFIX}/"):
+            DOCUMENTED.check(method, path, reply.status, reply.headers, reply.body)
+        return reply
 
     async def get(self, path: str, **more: Any) -> Reply:
         return await self.call("GET", path, **more)

@@ -51,10 +51,15 @@ def anchors(text: str) -> set[str]:
     seen: Counter[str] = Counter()
     found = set()
     for match in _HEADING.finditer(prose(text)):
-        slug = re.sub(r"[^\w\- ]", "", match["title"].lower()).replace(" ", "-")
-        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
-        seen[slug] += 1
+        anchor = anchor_of(match["title"])
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
     return found
+
+
+def anchor_of(title: str) -> str:
+    """Return the anchor of a heading that is the first with its title."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def links(text: str) -> list[str]:
