@@ -164,17 +164,15 @@ class Supervisor:
 
     def problems(self) -> list[Problem]:
         """Return the units that do not run although they should."""
+        troubled = [entry for entry in self._entries.values() if entry.status.state in ("backoff", "failed")]
         return [
             Problem(
-                unit=status.name,
-                reason=status.reason or "failed",
-                since=status.since,
-                action="it is tried again by itself"
-                if status.state == "backoff"
-                else self._entries[status.name].remedy,
+                unit=entry.status.name,
+                reason=entry.status.reason or "failed",
+                since=entry.status.since,
+                action="it is tried again by itself" if entry.status.state == "backoff" else entry.remedy,
             )
-            for status in self.status()
-            if status.state in ("backoff", "failed")
+            for entry in sorted(troubled, key=lambda entry: entry.status.name)
         ]
 
     def metrics(self) -> list[Metric]:
