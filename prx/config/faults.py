@@ -1,21 +1,20 @@
 """What is wrong with a configuration, in words for the operator: file, line, key, what was expected."""
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from prx.config.echo import echo
 from prx.config.inspection import annotation_at, expected, is_table, keys_of_table, nearest
 from prx.config.keys import Key, dotted, holds
-from prx.config.redaction import without_userinfo
+from prx.config.redaction import without_credentials
 from prx.config.toml import Layer
 from prx.config.types import is_secret_key
 from prx.core.errors import ConfigError
 
 _MAX_REPORTED: Final = 20
-_MAX_SHOWN_VALUE: Final = 60
 
 
 def explain(error: ValidationError, layers: Sequence[Layer]) -> ConfigError:
@@ -43,7 +42,7 @@ def message(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return "missing, and has no default"
     if detail["type"] == "value_error":
-        return without_userinfo(detail["msg"].removeprefix("Value error, "))
+        return without_credentials(detail["msg"].removeprefix("Value error, "))
     annotation = annotation_at(key)
     if is_table(annotation):
         return "expected a table"
@@ -52,7 +51,7 @@ def message(detail: ErrorDetails) -> str:
     value = detail["input"]
     if isinstance(value, dict | list) or _is_secret(key):
         return shown
-    return f"{shown}, not {without_userinfo(json.dumps(value, default=str))[:_MAX_SHOWN_VALUE]}"
+    return f"{shown}, not {echo(value)}"
 
 
 def unknown(key: Key) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Self
 from platformdirs import user_data_dir
 from pydantic import Field, field_serializer, model_validator
 
+from prx.config.echo import echo
 from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
 from prx.config.types import AbsolutePath, PublicKey, Secret, Table, hot, is_loopback, restart
 from prx.core.levels import LogLevel
@@ -78,7 +79,7 @@ class GatewayConfig(Table):
     def _public_bind_is_meant(self) -> Self:
         if not (is_loopback(self.host) or self.tls_cert or self.allow_public_bind):
             raise ValueError(
-                f'host "{self.host}" can be reached from outside: set tls_cert and tls_key, '
+                f"host {echo(self.host)} can be reached from outside: set tls_cert and tls_key, "
                 "or allow_public_bind = true, or listen on 127.0.0.1"
             )
         return self

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticUndefined
 
+from prx.config.echo import echo
+
 FROM_ENVIRONMENT = "env:"
 _SECRET_NAMES = frozenset(
     {
@@ -38,6 +40,7 @@ _WEAK_KEYS = frozenset(
         "ee" + "ff" * 30 + "7f",
     }
 )
+_VARIABLE = re.compile(r"[A-Z_][A-Z_0-9]{0,63}", re.ASCII)
 _SECRET_ENDINGS = ("_api_key", "_token", "_secret", "_password", "_key")
 
 
@@ -73,7 +76,9 @@ def from_environment(value: Any) -> Any:
         return value
     name = value.removeprefix(FROM_ENVIRONMENT)
     if name not in os.environ:
-        raise ValueError(f"the environment variable {name} is not set")
+        # A secret that was pasted behind "env:" is not repeated.
+        shown = name if _VARIABLE.fullmatch(name) else f"of that name ({echo(name)})"
+        raise ValueError(f"the environment variable {shown} is not set")
     return os.environ[name]
 
 
@@ -94,14 +99,13 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     try:
         return base / path.expanduser()
     except RuntimeError as error:
-        raise ValueError(f"{path}: nobody of that name has a home directory here") from error
+        raise ValueError("nobody of that name has a home directory here") from error
 
 
 def _public_key(text: str) -> str:
     if not _PUBLIC_KEY.fullmatch(text):
         raise ValueError(
-            f'"{text[:80]}" is no public key: one is "ed25519:" and 44 characters of base64, as `prx plugin keygen` '
-            "prints it"
+            'this is no public key: one is "ed25519:" and 44 characters of base64, as `prx plugin keygen` prints it'
         )
     point = base64.b64decode(text.removeprefix("ed25519:"))
     if (point[:-1] + bytes([point[-1] & 0x7F])).hex() in _WEAK_KEYS:

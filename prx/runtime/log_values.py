@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
-from prx.config.redaction import MASK, without_userinfo
+from prx.config.redaction import MASK, without_credentials
 from prx.config.types import is_secret_key
 
 _MAX_TEXT: Final = 8192
@@ -50,8 +50,8 @@ class Redaction:
         """Return `text` with `MASK` in place of each secret."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
-        if "//" in text and "@" in text:
-            text = without_userinfo(text)
+        if "//" in text and ("@" in text or "=" in text):
+            text = without_credentials(text)
         if "prx_" in text:
             text = _TOKEN.sub(MASK, text)
         if "earer" in text or "EARER" in text:

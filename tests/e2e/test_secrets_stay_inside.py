@@ -111,6 +111,8 @@ base_url = "https://user:{canary["userinfo of a url"]}@localhost:1/v1"
 [mcp.servers.files]
 url = "http://{canary["user of a url"]}@localhost:1/"
 headers = {{ Authorization = "Bearer {canary["header of a server"]}" }}
+[mcp.servers.search]
+url = "http://localhost:1/mcp?api_key={canary["parameter of a url"]}"
 [mcp.servers.tools]
 command = "nothing"
 env = {{ ANYTHING = "{canary["environment of a server"]}" }}
@@ -144,6 +146,10 @@ def wrong_configurations(canary: Canaries) -> Iterator[str]:
     yield f'[provider]\nbase_url = ["https://me:{canary["url of a wrong type"]}@localhost"]\n'
     yield f'[mcp.servers.a]\ncommand = "x"\nenv = {{ A = ["{canary["variable of a wrong type"]}"] }}\n'
     yield f'[channels_config.a]\napi_keyy = "{canary["key with a slip"]}"\ntoken = 5\n'
+    for table, key in (("agent", "max_turns"), ("gateway", "host"), ("mcp.servers.a", "transport")):
+        yield f'[{table}]\n{key} = "{canary["secret beside its key"]}"\n'
+    yield f'[plugins]\ntrusted_keys = ["{canary["secret beside its key"]}"]\n'
+    yield f'[channels_config.a]\nbot_token = "env:{canary["secret beside its key"]}"\n'
 
 
 def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canaries, tmp_path: Path) -> None:
@@ -236,6 +242,9 @@ def patches(canary: Canaries) -> Iterator[dict[str, Any]]:
     yield {"provider.api_key": {"a": canary["secret of a wrong patch"]}}
     yield {"provider.base_url": [f"https://me:{canary['secret of a wrong patch']}@localhost"]}
     yield {"channels_config.matrix.token": canary["secret of a wrong patch"], "agent.max_turns": "many"}
+    for key in ("agent.max_turns", "daemon.log_level", "gateway.host", "plugins.trusted_keys"):
+        yield {key: canary["secret of another key"]}
+        yield {key: [canary["secret of another key"]]}
 
 
 def bodies(canary: Canaries) -> Iterator[bytes]:

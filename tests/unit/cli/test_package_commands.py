@@ -88,7 +88,7 @@ def test_programs_get_json(run: Run) -> None:
 
 
 def test_a_key_that_is_none_is_told(run: Run) -> None:
-    with pytest.raises(PrxError, match=r'--key: "me" is no public key: one is "ed25519:"'):
+    with pytest.raises(PrxError, match=r'--key: this is no public key: one is "ed25519:"'):
         run("verify", "weather", "--key", "me")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prx.config.keys import leaves
 from prx.config.origins import origins
 from prx.config.patch import patch
-from prx.config.redaction import MASK, shown, without_userinfo
+from prx.config.redaction import MASK, shown, without_credentials, without_userinfo
 from prx.config.schema import Config
 from prx.config.sources import Sources
 from prx.core.errors import PrxError
@@ -36,6 +36,28 @@ CANARY = "hunter2canary"
 )
 def test_userinfo_is_masked_in_each_url_of_a_text_and_nothing_else(text: str, expected: str) -> None:
     assert without_userinfo(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://host/mcp?api_key=abc", f"https://host/mcp?api_key={MASK}"),
+        ("https://host/?a=1&access-token=x%20y&b=2#c", f"https://host/?a=1&access-token={MASK}&b=2#c"),
+        ('see "https://u:p@h/?TOKEN=a", too', f'see "https://{MASK}@h/?TOKEN={MASK}", too'),
+        ("https://host/?tokens=5&q=token=x", "https://host/?tokens=5&q=token=x"),
+        ("https://host/?apiKey=a&Signature=b", f"https://host/?apiKey={MASK}&Signature={MASK}"),
+        ("https://host/?token=", "https://host/?token="),
+        ("a == b? token=c", "a == b? token=c"),
+    ],
+)
+def test_parameters_that_are_named_as_secrets_are_masked_in_each_url(text: str, expected: str) -> None:
+    assert without_credentials(text) == expected
+
+
+def test_a_parameter_in_a_configured_url_is_masked_and_can_be_sent_back() -> None:
+    url = "https://host/mcp?limit=a&api_key=b"
+    tree = shown(Config.model_validate({"mcp": {"servers": {"s": {"url": url}}}}))
+    assert tree["mcp"]["servers"]["s"]["url"] == f"https://host/mcp?limit=a&api_key={MASK}"
 
 
 def test_what_is_not_set_is_shown_as_not_set_and_names_of_secrets_stay() -> None:
