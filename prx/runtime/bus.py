@@ -1,6 +1,7 @@
 """The event bus: facts that are already true, handed to whoever subscribed, never waiting for anybody."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,26 +11,27 @@ from prx.core.ids import new_id, now_utc
 from prx.core.metric import Metric, counter, gauge
 
 _MAX_QUEUED = 1024
+_MAX_QUEUED_BYTES = 4 << 20
 HOST = "prx"
 
 
 class Subscription:
-    """The events of one subscriber that it has not taken yet: 1024 at most, newer ones are dropped and counted."""
+    """The events of one subscriber that it has not taken yet: bounded, newer ones are dropped and counted."""
 
-    def __init__(self, wants: Callable[[Event], bool]) -> None:
-        """Take what `wants` says yes to."""
-        self._wants = wants
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(_MAX_QUEUED)
+    def __init__(self, wants: Callable[[Event], bool], max_bytes: int) -> None:
+        """Take what `wants` says yes to, 1024 events and `max_bytes` of payload at most."""
+        self.wants = wants
         self.dropped = 0
+        self._queue: asyncio.Queue[tuple[Event, int]] = asyncio.Queue(_MAX_QUEUED)
+        self._room = max_bytes
 
-    def offer(self, event: Event) -> None:
-        """Queue `event` if it is wanted and there is room."""
-        if not self._wants(event):
-            return
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
+    def offer(self, event: Event, size: int) -> None:
+        """Queue `event`, whose payload has `size` bytes as JSON, if there is room."""
+        if size > self._room or self._queue.full():
             self.dropped += 1
+            return
+        self._room -= size
+        self._queue.put_nowait((event, size))
 
     @property
     def queued(self) -> int:
@@ -38,7 +40,9 @@ class Subscription:
 
     async def take(self) -> Event:
         """Return the next event; waits for it only where none is queued. A cancelled wait takes none."""
-        return await self._queue.get()
+        event, size = await self._queue.get()
+        self._room += size
+        return event
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Yield events as they come, for ever."""
@@ -65,13 +69,21 @@ class Bus:
         if not self._subscriptions:
             return
         event = Event(new_id("evt"), topic, payload, source, now_utc(), depth)
-        for subscription in self._subscriptions:
-            subscription.offer(event)
+        wanted = [subscription for subscription in self._subscriptions if subscription.wants(event)]
+        if wanted:
+            size = len(json.dumps(payload))
+            for subscription in wanted:
+                subscription.offer(event, size)
 
     @contextmanager
-    def subscribed(self, wants: Callable[[Event], bool]) -> Iterator[Subscription]:
-        """Receive the events that `wants` says yes to for the length of the block."""
-        subscription = Subscription(wants)
+    def subscribed(
+        self, wants: Callable[[Event], bool], *, max_bytes: int = _MAX_QUEUED_BYTES
+    ) -> Iterator[Subscription]:
+        """Receive the events that `wants` says yes to for the length of the block.
+
+        Up to 1024 of them wait to be taken, with payloads of up to `max_bytes`.
+        """
+        subscription = Subscription(wants, max_bytes)
         self._subscriptions.add(subscription)
         try:
             yield subscription

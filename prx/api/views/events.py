@@ -15,6 +15,8 @@ from prx.core.event import topics
 routes = Routes()
 
 _MAX_PATTERNS: Final = 16
+# What a reader that stalls may hold: there may be hundreds of them.
+_MAX_QUEUED_BYTES: Final = 512 * 1024
 
 
 class EventParameters(Parameters):
@@ -34,5 +36,5 @@ class EventParameters(Parameters):
 async def stream_events(request: web.Request, asked: EventParameters) -> web.StreamResponse:
     """Events whose topic matches one of the `topic` patterns, as Server-Sent Events."""
     feed = request.app[EVENTS]
-    with feed.bus.subscribed(topics(*asked.topic)) as events:
+    with feed.bus.subscribed(topics(*asked.topic), max_bytes=_MAX_QUEUED_BYTES) as events:
         return await request.app[STREAMS].send(request, BusSource(feed, events))

@@ -35,3 +35,18 @@ async def test_nothing_is_kept_for_whoever_has_left() -> None:
         pass
     bus.publish("a", 1)
     assert (gone.queued, gone.dropped) == (0, 0)
+
+
+async def test_what_waits_is_bounded_by_bytes_as_well_and_room_comes_back() -> None:
+    bus = Bus()
+    with bus.subscribed(topics("*"), max_bytes=100) as slow, bus.subscribed(topics("*")) as other:
+        for _ in range(3):
+            bus.publish("a", "x" * 48)
+        assert (slow.queued, slow.dropped) == (2, 1)
+        bus.publish("a", "x" * 200)
+        assert (slow.dropped, other.queued) == (2, 4)
+        await slow.take()
+        bus.publish("a", "y" * 48)
+        assert [(await slow.take()).payload[0] for _ in range(2)] == ["x", "y"]
+        bus.publish("a", "z" * 98)
+        assert (slow.queued, slow.dropped) == (1, 2)
