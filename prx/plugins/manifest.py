@@ -29,6 +29,7 @@ MANIFEST_NAME = "plugin.toml"
 MAX_MANIFEST_BYTES = 256 * 1024
 _MAX_REPORTED = 3
 MAX_LISTED = 256
+MAX_NAME_CHARS = 64
 
 PLUGIN_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
@@ -84,7 +85,7 @@ class _Table(BaseModel):
 class About(_Table):
     """`[plugin]`."""
 
-    name: Annotated[str, Field(pattern=PLUGIN_NAME, max_length=64)]
+    name: Annotated[str, Field(pattern=PLUGIN_NAME, max_length=MAX_NAME_CHARS)]
     version: Annotated[str, Field(pattern=SEMVER, max_length=64)]
     api_version: Literal["1"] = "1"
     description: str = ""

@@ -13,6 +13,7 @@ from prx.plugins.files import MAX_WASM_BYTES, open_regular, read_regular, refuse
 from prx.plugins.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
+    MAX_NAME_CHARS,
     Manifest,
     parse_manifest,
     read_manifest,
@@ -148,10 +149,10 @@ def signature_path(source: Source) -> Path | None:
 
 
 def _read_bare(path: Path) -> tuple[Contents, bytes]:
-    if not _BARE_NAME.fullmatch(path.stem):
+    if len(path.stem) > MAX_NAME_CHARS or not _BARE_NAME.fullmatch(path.stem):
         raise LoadError(
-            f'"{path.name}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
-            "beginning with a letter"
+            f'"{path.name[:80]}" gives no plugin name: use lower-case letters, digits, "-" and "_", '
+            f"beginning with a letter, {MAX_NAME_CHARS} at most"
         )
     wasm = read_regular(path, MAX_WASM_BYTES)
     signature = _read_signature(_beside(path))

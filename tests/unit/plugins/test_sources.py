@@ -126,7 +126,17 @@ def test_a_directory_whose_name_ends_like_a_component_is_still_a_directory(tmp_p
 
 
 @pytest.mark.parametrize(
-    "name", ["Weather.wasm", "2fast.wasm", "a--b.wasm", "a b.wasm", "é.wasm", "a\n.wasm", "_a.wasm"]
+    "name",
+    [
+        "Weather.wasm",
+        "2fast.wasm",
+        "a--b.wasm",
+        "a b.wasm",
+        "é.wasm",
+        "a\n.wasm",
+        "_a.wasm",
+        f"{'a' * 65}.wasm",
+    ],
 )
 def test_a_file_whose_name_is_no_plugin_name_says_what_one_is(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(PREAMBLE)
