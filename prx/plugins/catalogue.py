@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prx.config.schema import PluginsConfig
-from prx.core.errors import ConflictError, NotFoundError, UnavailableError
+from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
 from prx.core.unit import Problem
 from prx.plugins.abi.ffi import check_layout
@@ -312,6 +312,11 @@ class Catalogue:
         for memory in (self._holders, self._switches, self._grants, self._sentences, self._generations):
             memory.forget(name)
         await self._generations.sweep()
+        if purge:
+            try:
+                await asyncio.to_thread(SecretStore(self._data_dir).forget_plugin, name)
+            except PrxError as error:  # it is gone all the same: what is left opens nothing to others
+                log.warning("secrets of a removed plugin are left", plugin=name, reason=error.message)
 
     def _note_progress(self) -> None:
         self._summaries.outdate()

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -110,9 +110,7 @@ class SecretStore:
         with self._file.locked():
             others = [secret for secret in self.all() if secret.name != name]
             blank = Secret(name, now_utc(), "", sorted(set(plugins)))
-            sealed = self._sealer.seal(value, blank.bound(), make_key=not others)
-            secret = Secret(blank.name, blank.changed, sealed, blank.plugins)
-            self._write([*others, secret])
+            self._write([*others, self._sealed(blank, value, make_key=not others)])
 
     def remove(self, name: str) -> None:
         """Forget `name`.
@@ -127,6 +125,29 @@ class SecretStore:
             if len(rest) == len(secrets):
                 raise NotFoundError(f'there is no secret "{name}"; `prx secret list` shows what there is')
             self._write(rest)
+
+    def forget_plugin(self, plugin: str) -> None:
+        """Forget the secrets that are kept for `plugin` alone, and keep those for several from it.
+
+        Raises:
+            PrxError: the file cannot be read or written, or a secret not be opened.
+        """
+        with self._file.locked():
+            secrets = self.all()
+            if any(plugin in secret.plugins for secret in secrets):
+                self._write(
+                    [kept for secret in secrets if (kept := self._without(plugin, secret)) is not None]
+                )
+
+    def _without(self, plugin: str, secret: Secret) -> Secret | None:
+        if plugin not in secret.plugins:
+            return secret
+        # An empty list would be for every plugin.
+        others = [name for name in secret.plugins if name != plugin]
+        return self._sealed(replace(secret, plugins=others), self._opened(secret)) if others else None
+
+    def _sealed(self, secret: Secret, value: str, *, make_key: bool = False) -> Secret:
+        return replace(secret, sealed=self._sealer.seal(value, secret.bound(), make_key=make_key))
 
     def _write(self, secrets: list[Secret]) -> None:
         self._file.replace(_DOCUMENT.dump_json(_Document(secrets=secrets), indent=2))

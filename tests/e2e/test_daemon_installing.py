@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from prx.plugins.secrets import SecretStore
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
@@ -240,11 +241,20 @@ def test_a_signed_package_goes_all_the_way_by_the_command_line(start: Start, tmp
     assert (done.returncode, done.stdout) == (0, "Installed sum 0.0.0; it is loaded.\n")
     assert installed(daemon) == [file, "sum.wasm", "sum.wasm.sig"]
 
-    assert caller.command("remove", "parrot").stdout == "Removed parrot; what it stored is kept.\n"
+    for name in ("parrot", "sum"):
+        daemon.prx("config", "set", f"plugins.settings.{name}.config.units", "metric")
+        SecretStore(daemon.data_dir).set(f"KEY_{name}", "value", [name])
+    gone, kept, setting = caller.command("remove", "parrot").stdout.splitlines()
+    assert gone == "Removed parrot; what it stored is kept."
+    assert kept == "A secret is kept for it: `prx secret remove KEY_parrot` deletes it."
+    where = f"plugins.settings.parrot.config.units in {daemon.data_dir}/overlay.toml:"
+    assert setting.startswith(f"A setting is kept for it: {where}")
     removed = caller.command("remove", "sum", "--purge", "--json")
-    assert json.loads(removed.stdout) == {"name": "sum", "purged": True}
-    gone = caller.command("remove", "sum")
-    assert (gone.returncode, 'Plugin "sum" not found' in gone.stderr) == (1, True)
+    left = json.loads(removed.stdout)
+    assert (left["name"], left["purged"], left["secrets_left"]) == ("sum", True, [])
+    assert list(left["settings_left"]) == ["plugins.settings.sum.config.units"]
+    again = caller.command("remove", "sum")
+    assert (again.returncode, 'Plugin "sum" not found' in again.stderr) == (1, True)
     assert installed(daemon) == []
     assert daemon.stop() == 0
     down = caller.command("install", file)

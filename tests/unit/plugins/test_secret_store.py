@@ -160,3 +160,21 @@ def test_a_daemon_without_secrets_does_not_load_the_cipher() -> None:
     code = "import sys, prx.plugins.secrets, prx.plugins.host.http; print('cryptography' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "False\n"
+
+
+def test_what_is_kept_for_a_plugin_that_goes_goes_with_it_and_what_others_use_stays(
+    store: SecretStore,
+) -> None:
+    store.set("OWN", VALUE, ["weather"])
+    store.set("SHARED", VALUE, ["weather", "radar"])
+    store.set("OTHER", VALUE, ["radar"])
+    store.set("FOR_ALL", VALUE)
+    store.forget_plugin("weather")
+    assert {secret.name: secret.plugins for secret in store.all()} == {
+        "SHARED": ["radar"], "OTHER": ["radar"], "FOR_ALL": [],
+    }  # fmt: skip
+    assert store.value("SHARED", "radar") == VALUE
+    with pytest.raises(ForbiddenError):
+        store.value("SHARED", "weather")
+    before = (store.all(), store.forget_plugin("nobody"), store.all())
+    assert before[0] == before[2]
