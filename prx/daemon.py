@@ -30,6 +30,7 @@ from prx.config.toml import Layer
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.skill import SkillShelf
 from prx.core.unit import Unit
+from prx.mcp.client.manager import McpServers
 from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
@@ -229,9 +230,13 @@ class Daemon:
             store, self._points.bus, webhooks.outbox, lambda: self._live.current.agent
         )
         self._at_end("sessions", sessions.aclose)
+        servers = McpServers(
+            lambda: self._live.current.mcp, store, self._supervisor, self._points.tools, self._points.bus
+        )
+        self._at_end("MCP servers", servers.aclose)
 
         self._at_end("configuration changes", self._live.aclose)
-        self._live.listen(partial(_obey, catalogue, channels, sessions, webhooks))
+        self._live.listen(partial(_obey, catalogue, channels, sessions, servers, webhooks))
         self._in_background(self._config_watch.run(), "configuration")
         for source in (
             self._live,
@@ -241,6 +246,7 @@ class Daemon:
             catalogue,
             skills,
             sessions,
+            servers,
             webhooks,
         ):
             self._status.watch(source.problems)
@@ -257,17 +263,19 @@ class Daemon:
             catalogue,
             channels,
             sessions,
+            servers,
         ):
             self._metrics.watch(part.metrics)
         url = None
         if self._options.gateway:
-            url = await self._open_gateway(catalogue, skills, channels, sessions, webhooks, memory)
+            url = await self._open_gateway(catalogue, skills, channels, sessions, servers, webhooks, memory)
         _make_own_plugins_directory(config)
         for unit in (webhooks.dispatcher, catalogue, skills):  # hooks want to hear of plugins that are loaded
             self._supervisor.add(unit)
             await self._first_scan(unit)
         await channels.reconfigured({})
         self._supervisor.add(sessions)
+        await servers.start()
         if self._options.cron:
             self._supervisor.add(self._points.cron)
         gc.collect()
@@ -292,6 +300,7 @@ class Daemon:
         skills: Skills,
         channels: Channels,
         sessions: Sessions,
+        servers: McpServers,
         webhooks: Webhooks,
         memory: Memory,
     ) -> str:
@@ -322,6 +331,7 @@ class Daemon:
             channels=channels,
             sessions=sessions,
             webhooks=webhooks,
+            mcp_servers=servers,
             status=self._status,
             metrics=self._metrics,
             log=self._book,
@@ -396,7 +406,12 @@ class Daemon:
 
 
 async def _obey(
-    catalogue: Catalogue, channels: Channels, sessions: Sessions, webhooks: Webhooks, change: Change
+    catalogue: Catalogue,
+    channels: Channels,
+    sessions: Sessions,
+    servers: McpServers,
+    webhooks: Webhooks,
+    change: Change,
 ) -> None:
     """Have everything act on a changed configuration that does not ask for it anew each time."""
     set_level(change.new.daemon.log_level)
@@ -410,6 +425,8 @@ async def _obey(
         await sessions.catch_up()
     if any(key.startswith("hooks.") for key in change.keys):
         await webhooks.reconfigured(change.old.hooks)
+    if any(key.startswith("mcp.") for key in change.keys):
+        servers.reconfigured()
 
 
 def _skill_shelves(config: Config, catalogue: Catalogue) -> list[SkillShelf]:

@@ -14,6 +14,7 @@ from prx.api.deps import (
     LIVE,
     LOG,
     MCP,
+    MCP_SERVERS,
     METRICS,
     PLUGINS,
     RESIDENT,
@@ -40,6 +41,7 @@ from prx.api.views import (
     events,
     hooks,
     logs,
+    mcp,
     metrics,
     openapi,
     plugins,
@@ -52,7 +54,20 @@ from prx.api.views import (
 PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
 _KIB: Final = 1024
-_VIEWS: Final = (channels, config, events, hooks, logs, openapi, plugins, sessions, skills, status, tools)
+_VIEWS: Final = (
+    channels,
+    config,
+    events,
+    hooks,
+    logs,
+    mcp,
+    openapi,
+    plugins,
+    sessions,
+    skills,
+    status,
+    tools,
+)
 ROUTES: Final = tuple(route for view in _VIEWS for route in view.routes)
 """Every route of the sub-app."""
 
@@ -88,6 +103,7 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[FIGURES] = deps.figures
     api[LIVE] = deps.live
     api[LOG] = LogFeed(deps.log)
+    api[MCP_SERVERS] = deps.mcp_servers
     api[PLUGINS] = deps.plugins
     api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router

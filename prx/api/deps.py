@@ -19,6 +19,7 @@ from prx.api.tokens_file import Token
 from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
+from prx.mcp.client.manager import McpServers
 from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
@@ -52,6 +53,7 @@ class ApiDeps:
     channels: Channels
     sessions: Sessions
     webhooks: Webhooks
+    mcp_servers: McpServers
     status: StatusBoard
     metrics: Metrics
     log: LogBook
@@ -73,6 +75,7 @@ FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
 MCP: Final = web.AppKey("MCP", McpEndpoint)
 LOG: Final = web.AppKey("LOG", LogFeed)
 METRICS: Final = web.AppKey("METRICS", Metrics)
+MCP_SERVERS: Final = web.AppKey("MCP_SERVERS", McpServers)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
 RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)

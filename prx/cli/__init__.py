@@ -21,6 +21,7 @@ _COMMANDS = {
     "doctor": "prx.cli.doctor:doctor",
     "hook": "prx.cli.hook:hook",
     "logs": "prx.cli.logs:logs",
+    "mcp": "prx.cli.mcp:mcp",
     "plugin": "prx.cli.plugin:plugin",
     "secret": "prx.cli.secret:secret",
     "session": "prx.cli.session:session",

@@ -175,6 +175,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         END
         """,
     ),
+    ("CREATE TABLE mcp_disabled (name TEXT PRIMARY KEY) WITHOUT ROWID",),
 )
 
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, get_args
@@ -56,6 +57,7 @@ class _Entry:
     unit: Unit
     policy: RestartPolicy
     remedy: str
+    own_problems: bool
     backoff: Backoff
     status: UnitStatus
     failures: deque[float] = field(default_factory=deque)
@@ -64,6 +66,7 @@ class _Entry:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     stop_or_start: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] | None = None
+    pause: asyncio.Timeout | None = None
 
 
 class Supervisor:
@@ -89,8 +92,15 @@ class Supervisor:
         policy: RestartPolicy | None = None,
         *,
         remedy: str = "remove the cause, then restart the daemon",
+        own_problems: bool = False,
     ) -> None:
-        """Start `unit` and keep it alive until it is removed; `remedy` says what to do when it is given up.
+        """Start `unit` and keep it alive until it is removed.
+
+        Args:
+            unit: what to run.
+            policy: when it is started again.
+            remedy: what to do when it is given up.
+            own_problems: its owner tells what is wrong with it, so that `problems` does not.
 
         Raises:
             ConflictError: a unit of this name is there.
@@ -103,7 +113,7 @@ class Supervisor:
         policy = policy or RestartPolicy()
         backoff = Backoff(policy.first_pause_secs, policy.most_pause_secs, chance=self._chance)
         status = UnitStatus(unit.name, "stopped", None, now_utc(), 0)
-        entry = self._entries[unit.name] = _Entry(unit, policy, remedy, backoff, status)
+        entry = self._entries[unit.name] = _Entry(unit, policy, remedy, own_problems, backoff, status)
         self._start(entry)
 
     async def remove(self, name: str) -> None:
@@ -135,6 +145,14 @@ class Supervisor:
             entry.failures.clear()
             self._start(entry)
 
+    def hurry(self, name: str, least_pause_secs: float) -> None:
+        """Have a unit that has paused this long already begin its next life now; its pauses go on growing."""
+        entry = self._entries.get(name)
+        if entry is None or entry.pause is None:
+            return
+        if (now_utc() - entry.status.since).total_seconds() >= least_pause_secs:
+            entry.pause.reschedule(asyncio.get_running_loop().time())
+
     def status(self) -> list[UnitStatus]:
         """Return every unit's status, by name."""
         return [self._entries[name].status for name in sorted(self._entries)]
@@ -164,7 +182,11 @@ class Supervisor:
 
     def problems(self) -> list[Problem]:
         """Return the units that do not run although they should."""
-        troubled = [entry for entry in self._entries.values() if entry.status.state in ("backoff", "failed")]
+        troubled = [
+            entry
+            for entry in self._entries.values()
+            if entry.status.state in ("backoff", "failed") and not entry.own_problems
+        ]
         return [
             Problem(
                 unit=entry.status.name,
@@ -262,8 +284,10 @@ class Supervisor:
                 raise
             # Nobody cancelled this task: the unit let a cancellation of its own escape.
             reason = "was cancelled from within"
+        except PrxError as error:
+            reason = error.message
         except Exception as error:  # noqa: BLE001  # the supervisor is where a unit's failures end
-            reason = error.message if isinstance(error, PrxError) else f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
             _log.error("unit failed", unit=entry.unit.name, exc_info=error)
         else:
             reason = "ended although nobody stopped it"
@@ -292,7 +316,12 @@ class Supervisor:
                 f"failed {len(entry.failures)} times within {policy.window_secs:g} s; the last time: {reason}"
             )
         self._set(entry, "backoff", reason)
-        await self._sleep(entry.backoff.pause_secs())
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as entry.pause:
+                    await self._sleep(entry.backoff.pause_secs())
+        finally:
+            entry.pause = None
 
     def _set(self, entry: _Entry, state: State, reason: str | None = None) -> None:
         entry.status = replace(entry.status, state=state, reason=reason, since=now_utc())

@@ -21,6 +21,15 @@ def children() -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process has not ended yet, whoever started it; one that waits to be reaped has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in ("Z", "X")
+
+
 def threads_named(prefix: str) -> list[str]:
     """Return the names of the running threads that begin with `prefix`."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(prefix)]

@@ -4,15 +4,26 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from prx.channels.adapters import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
+from prx.cli.output import moment
 from prx.config.integrations import ChannelConfig, McpServerConfig
+
+MCP_UNIT: Final = "mcp."
 
 
 def mcp_servers(site: Site) -> Iterator[Finding]:
-    """Check that each server's program exists, or that its address is one."""
+    """Tell which servers are not connected and why; where no daemon runs, whether program or address could be right."""
+    if site.ask is not None:
+        for problem in site.ask("/status")["problems"]:
+            if problem["unit"].startswith(MCP_UNIT):
+                name = problem["unit"].removeprefix(MCP_UNIT)
+                why = f"its tools cannot be called since {moment(problem['since'])}"
+                yield Finding(f'the MCP server "{name}": {problem["reason"]}', why, problem["action"])
+        return
     for name, server in site.config.mcp.servers.items():
         if not server.enabled:
             continue

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from prx import __version__
+from prx.cli.doctor.connections import MCP_UNIT
 from prx.cli.doctor.findings import Finding, Site
 from prx.cli.output import moment
 
@@ -12,12 +13,12 @@ PLUGIN_UNIT: Final = "plugin."
 
 
 def running(site: Site) -> Iterator[Finding]:
-    """Repeat what `/status` calls a problem, but for plugins, which have a check of their own."""
+    """Repeat what `/status` calls a problem, but for plugins and MCP servers, which have checks of their own."""
     if site.ask is None:
         return
     status = site.ask("/status")
     for problem in status["problems"]:
-        if not problem["unit"].startswith(PLUGIN_UNIT):
+        if not problem["unit"].startswith((PLUGIN_UNIT, MCP_UNIT)):
             yield Finding(
                 f"{problem['unit']}: {problem['reason']}",
                 f"the daemon is degraded since {moment(problem['since'])}",

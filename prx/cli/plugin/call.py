@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from prx.cli.client import daemon, segment
+from prx.cli.client import Client, daemon, segment
 from prx.cli.exit_codes import ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.core.text import printable, printable_lines
@@ -42,7 +42,12 @@ def call(tool: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     JSON; with --json the whole answer, receipt included. Exit code 1 when the tool failed or was not run.
     """
     with daemon() as client:
-        found = client.request("POST", f"/tools/{segment(tool)}/call", {"arguments": arguments})
+        show_call(client, tool, arguments, as_json=as_json)
+
+
+def show_call(client: Client, tool: str, arguments: dict[str, Any], *, as_json: bool) -> None:
+    """Call a tool and print what it gave back; ends the process with exit code 1 where it failed."""
+    found = client.request("POST", f"/tools/{segment(tool)}/call", {"arguments": arguments})
     if as_json:
         show_json(found)
     else:

@@ -22,10 +22,10 @@ from prx.plugins.host.events import Events
 from prx.plugins.host.functions import HostFunction
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.kv import KeyValue
-from prx.plugins.host.output import LEVELS
 from prx.plugins.host.wasi.functions import WasiFunction
 from prx.plugins.host.wasi.linking import wasi_functions
 from prx.runtime.bus import Bus
+from prx.runtime.foreign_output import LEVELS
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 

@@ -19,12 +19,13 @@ from prx.api.openapi import describe
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
-from prx.config.integrations import HooksConfig
+from prx.config.integrations import HooksConfig, McpConfig
 from prx.config.live import LiveConfig
 from prx.config.schema import AgentConfig, Config
 from prx.config.sources import Sources
 from prx.core.outbox import NoOutbox
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult, ToolSpec
+from prx.mcp.client.manager import McpServers
 from prx.mcp.server.endpoint import McpEndpoint
 from prx.plugins.catalogue import Catalogue
 from prx.runtime.bus import Bus
@@ -66,6 +67,11 @@ def no_sessions() -> Sessions:
     return Sessions(Store(Path("nowhere")), Bus(), NoOutbox(), AgentConfig)
 
 
+def no_servers() -> McpServers:
+    """Return MCP servers of an empty configuration, which store nothing."""
+    return McpServers(McpConfig, Store(Path("unused.db")), Supervisor(), ToolRouter(Bus()), Bus())
+
+
 @dataclass
 class Api:
     """One running port, and everything behind it."""
@@ -78,6 +84,7 @@ class Api:
     live: LiveConfig
     skills: Skills = field(default_factory=lambda: Skills(list))
     metrics: Metrics = field(default_factory=Metrics)
+    mcp_servers: McpServers = field(default_factory=no_servers)
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
     sessions: Sessions = field(default_factory=no_sessions)
     webhooks: Webhooks = field(
@@ -211,6 +218,7 @@ def deps_of(harness: Api) -> ApiDeps:
         channels=harness.channels,
         sessions=harness.sessions,
         webhooks=harness.webhooks,
+        mcp_servers=harness.mcp_servers,
         status=harness.board,
         metrics=harness.metrics,
         log=harness.log,

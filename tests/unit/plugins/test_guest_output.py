@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from prx.plugins.host.output import LEVELS, GuestOutput
+from prx.plugins.host.output import GuestOutput
+from prx.runtime.foreign_output import LEVELS
 from tests.support.logs import logged
 
 
@@ -14,7 +15,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("prx.plugins.host.output.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("prx.runtime.foreign_output.time", SimpleNamespace(monotonic=lambda: self.now))
 
 
 @pytest.fixture

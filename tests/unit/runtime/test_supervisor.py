@@ -298,3 +298,29 @@ async def test_waiting_for_a_state_has_an_end(supervisor: Supervisor) -> None:
     supervisor.add(Worker())
     with pytest.raises(UnavailableError, match=r"after 0\.01 s, not failed"):
         await supervisor.wait("test.worker", {"failed"}, timeout_secs=0.01)
+
+
+async def test_a_pause_is_cut_short_for_who_is_in_a_hurry_and_the_next_one_grows_all_the_same(
+    supervisor: Supervisor, time: Time
+) -> None:
+    worker = Worker()
+    supervisor.add(worker)
+    await fails(supervisor, worker, OSError("gone"))
+    supervisor.hurry("test.worker", least_pause_secs=60)
+    supervisor.hurry("test.nobody", least_pause_secs=0)
+    assert supervisor.status()[0].state == "backoff"
+    supervisor.hurry("test.worker", least_pause_secs=0)
+    await reached(supervisor, "running")
+    supervisor.hurry("test.worker", least_pause_secs=0)
+    assert worker.lives == 2
+    await fails(supervisor, worker, OSError("gone"))
+    assert time.pauses == [2.0, 4.0]
+
+
+async def test_a_unit_whose_owner_tells_its_problems_is_no_problem_of_the_supervisor_s(
+    supervisor: Supervisor,
+) -> None:
+    worker = Worker()
+    supervisor.add(worker, own_problems=True)
+    await fails(supervisor, worker, OSError("gone"))
+    assert supervisor.problems() == []

@@ -1,0 +1,20 @@
+"""`prx mcp`: the MCP servers that the daemon is connected to."""
+
+import click
+
+from prx.cli.lazy import LazyGroup
+
+_COMMANDS = {
+    "call": "prx.cli.mcp.tools:call",
+    "disable": "prx.cli.mcp.service:disable",
+    "enable": "prx.cli.mcp.service:enable",
+    "info": "prx.cli.mcp.listing:info",
+    "list": "prx.cli.mcp.listing:list_servers",
+    "reconnect": "prx.cli.mcp.service:reconnect",
+    "tools": "prx.cli.mcp.tools:tools",
+}
+
+
+@click.group(cls=LazyGroup, targets=_COMMANDS)
+def mcp() -> None:
+    """Look at MCP servers, call their tools, and connect them anew."""

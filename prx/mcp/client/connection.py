@@ -1,0 +1,195 @@
+"""One connection to an MCP server: the SDK shakes hands and keeps subscriptions, requests are ours.
+
+Only a unit's life imports this module, and with it the SDK, which costs half a second and 37 MB.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import mcp_types
+from mcp import Client, MCPError
+from mcp.client.client import ConnectMode
+from mcp.client.session import IncomingMessage
+from mcp.client.subscriptions import SubscriptionLost
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from prx import __version__
+from prx.core.errors import PrxError, UnavailableError
+from prx.core.upstream import Progress, UpstreamError
+from prx.mcp.client.requests import Message
+from prx.mcp.client.stdio import StdioTransport
+
+_MAX_PAGES: Final = 100
+_LISTEN_AGAIN_SECS: Final = 5.0
+_ABOUT_US: Final = mcp_types.Implementation(name="prx", title="PRX", version=__version__)
+
+FAILURES: Final = (MCPError, PrxError, OSError, RuntimeError, ValueError, ExceptionGroup)
+"""What comes out of `connected` where there is no connection."""
+
+Noticed = Callable[[str, Mapping[str, Any]], None]
+"""Told of a notification: its method and params."""
+
+
+class Connection:
+    """A server that answered the handshake."""
+
+    def __init__(self, client: Client, transport: StdioTransport) -> None:
+        """Speak to the server of `client` over `transport`."""
+        self._client = client
+        self._transport = transport
+        self.protocol_version = client.protocol_version
+        self.capabilities: dict[str, Any] = _plain(client.server_capabilities)
+        self.server_info: dict[str, Any] | None = (
+            None if client.server_info is None else _plain(client.server_info)
+        )
+        self.instructions = client.instructions
+        self.is_modern = self.protocol_version in MODERN_PROTOCOL_VERSIONS
+        self.lists: dict[str, list[Mapping[str, Any]]] = {}
+        """What was listed beside tools, until the server says that it changed."""
+        self._meta = _modern_meta(self.protocol_version) if self.is_modern else {}
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the server's process, where it is one of ours."""
+        return self._transport.pid
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for an answer."""
+        return self._transport.requests.in_flight
+
+    @property
+    def quiet_secs(self) -> float:
+        """How long ago the server said anything."""
+        return time.monotonic() - self._transport.heard_at
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], timeout_secs: float, progress: Progress | None = None
+    ) -> Message:
+        """Return the result of one request; see `Requests.send`."""
+        if self._meta:
+            params = {**params, "_meta": {**params.get("_meta", {}), **self._meta}}
+        return await self._transport.requests.send(method, params, timeout_secs, progress)
+
+    async def pages(self, method: str, key: str, timeout_secs: float) -> AsyncIterator[list[Any]]:
+        """Yield what each page of a list has under `key`, up to 100 pages.
+
+        Raises:
+            UpstreamError, UnavailableError: as `request`.
+        """
+        params: dict[str, Any] = {}
+        for _ in range(_MAX_PAGES):
+            result = await self.request(method, params, timeout_secs)
+            found = result.get(key)
+            yield found if isinstance(found, list) else []
+            cursor = result.get("nextCursor")
+            if not isinstance(cursor, str):
+                return
+            params = {"cursor": cursor}
+
+    async def is_alive(self, within_secs: float) -> bool:
+        """Ask for a sign of life: any answer is one, also that the server knows no such request."""
+        method = "server/discover" if self.is_modern else "ping"
+        try:
+            await self.request(method, {}, within_secs)
+        except UpstreamError:
+            return True
+        except UnavailableError:
+            return False
+        return True
+
+    async def ended(self) -> str:
+        """Return why the connection ended, once it has."""
+        await self._transport.ended.wait()
+        return self._transport.fault or "the connection ended"
+
+    async def keep_listening(self) -> None:
+        """Have a server of the newer era tell of changed lists, for ever; older ones do so unasked."""
+        tells = {
+            kind: bool(about.get("listChanged"))
+            for kind, about in self.capabilities.items()
+            if isinstance(about, dict)
+        }
+        if not self.is_modern or not any(tells.values()):
+            return
+        while True:
+            with suppress(MCPError, SubscriptionLost, TimeoutError):
+                async with self._client.listen(
+                    tools_list_changed=tells.get("tools", False),
+                    prompts_list_changed=tells.get("prompts", False),
+                    resources_list_changed=tells.get("resources", False),
+                ) as subscription:
+                    async for _ in subscription:
+                        pass  # the session's message handler hears of it as well
+            await asyncio.sleep(_LISTEN_AGAIN_SECS)
+
+
+@asynccontextmanager
+async def connected(
+    transport: StdioTransport, *, legacy: bool, within_secs: float, noticed: Noticed
+) -> AsyncIterator[Connection]:
+    """Connect for the length of the block. The same task must enter and leave it, and nobody cancel that task.
+
+    Args:
+        transport: what is opened, and closed at the end.
+        legacy: use the handshake of before 2026 without asking what the server speaks.
+        within_secs: how long the handshake may take.
+        noticed: told of the server's notifications.
+
+    Raises:
+        FAILURES: the server could not be started, does not answer, or speaks something else; see `reason_of`.
+    """
+
+    async def handle(message: IncomingMessage) -> None:
+        if isinstance(message, mcp_types.ServerNotification):
+            told = _plain(message)
+            noticed(told["method"], told.get("params") or {})
+
+    mode: ConnectMode = "legacy" if legacy else "auto"
+    client = Client(
+        transport,
+        mode=mode,
+        client_info=_ABOUT_US,
+        message_handler=handle,
+        cache=None,
+        read_timeout_seconds=within_secs,
+    )
+    async with client:
+        yield Connection(client, transport)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why connecting failed, in words: the first cause inside of what a task group made of it."""
+    found = next(_leaves(error))
+    if isinstance(found, PrxError):
+        return found.message
+    if isinstance(found, MCPError):
+        return f"it answered the handshake with an error: {found}"
+    if isinstance(found, TimeoutError):
+        return "it does not answer the handshake in time"
+    return f"the handshake failed: {found}" if str(found) else f"the handshake failed: {type(found).__name__}"
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _modern_meta(version: str) -> dict[str, Any]:
+    """Return what each request of the newer era carries, as it has no handshake."""
+    return {
+        mcp_types.PROTOCOL_VERSION_META_KEY: version,
+        mcp_types.CLIENT_INFO_META_KEY: _plain(_ABOUT_US),
+        mcp_types.CLIENT_CAPABILITIES_META_KEY: {},
+    }
+
+
+def _plain(model: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = model.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return plain

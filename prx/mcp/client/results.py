@@ -1,0 +1,52 @@
+"""What a tool of an MCP server gave back, as the router's callers get it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prx.core.tool import ToolFailure, ToolResult
+
+
+def tool_result(result: Mapping[str, Any]) -> ToolResult:
+    """Return a `CallToolResult` as it came; a wrong one is a failure of the tool.
+
+    Structured content is the output where there is any, otherwise the texts, a line each; what is neither is named
+    in its place, and is whole in `raw`.
+    """
+    if result.get("resultType") == "input_required":
+        failure = ToolFailure("input_required", "the tool asks for input, and nobody is there to give it")
+        return ToolResult(error=failure, raw=result)
+    content = result.get("content", [])
+    if not isinstance(content, list):
+        return ToolResult(
+            error=ToolFailure("tool_error", "the server's answer has no list of content"), raw=result
+        )
+    text = "\n".join(_texts(content))
+    structured = result.get("structuredContent")
+    output = text if structured is None else structured
+    if result.get("isError") is not True:
+        return ToolResult(output, raw=result)
+    reason = text or (
+        json.dumps(structured) if structured is not None else "the tool failed and gave no reason"
+    )
+    return ToolResult(output, ToolFailure("tool_error", reason), raw=result)
+
+
+def _texts(content: list[Any]) -> Iterator[str]:
+    for block in content:
+        if not isinstance(block, dict):
+            yield "[something that is no content of MCP]"
+            continue
+        match block.get("type"):
+            case "text":
+                yield str(block.get("text", ""))
+            case "resource" if isinstance(resource := block.get("resource"), dict):
+                yield str(resource.get("text") or _named("resource", resource, "uri", "mimeType"))
+            case "resource_link":
+                yield _named("resource", block, "name", "uri")
+            case kind:
+                yield _named(str(kind), block, "mimeType")
+
+
+def _named(kind: str, block: Mapping[str, Any], *keys: str) -> str:
+    return f"[{' '.join([kind, *(str(block[key]) for key in keys if key in block)])}]"

@@ -1,0 +1,211 @@
+"""One MCP server as a unit, and what is known of it between the lives of its connections."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from prx.config.integrations import McpServerConfig
+from prx.core.errors import PermanentError, UnavailableError
+from prx.core.ids import now_utc
+from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
+from prx.core.upstream import UpstreamError
+from prx.mcp.client.listing import ListedTool
+from prx.mcp.client.offers import Offers
+from prx.mcp.client.requests import LostError, SlowError, TooLargeError
+from prx.mcp.client.results import tool_result
+from prx.runtime.bus import Bus
+from prx.runtime.foreign_output import ForeignOutput
+from prx.runtime.log_values import redaction
+from prx.runtime.logging import get_logger
+from prx.runtime.tools import ToolRouter
+
+if TYPE_CHECKING:
+    from prx.mcp.client.connection import Connection
+
+CONNECTED: Final = "prx.mcp.connected"
+DISCONNECTED: Final = "prx.mcp.disconnected"
+_MESSAGE: Final = "notifications/message"
+_LOG_LEVELS: Final = {"debug": "debug", "info": "info", "notice": "info", "warning": "warn"}
+
+_log = get_logger("mcp")
+
+
+class Timing(NamedTuple):
+    """How long things take that no operator sets. In seconds."""
+
+    probe_secs: float = 30.0
+    """How long a server may be quiet before it is asked for a sign of life."""
+    answer_secs: float = 10.0
+    """How long it may take to give one."""
+    settle_secs: float = 0.25
+    """How long is waited for further changes of a list before it is read, and again after that."""
+
+
+class McpServer:
+    """One configured server, for as long as its configuration stays the same."""
+
+    def __init__(
+        self,
+        server: str,
+        config: McpServerConfig,
+        router: ToolRouter,
+        bus: Bus,
+        *,
+        hurry: Callable[[], None],
+        notice: Callable[[str, str, Mapping[str, Any]], None],
+        timing: Timing,
+    ) -> None:
+        """Offer its tools in `router` and tell `bus` of its connections.
+
+        Args:
+            server: its name in the configuration.
+            config: how to reach it.
+            router: gets its tools.
+            bus: hears of connections made and lost.
+            hurry: asked for a new connection when a call comes while there is none.
+            notice: told of notifications that are about something else than tools.
+            timing: see `Timing`.
+        """
+        self.server = server
+        self.config = config
+        self.timing = timing
+        self.offers = Offers(router, lambda listed: RemoteTool(self, listed))
+        self.output = ForeignOutput("the server", f"mcp::{server}", server=server)
+        self.connection: Connection | None = None
+        self.connected_at: datetime | None = None
+        self.fault: str | None = None
+        """Why the last connection ended or could not be made; None once there is one."""
+        self.failing_since: datetime | None = None
+        self.legacy = False
+        """Whether to connect without asking what the server speaks."""
+        self.changed = asyncio.Event()
+        """Set when the server says that its tools are others."""
+        self.suspected = asyncio.Event()
+        """Set when there is a reason to look whether it is still there."""
+        self._bus = bus
+        self._hurry = hurry
+        self._notice = notice
+
+    @property
+    def name(self) -> str:
+        """The unit's name."""
+        return unit_name(self.server)
+
+    @property
+    def request_secs(self) -> float:
+        """How long one request may take."""
+        return self.config.request_timeout_ms / 1000
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Connect and stay connected until that fails or this is cancelled.
+
+        The connection has a task of its own, which nobody cancels: the SDK would leave its process behind.
+
+        Raises:
+            UnavailableError: there is no connection, or not any more; says why.
+        """
+        if self.config.command is None:
+            self.lost("this version connects to servers over stdio alone")
+            raise PermanentError(f'MCP server "{self.server}": {self.fault}')
+        # In a thread: the first import of the SDK takes half a second.
+        lives = await asyncio.to_thread(import_module, "prx.mcp.client.life")
+        life = lives.Life(self, started)
+        task = asyncio.create_task(life.run(), name=f"connection {self.server}")
+        try:
+            await asyncio.wait({task})
+        finally:
+            life.stop()
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
+            error = task.exception()
+        if error is not None:
+            raise error
+        raise UnavailableError(f'MCP server "{self.server}": {self.fault}')
+
+    async def call(self, tool: ListedTool, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Call one of its tools.
+
+        Raises:
+            UnavailableError: it is not connected, so nothing ran; another connection is tried soon.
+        """
+        connection = self.connection
+        if connection is None:
+            self._hurry()
+            reason = self.fault or "it is connecting"
+            raise UnavailableError(f'MCP server "{self.server}" is not connected: {reason}')
+        params = {"name": tool.own_name, "arguments": dict(arguments)}
+        try:
+            result = await connection.request("tools/call", params, self.request_secs, context.progress)
+        except TooLargeError as error:
+            return ToolResult(error=ToolFailure("output_too_large", error.message))
+        except UpstreamError as error:
+            return ToolResult(error=ToolFailure("tool_error", error.message))
+        except LostError as error:
+            reason = f"the connection ended while it ran, so it may have run or not: {error.message}"
+            return ToolResult(error=ToolFailure("connection_lost", reason))
+        except SlowError as error:
+            self.suspected.set()
+            return ToolResult(error=ToolFailure("timeout", f"{error.message} (request_timeout_ms)"))
+        return tool_result(result)
+
+    def met(self, connection: "Connection") -> None:
+        """Serve by `connection` from now on."""
+        self.connection, self.connected_at = connection, now_utc()
+        self.fault = self.failing_since = None
+        self._tell(CONNECTED, tools=len(self.offers.names()), protocol_version=connection.protocol_version)
+
+    def parted(self) -> None:
+        """Send nothing more over the connection, which ends; closing it may take some time."""
+        self.connection = self.connected_at = None
+
+    def lost(self, reason: str | None, *, was_met: bool = False) -> None:
+        """Take note of why there is no connection, or not any more; `None` means that it was told to end."""
+        if reason is not None:
+            self.fault = redaction.clean(reason)
+            self.failing_since = self.failing_since or now_utc()
+        if was_met:
+            self._tell(DISCONNECTED, reason="it was stopped" if reason is None else self.fault)
+
+    def noticed(self, method: str, params: Mapping[str, Any]) -> None:
+        """Take a notification of the server."""
+        if method == "notifications/tools/list_changed":
+            self.changed.set()
+            return
+        if method.endswith("/list_changed") and self.connection is not None:
+            self.connection.lists.clear()
+        if method == _MESSAGE:
+            said = params.get("data")
+            level = _LOG_LEVELS.get(str(params.get("level")), "error")
+            self.output.write(level, said if isinstance(said, str) else repr(said))
+        self._notice(self.server, method, params)
+
+    def _tell(self, topic: str, **facts: object) -> None:
+        _log.info(topic.removeprefix("prx.mcp."), server=self.server, **facts)
+        self._bus.publish(topic, {"server": self.server, **facts})
+
+
+class RemoteTool(Tool):
+    """A tool of a server."""
+
+    def __init__(self, server: McpServer, listed: ListedTool) -> None:
+        """Call `listed` at `server`."""
+        self._server = server
+        self._listed = listed
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What callers see of it."""
+        return self._listed.spec
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        """Run it; see `McpServer.call`."""
+        return await self._server.call(self._listed, arguments, context)
+
+
+def unit_name(server: str) -> str:
+    """Return the name of a server's unit."""
+    return f"mcp.{server}"

@@ -1,0 +1,59 @@
+"""A connected server for whoever passes it on: its lists, read once and again when they changed, and raw requests."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from prx.core.upstream import ItemKind, Progress
+from prx.mcp.client.unit import McpServer
+
+if TYPE_CHECKING:
+    from prx.mcp.client.connection import Connection
+
+_METHODS: Final[Mapping[ItemKind, str]] = {
+    "resources": "resources/list",
+    "resourceTemplates": "resources/templates/list",
+    "prompts": "prompts/list",
+}
+_CAPABILITIES: Final[Mapping[ItemKind, str]] = {
+    "resources": "resources",
+    "resourceTemplates": "resources",
+    "prompts": "prompts",
+}
+_MAX_ITEMS: Final = 10_000
+
+
+class ConnectedServer:
+    """See `prx.core.upstream.Upstream`."""
+
+    def __init__(self, unit: McpServer, connection: "Connection") -> None:
+        """Speak to the server of `unit` over `connection`."""
+        self._unit = unit
+        self._connection = connection
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self._unit.server
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What it says it can."""
+        return self._connection.capabilities
+
+    async def items(self, kind: ItemKind) -> Sequence[Mapping[str, Any]]:
+        """Return what it lists of `kind`; see `Upstream`."""
+        if _CAPABILITIES[kind] not in self._connection.capabilities:
+            return []
+        known = self._connection.lists.get(kind)
+        if known is None:
+            known = []
+            async for page in self._connection.pages(_METHODS[kind], kind, self._unit.request_secs):
+                known += [item for item in page if isinstance(item, dict)][: _MAX_ITEMS - len(known)]
+            self._connection.lists[kind] = known
+        return known
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Return the result of a request; see `Upstream`."""
+        return await self._connection.request(method, params, self._unit.request_secs, progress)

@@ -1,0 +1,119 @@
+"""MCP servers of a real daemon: configured in its file, driven by the command line, ended with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import StartDaemon
+from tests.e2e.daemon_process import DaemonProcess, call
+from tests.support.mcp_host import SCRIPT
+from tests.support.processes import is_running
+from tests.support.waiting import wait_until
+
+
+def table(name: str, *behaviour: str, more: str = "") -> str:
+    arguments = json.dumps(["-S", str(SCRIPT), *behaviour])
+    return f"[mcp.servers.{name}]\ncommand = {json.dumps(sys.executable)}\nargs = {arguments}\n{more}\n"
+
+
+@pytest.fixture(autouse=True)
+def plugins(tmp_path: Path) -> None:
+    """Hold the directory that a configuration file brings with it."""
+    (tmp_path / "plugins").mkdir()
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon, tmp_path: Path) -> DaemonProcess:
+    hanging = table("slow", "hangs")
+    (tmp_path / "prx.toml").write_text(table("one", "stubborn", "with-child") + hanging)
+    return start_daemon()
+
+
+def shown(daemon: DaemonProcess, *words: str) -> Any:
+    return json.loads(daemon.prx(*words, "--json"))
+
+
+def status(daemon: DaemonProcess, name: str) -> str:
+    return str({row["name"]: row["status"] for row in shown(daemon, "mcp", "list")["servers"]}[name])
+
+
+def refused(daemon: DaemonProcess, *words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "prx", *words]
+    done = subprocess.run(
+        command, cwd=daemon.home, env=daemon.environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_servers_are_driven_from_the_command_line_and_end_with_the_daemon(daemon: DaemonProcess) -> None:
+    daemon.event("ready")
+    wait_until(lambda: status(daemon, "one") == "connected")
+    assert status(daemon, "slow") == "connecting", (
+        "a server that hangs kept neither the boot nor its neighbour"
+    )
+    assert daemon.prx("mcp", "call", "one", "echo", '{"text": "hello"}') == "hello"
+    info = shown(daemon, "mcp", "info", "one")
+    assert (info["protocol_version"], info["offered"]["echo"]) == ("2025-06-18", "mcp__one__echo")
+    assert "mcp__one__echo" in daemon.prx("mcp", "tools", "one")
+    assert "one is connected." in daemon.prx("mcp", "info", "one")
+    assert refused(daemon, "mcp", "call", "one", "nothing") == (
+        1,
+        'prx: MCP server "one" has no tool "nothing"; `prx mcp tools one` lists them\n',
+    )
+    assert daemon.prx("mcp", "reconnect", "one") == "one is reconnecting."
+    wait_until(lambda: status(daemon, "one") == "connected")
+    assert shown(daemon, "mcp", "info", "one")["pid"] != info["pid"]
+    child = int(daemon.prx("mcp", "call", "one", "child"))
+    pid = int(shown(daemon, "mcp", "info", "one")["pid"])
+    assert daemon.stop() == 0
+    wait_until(lambda: not is_running(pid) and not is_running(child))
+
+
+def test_a_changed_configuration_acts_on_the_servers_that_it_names(
+    daemon: DaemonProcess, tmp_path: Path
+) -> None:
+    daemon.event("ready")
+    wait_until(lambda: status(daemon, "one") == "connected")
+    pid = shown(daemon, "mcp", "info", "one")["pid"]
+    (tmp_path / "prx.toml").write_text(
+        table("one", "stubborn", "with-child") + table("two", more="deny_tools = ['die']")
+    )
+    wait_until(lambda: "two" in daemon.prx("mcp", "list") and status(daemon, "two") == "connected")
+    assert shown(daemon, "mcp", "info", "one")["pid"] == pid
+    assert [row["name"] for row in shown(daemon, "mcp", "list")["servers"]] == ["one", "two"]
+    assert daemon.prx("mcp", "disable", "two") == "two is disabled."
+    assert refused(daemon, "mcp", "reconnect", "two")[0] == 1
+    assert daemon.prx("mcp", "enable", "two") in ("two is connecting.", "two is connected.")
+
+
+def test_a_server_that_fails_is_found_by_the_doctor_and_degrades_the_daemon(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "prx.toml").write_text(table("broken", "exits"))
+    daemon = start_daemon()
+    url, token = daemon.event("ready")["url"], daemon.token()
+    wait_until(lambda: call(f"{url}/status", token)[1]["status"] == "degraded")
+    (problem,) = call(f"{url}/status", token)[1]["problems"]
+    assert problem["unit"] == "mcp.broken"
+    assert "there is no license" in problem["reason"]
+    code, _ = refused(daemon, "doctor")
+    assert code == 1
+    report = subprocess.run(
+        [sys.executable, "-m", "prx", "doctor"], cwd=daemon.home, env=daemon.environment,
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    assert report.count('the MCP server "broken"') == 1
+
+
+def test_without_servers_the_sdk_is_not_imported(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    (tmp_path / "prx.toml").write_text("[mcp.servers.off]\ncommand = 'x'\nenabled = false\n")
+    daemon = start_daemon(environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    daemon.event("ready")
+    assert daemon.stop() == 0
+    imported = {line.rpartition("|")[2].strip() for line in daemon.text if line.startswith("import time:")}
+    assert "prx.mcp.client.manager" in imported
+    assert not {name for name in imported if name == "mcp" or name.startswith(("mcp.", "mcp_types"))}

@@ -1,0 +1,90 @@
+"""The servers that are out there: of both eras, from npm and from PyPI, as their authors publish them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from prx.config.integrations import McpServerConfig
+from tests.support.mcp_host import mcp_host
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+
+def module(name: str, *arguments: str) -> McpServerConfig:
+    """Return the configuration of a server of PyPI."""
+    # The tests' own warnings are errors, theirs are not ours to mend.
+    return McpServerConfig(command=sys.executable, args=("-m", name, *arguments), startup_timeout_ms=60_000)
+
+
+def package(npm: Path, name: str, *arguments: str) -> McpServerConfig:
+    """Return the configuration of a server of npm."""
+    program = npm / "@modelcontextprotocol" / name / "dist/index.js"
+    return McpServerConfig(command="node", args=(str(program), *arguments), startup_timeout_ms=60_000)
+
+
+async def test_a_server_of_the_newer_era(tmp_path: Path) -> None:
+    async with mcp_host(tmp_path, {"one": module("mcp_server_time")}) as host:
+        view = await host.until("connected", within_secs=60)
+        assert view.protocol_version == "2026-07-28"
+        assert view.server_info is not None
+        assert view.server_info["name"] == "mcp-time"
+        assert view.tools == ["get_current_time", "convert_time"]
+        converted = await host.output(
+            "convert_time",
+            {"source_timezone": "Europe/Zurich", "time": "12:00", "target_timezone": "Asia/Tokyo"},
+        )
+        assert "Asia/Tokyo" in str(converted)
+        failed = await host.call("get_current_time", {"timezone": "Middle/Earth"})
+        assert failed.error is not None
+        assert failed.error.code == "tool_error"
+        (server,) = host.servers.connected()
+        assert await server.items("resources") == []
+
+
+async def test_everything_of_a_server_of_the_older_era(tmp_path: Path, npm: Path) -> None:
+    told: list[tuple[object, ...]] = []
+    async with mcp_host(tmp_path, {"one": package(npm, "server-everything", "stdio")}) as host:
+        view = await host.until("connected", within_secs=60)
+        assert view.protocol_version == "2025-11-25"
+        assert await host.output("echo", {"message": "hello"}) == "Echo: hello"
+        image = await host.call("get-tiny-image")
+        assert image.raw is not None
+        assert [block["type"] for block in image.raw["content"]] == ["text", "image", "text"]
+        weather = await host.output("get-structured-content", {"location": "Chicago"})
+        assert set(weather) == {"temperature", "conditions", "humidity"}
+        long = await host.call(
+            "trigger-long-running-operation",
+            {"duration": 0.2, "steps": 2},
+            progress=lambda *step: told.append(step),
+        )
+        assert long.success
+        assert [step[:2] for step in told] == [(1, 2), (2, 2)]
+        (server,) = host.servers.connected()
+        resources = await server.items("resources")
+        assert resources
+        assert await server.items("resourceTemplates")
+        read = await server.request("resources/read", {"uri": resources[0]["uri"]})
+        assert read["contents"][0]["uri"] == resources[0]["uri"]
+        prompts = await server.items("prompts")
+        simple = next(prompt for prompt in prompts if not prompt.get("arguments"))
+        assert (await server.request("prompts/get", {"name": simple["name"]}))["messages"]
+
+
+async def test_a_server_of_files_serves_what_it_was_given_and_is_back_after_a_kill(
+    tmp_path: Path, npm: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/note.txt").write_text("remember the milk")
+    config = package(npm, "server-filesystem", str(tmp_path / "files"))
+    async with mcp_host(tmp_path, {"one": config}) as host:
+        before = await host.until("connected", within_secs=60)
+        assert "read_text_file" in before.tools
+        note = {"path": str(tmp_path / "files/note.txt")}
+        assert "remember the milk" in str(await host.output("read_text_file", note))
+        host.servers.reconnect("one")
+        await eventually(lambda: host.view().pid not in (None, before.pid), within_secs=60)
+        assert "remember the milk" in str(await host.output("read_text_file", note))
+        outside = await host.call("read_text_file", {"path": "/etc/passwd"})
+        assert not outside.success
