@@ -10,7 +10,8 @@ from prx.cli.context import chosen_file, config_option
 from prx.config.layers import setting
 from prx.config.toml import Layer
 from prx.core.levels import LogLevel
-from prx.daemon import Options, main
+from prx.daemon.options import Options
+from prx.daemon.process import main
 
 
 @click.command()

@@ -51,6 +51,6 @@ async def test_buckets_of_a_histogram_add_up() -> None:
 
 
 def test_the_library_is_not_loaded_before_the_first_scrape() -> None:
-    code = "import sys, prx.daemon, prx.cli.status; print('prometheus_client' in sys.modules)"
+    code = "import sys, prx.daemon.process, prx.cli.status; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "False\n"

@@ -76,7 +76,7 @@ def test_each_refusal_has_its_exit_code(error: type[PrxError], code: ExitCode) -
 
 def test_what_nobody_expected_is_logged_and_ends_the_process_with_1() -> None:
     script = (
-        "import sys; from functools import partial; from prx.daemon import _crashed; "
+        "import sys; from functools import partial; from prx.daemon.process import _crashed; "
         "from prx.runtime.logging import LogOutput; "
         "sys.excepthook = partial(_crashed, LogOutput('info', 'json').close); {}['lost']"
     )

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-LOAD = "import sys, prx.daemon, prx.cli.daemon; print(*sorted(m for m in sys.modules if '.' not in m))"
+LOAD = (
+    "import sys, prx.daemon.process, prx.cli.daemon; print(*sorted(m for m in sys.modules if '.' not in m))"
+)
 
 
 def test_a_daemon_starts_without_the_sdk() -> None:
