@@ -70,6 +70,10 @@ class ApiRunner(web.AppRunner):
         return _Server(self.app[EDGE], server, self._max_connections, **self._kwargs)
 
 
+def _broken_body() -> web.RequestPayloadError:
+    return web.RequestPayloadError("the body is not what its headers announced")
+
+
 def _most_connections() -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MAX_CONNECTIONS, max(1, files // 2))
@@ -124,17 +128,27 @@ class _Connection(web.RequestHandler):
         return self._next_keepalive_close_time
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; where a body breaks off in what is none, whoever reads it is told, rather than left to wait."""
-        super().data_received(data)
+        """Take bytes; see to the body of the request in flight where aiohttp does not."""
         request = self._current_request
+        if self._takes_no_more and request is not None and self._parser is not None:
+            # The daemon drains, and lets this request finish: for that the rest of its body has to come.
+            try:
+                self._parser.feed_data(data)
+            except HttpProcessingError:
+                request.content.set_exception(_broken_body())
+            return
+        super().data_received(data)
         if (
             request is not None
             and self._messages
             and not isinstance(self._messages[-1][0], RawRequestMessage)
         ):
-            request.content.set_exception(
-                web.RequestPayloadError("the body is not what its headers announced")
-            )
+            # It breaks off in bytes that are none; whoever reads it would wait for ever.
+            request.content.set_exception(_broken_body())
+
+    @property
+    def _takes_no_more(self) -> bool:
+        return (self._close or self._force_close) and self.transport is not None
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log a fault of the daemon; a body that its sender did not send as announced is none."""

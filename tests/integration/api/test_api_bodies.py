@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 
+import pytest
+
 from prx.runtime.logging import LogOutput
 from prx.runtime.logs.book import LogBook
 from prx.runtime.logs.query import LogQuery
@@ -57,6 +59,24 @@ async def test_a_body_that_breaks_off_in_rubbish_is_no_fault_of_the_daemon(api: 
     assert answered.startswith(b"HTTP/1.1 400 ")
     page = await book.search(LogQuery(level="warn", module=None, since=b""), limit=10)
     assert page.lines == []
+
+
+@pytest.mark.parametrize(("rest", "status"), [(_BODY[9:], 200), (b"{" + _BODY[10:], 400)])
+async def test_a_body_that_is_on_its_way_when_the_daemon_drains_still_comes(
+    api: Api, rest: bytes, status: int
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(_post(api, b"Expect: 100-continue\r\nContent-Length: 29"))
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(_BODY[:9])
+    assert api.runner is not None
+    draining = asyncio.create_task(api.runner.drain(60))
+    await asyncio.wait({draining}, timeout=0)
+    writer.write(rest)
+    assert (await reader.read()).startswith(f"HTTP/1.1 {status} ".encode())
+    await draining
+    writer.close()
+    await writer.wait_closed()
 
 
 def _post(api: Api, more: bytes, *, bearer: str | None = None) -> bytes:
