@@ -138,6 +138,8 @@ class Activation:
         if loaded is not None:
             log.info("plugin unloaded", plugin=plugin.name)
             self._publish("unloaded", plugin)
+            # Nothing comes in its place that those who wait could be served by.
+            loaded.generation.abandon(ConflictError)
             self._tasks.start(self._retire(loaded))
         self._retry_blocked()
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
+from prx.core.errors import PrxError
 from prx.core.tool import CallContext, Receipt, ToolFailure, ToolResult
 from prx.plugins.abi.memory import Borrowed
 from prx.plugins.attempt import Attempt, Attempts
@@ -84,9 +86,10 @@ class Generation:
         """Return how many instances there are."""
         return len(self._instances)
 
-    def abandon(self) -> None:
-        """Refuse the calls that wait and any further ones; those that run go on."""
-        self._lane.abandon()
+    def abandon(self, refuse: Callable[[str], PrxError]) -> None:
+        """Refuse the calls that wait and any further ones, by what `refuse` makes of a reason; those that run go on."""
+        plugin = self.owner.plugin
+        self._lane.abandon(lambda: refuse(f'plugin "{plugin}" is out of service; the call did not run'))
 
     async def aclose(self, timeout_secs: float) -> bool:
         """Let the calls that run or wait finish, then free everything; false when one outlived the timeout.

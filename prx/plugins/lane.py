@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from prx.core.errors import UnavailableError
+from prx.core.errors import PrxError, UnavailableError
 
 _IDLE_SECS = 30.0
 
@@ -77,7 +77,8 @@ class Lane:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._outstanding = 0
-        self._abandoned = False
+        self._refuse: Callable[[], PrxError] | None = None
+        """What every call is refused with once the lane was abandoned."""
         self._ending = False
         """Whether threads end as soon as no call waits, rather than after a rest."""
         self._ended: asyncio.Future[None] | None = None
@@ -91,11 +92,12 @@ class Lane:
         """Run `job` on one of the lane's threads; called on the loop.
 
         Raises:
-            UnavailableError: too many calls wait already, or the lane was abandoned.
+            UnavailableError: too many calls wait already.
+            PrxError: the lane was abandoned.
         """
         with self._lock:
-            if self._abandoned:
-                raise self._stopped()
+            if self._refuse is not None:
+                raise self._refuse()
             if self._outstanding >= self._max_outstanding:
                 raise UnavailableError(
                     f'plugin "{self._name}" is busy: {self._outstanding} calls run or wait; try again, or raise '
@@ -110,10 +112,10 @@ class Lane:
                 thread.start()
         return future
 
-    def abandon(self) -> None:
-        """Take no more calls and refuse those that wait; those that run go on."""
+    def abandon(self, refuse: Callable[[], PrxError]) -> None:
+        """Take no more calls and refuse those that wait with what `refuse` makes; those that run go on."""
         with self._lock:
-            self._abandoned = True
+            self._refuse = refuse
             woken = False
             with suppress(Empty):
                 while True:
@@ -122,7 +124,7 @@ class Lane:
                         woken = True
                         continue
                     self._outstanding -= 1
-                    self._completions.deliver(item[1], None, self._stopped())
+                    self._completions.deliver(item[1], None, refuse())
             if woken:
                 self._queue.put(None)
 
@@ -140,9 +142,6 @@ class Lane:
                 self._queue.put(None)  # wakes one thread, which wakes the next
         done, _ = await asyncio.wait({self._ended}, timeout=timeout_secs)
         return bool(done)
-
-    def _stopped(self) -> UnavailableError:
-        return UnavailableError(f'plugin "{self._name}" is being stopped; the call did not run')
 
     def _work(self) -> None:
         try:

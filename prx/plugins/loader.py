@@ -12,6 +12,7 @@ from wasmtime import Engine, WasmtimeError
 from wasmtime import component as wasm
 
 from prx.config.schema import PluginsConfig
+from prx.core.errors import UnavailableError
 from prx.plugins.asked import Asked
 from prx.plugins.bound import Bound, bind, event_patterns, idle_worlds
 from prx.plugins.calls import Owner
@@ -269,7 +270,7 @@ class Loader:
         """End every call of every generation within seconds, then the shared threads."""
         self._live.update(self._retired)
         for generation in self._live:
-            generation.abandon()
+            generation.abandon(UnavailableError)
         for _ in range(_END_ROUNDS):  # a call may begin its time just after the others' ended
             longest = max((generation.limits.max_execution_secs for generation in self._live), default=0.0)
             await asyncio.to_thread(self._ticker.end_calls, longest)

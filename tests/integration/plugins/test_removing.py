@@ -133,6 +133,24 @@ async def test_its_data_goes_only_when_asked(host: PluginHost) -> None:
         assert await known(host) == []
 
 
+async def test_calls_that_wait_for_a_plugin_that_is_removed_are_refused_at_once(host: PluginHost) -> None:
+    host.limit(max_execution_time_ms=3_600_000, max_concurrency=1)
+    async with host.running():
+        host.drop("parrot", component("loop"))
+        await host.until("parrot", "loaded")
+        runs = asyncio.ensure_future(host.call("run"))
+        await eventually(lambda: host.plugin("parrot").memory_usage_bytes() > 0)
+        wait = [asyncio.ensure_future(host.call("run")) for _ in range(3)]
+        await asyncio.wait(wait, timeout=0)
+        await host.catalogue.remove("parrot", purge=False)
+        ends = await asyncio.gather(*wait, return_exceptions=True)
+        assert {(type(end), str(end)) for end in ends} == {
+            (ConflictError, 'plugin "parrot" is out of service; the call did not run')
+        }
+        assert not runs.done()
+    await runs
+
+
 async def test_another_plugin_may_take_the_name_of_a_tool_that_was_removed(host: PluginHost) -> None:
     async with host.running():
         host.drop("parrot", component("echo"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prx.core.errors import UnavailableError
+from prx.core.errors import ConflictError, UnavailableError
 from prx.plugins import lane as lane_module
 from prx.plugins.lane import Completions, Lane
 from tests.support.waiting import eventually
@@ -193,10 +193,10 @@ async def test_an_abandoned_lane_refuses_what_waits_and_lets_run_what_runs() -> 
         await asyncio.to_thread(gate.entered.wait, 30)
         closing = asyncio.ensure_future(lane.aclose(30))
         await asyncio.sleep(0)
-        lane.abandon()
-        with pytest.raises(UnavailableError, match="being stopped; the call did not run"):
+        lane.abandon(lambda: ConflictError("the call did not run"))
+        with pytest.raises(ConflictError, match="the call did not run"):
             await second
-        with pytest.raises(UnavailableError, match="being stopped; the call did not run"):
+        with pytest.raises(ConflictError, match="the call did not run"):
             lane.submit(lambda: 1)
         gate.open()
         assert await first == "prx-weather"
