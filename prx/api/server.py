@@ -148,7 +148,9 @@ class _Connection(web.RequestHandler):
 
     @property
     def _takes_no_more(self) -> bool:
-        return (self._close or self._force_close) and self.transport is not None
+        # Of HTTP, that is: what an upgraded connection carries has no body to wait for.
+        closing = (self._close or self._force_close) and self.transport is not None
+        return closing and not self._upgraded
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log a fault of the daemon; a body that its sender did not send as announced is none."""
