@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,9 @@ class Subscription:
         """Take what `wants` says yes to, 1024 events and `max_bytes` of payload at most."""
         self.wants = wants
         self.dropped = 0
-        self._queue: asyncio.Queue[tuple[Event, int]] = asyncio.Queue(_MAX_QUEUED)
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(_MAX_QUEUED)
+        self._sizes: deque[int] = deque()
+        """Of what is queued."""
         self._room = max_bytes
 
     def offer(self, event: Event, size: int) -> None:
@@ -31,7 +34,8 @@ class Subscription:
             self.dropped += 1
             return
         self._room -= size
-        self._queue.put_nowait((event, size))
+        self._sizes.append(size)
+        self._queue.put_nowait(event)
 
     @property
     def queued(self) -> int:
@@ -40,8 +44,8 @@ class Subscription:
 
     async def take(self) -> Event:
         """Return the next event; waits for it only where none is queued. A cancelled wait takes none."""
-        event, size = await self._queue.get()
-        self._room += size
+        event = await self._queue.get()
+        self._room += self._sizes.popleft()
         return event
 
     async def __aiter__(self) -> AsyncIterator[Event]:
