@@ -201,7 +201,7 @@ def daemon() -> Iterator[Client]:
     """
     running = running_daemon()
     if running is None:
-        raise _unreachable(load_config().daemon.data_dir)
+        raise unreachable(load_config().daemon.data_dir)
     tokens = TokenStore(running.data_dir)
     secret, token = tokens.create(TOKEN_NAME, expires_in=_TOKEN_LIFE)
     try:
@@ -210,7 +210,8 @@ def daemon() -> Iterator[Client]:
         tokens.revoke(token.id)
 
 
-def _unreachable(data_dir: Path) -> DaemonDownError:
+def unreachable(data_dir: Path) -> DaemonDownError:
+    """Return why no daemon can be asked, and how to start one."""
     try:
         pid = daemon_pid(data_dir)
     except OSError as error:

@@ -39,6 +39,9 @@ class Upstream(Protocol):
     def capabilities(self) -> Mapping[str, Any]:
         """What it says it can: `resources`, `prompts`, `completions`, `logging`, ..."""
 
+    def shown_name(self, own: str) -> str:
+        """Return the name under which its prompt `own` is offered: with the configured prefix, as its tools are."""
+
     async def items(self, kind: ItemKind) -> Sequence[Mapping[str, Any]]:
         """Return what it lists of `kind`, all pages; empty where it has none.
 

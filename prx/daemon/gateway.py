@@ -64,5 +64,5 @@ def _deps(ground: Ground, parts: Parts, tokens: TokenStore) -> ApiDeps:
         config=lambda: live.current,
         live=live,
         figures=figures,
-        mcp_endpoint=McpEndpoint(ground.points.tools, ground.supervisor),
+        mcp_endpoint=McpEndpoint(ground.points.tools, ground.supervisor, parts.servers),
     )

@@ -1,4 +1,4 @@
-"""`prx mcp`: the MCP servers that the daemon is connected to."""
+"""`prx mcp`: the MCP servers that the daemon is connected to, and the daemon as one."""
 
 import click
 
@@ -11,6 +11,7 @@ _COMMANDS = {
     "info": "prx.cli.mcp.listing:info",
     "list": "prx.cli.mcp.listing:list_servers",
     "reconnect": "prx.cli.mcp.service:reconnect",
+    "serve": "prx.cli.mcp.serve:serve",
     "tools": "prx.cli.mcp.tools:tools",
 }
 

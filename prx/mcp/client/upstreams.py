@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from prx.core.upstream import ItemKind, Progress
+from prx.mcp.client.names import offered_name
 from prx.mcp.client.unit import McpServer
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class ConnectedServer:
     def capabilities(self) -> Mapping[str, Any]:
         """What it says it can."""
         return self._connection.capabilities
+
+    def shown_name(self, own: str) -> str:
+        """Return the name under which its prompt `own` is offered."""
+        return offered_name(self._unit.config.tool_name_prefix, self._unit.server, own)
 
     async def items(self, kind: ItemKind) -> Sequence[Mapping[str, Any]]:
         """Return what it lists of `kind`; see `Upstream`."""

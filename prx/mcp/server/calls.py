@@ -64,7 +64,7 @@ class Calls:
 
 def shown(result: ToolResult) -> dict[str, Any]:
     """Return what a tool gave back; its receipt is in `_meta`, where no model pays for it."""
-    if result.raw is not None:
+    if result.raw is not None and _is_whole(result.raw):
         return {"resultType": "complete", **result.raw}
     document = _content(result.output)
     meta: dict[str, Any] = {}
@@ -78,6 +78,11 @@ def shown(result: ToolResult) -> dict[str, Any]:
     if meta:
         document["_meta"] = meta
     return document
+
+
+def _is_whole(raw: Mapping[str, Any]) -> bool:
+    """Tell whether an MCP server's answer can be passed on: one that asks for input is no result yet."""
+    return isinstance(raw.get("content"), list) and raw.get("resultType") in (None, "complete")
 
 
 def refused(error: PrxError) -> dict[str, Any]:

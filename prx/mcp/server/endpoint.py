@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from prx.core.errors import UnavailableError
+from prx.core.upstream import Upstreams
 from prx.mcp.server.caller import Caller
 from prx.mcp.server.exchange import Exchange
 from prx.runtime.supervisor import Supervisor
@@ -23,18 +24,26 @@ class McpEndpoint:
     """Answers MCP requests that the edge let in."""
 
     def __init__(
-        self, router: ToolRouter, supervisor: Supervisor, *, quick_secs: float = _QUICK_SECS, **more: Any
+        self,
+        router: ToolRouter,
+        supervisor: Supervisor,
+        upstreams: Upstreams | None = None,
+        *,
+        quick_secs: float = _QUICK_SECS,
+        **more: Any,
     ) -> None:
-        """Serve the tools of `router`, as a unit of `supervisor` once somebody asks.
+        """Serve what there is, as a unit of `supervisor` once somebody asks.
 
         Args:
-            router: what there is.
+            router: what can be called.
             supervisor: runs the unit.
+            upstreams: the MCP servers whose prompts and resources are passed on, where there may be any.
             quick_secs: how long a call may take before the SDK looks after it.
             more: what else `Host` is told.
         """
         self._router = router
         self._supervisor = supervisor
+        self._upstreams = upstreams
         self._settings = {"quick_secs": quick_secs, **more}
         self._starting = asyncio.Lock()
         self._host: Host | None = None
@@ -61,7 +70,7 @@ class McpEndpoint:
             if self._host is None:
                 # Not on the event loop: it takes most of a second.
                 module = await asyncio.to_thread(importlib.import_module, "prx.mcp.server.host")
-                host = module.Host(self._router, **self._settings)
+                host = module.Host(self._router, self._upstreams, **self._settings)
                 self._supervisor.add(host)
                 self._host = host
         host = self._host

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from functools import partial
 from http import HTTPStatus
@@ -11,34 +11,52 @@ from typing import Any, Final
 
 import sse_starlette.sse
 from aiohttp import hdrs, web
-from anyio import BrokenResourceError, ClosedResourceError
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.subscriptions import ToolsListChanged
+from mcp.server.subscriptions import (
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+)
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from prx.core.errors import UnavailableError
+from prx.core.upstream import Upstreams
 from prx.mcp.server.calls import Calls
 from prx.mcp.server.events import SESSION, Events
 from prx.mcp.server.exchange import Exchange
 from prx.mcp.server.lean import LeanPath
-from prx.mcp.server.protocol import ToolServer
-from prx.mcp.server.sessions import Announce, Session, Sessions
+from prx.mcp.server.news import (
+    LOGGED,
+    PROMPTS_CHANGED,
+    RESOURCE_UPDATED,
+    RESOURCES_CHANGED,
+    TOOLS_CHANGED,
+    Batch,
+    News,
+)
+from prx.mcp.server.passing import LEVELS, Passing
+from prx.mcp.server.protocol import PrxServer
+from prx.mcp.server.sessions import Session, Sessions
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
 
-_TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+_EVENTS: Final[Mapping[str, ServerEvent]] = {
+    TOOLS_CHANGED: ToolsListChanged(),
+    PROMPTS_CHANGED: PromptsListChanged(),
+    RESOURCES_CHANGED: ResourcesListChanged(),
+}
 _NO_LIMIT: Final = 1 << 40
 _RETRY_MS: Final = 1000
 _LAST_WORDS_SECS: Final = 2.0
 
 _log = get_logger("mcp::server")
 _SWEEP_SECS: Final = 5.0
-_SETTLE_SECS: Final = 0.1
-_ANNOUNCE_SECS: Final = 60.0
 _MAX_OPEN: Final = 1024
 _MAX_OPEN_OF_SESSION: Final = 64
 
@@ -51,6 +69,7 @@ class Host:
     def __init__(
         self,
         router: ToolRouter,
+        upstreams: Upstreams | None,
         *,
         quick_secs: float,
         sweep_secs: float = _SWEEP_SECS,
@@ -60,13 +79,15 @@ class Host:
         """Serve what `router` has.
 
         Args:
-            router: what there is.
+            router: what can be called.
+            upstreams: the MCP servers whose prompts and resources are passed on, where there may be any.
             quick_secs: see `LeanPath`.
             sweep_secs: how often sessions and streams are looked at.
             clock: gives seconds and never goes back.
             bounds: those of `Sessions`.
         """
         self._router = router
+        self._upstreams = upstreams
         self._quick_secs = quick_secs
         self._sweep_secs = sweep_secs
         self._sessions = partial(Sessions, clock=clock, **bounds)
@@ -81,14 +102,16 @@ class Host:
         """See `Unit.run`."""
         # Its own watcher asks twice a second, for ever and owned by nobody, whether uvicorn ends: there is none.
         sse_starlette.sse._get_shutdown_state().watcher_started = True  # noqa: SLF001
-        life = _Life(self._router, self._quick_secs, self._sessions)
+        life = _Life(self._router, self._upstreams, self._quick_secs, self._sessions)
         async with life.manager.run():
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(life.announce_changes())
-                    group.create_task(life.sweep_forever(self._sweep_secs))
-                    self._life = life
-                    started()
+                with life.hearing():
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(life.watch_tools())
+                        group.create_task(life.tell_news())
+                        group.create_task(life.sweep_forever(self._sweep_secs))
+                        self._life = life
+                        started()
             finally:
                 self._life = None
                 await life.aclose()
@@ -112,10 +135,19 @@ class Host:
 class _Life:
     """What is there from one start to the next stop: the SDK's session manager cannot be used again."""
 
-    def __init__(self, router: ToolRouter, quick_secs: float, sessions: Callable[..., Sessions]) -> None:
+    def __init__(
+        self,
+        router: ToolRouter,
+        upstreams: Upstreams | None,
+        quick_secs: float,
+        sessions: Callable[..., Sessions],
+    ) -> None:
         calls = Calls(router)
         self._router = router
-        self._server = ToolServer(router, calls)
+        self._upstreams = upstreams
+        self._news = News()
+        self._passing = None if upstreams is None else Passing(upstreams, self._news)
+        self._server = PrxServer(router, calls, self._passing)
         self._events = Events()
         self._sessions = sessions(self._end_session)
         self._lean = LeanPath(calls, self._server.server_info_stamp, quick_secs)
@@ -129,6 +161,12 @@ class _Life:
             max_sessions=None,
             max_request_body_size=_NO_LIMIT,
         )
+
+    def hearing(self) -> AbstractContextManager[None]:
+        """Take what MCP servers tell for the length of the block."""
+        if self._upstreams is None or self._passing is None:
+            return nullcontext()
+        return self._upstreams.noticing(self._passing.notice)
 
     async def serve(self, exchange: Exchange) -> web.StreamResponse:
         session = self._sessions.get(exchange.headers.get(MCP_SESSION_ID_HEADER), exchange.caller)
@@ -147,18 +185,28 @@ class _Life:
             if session.id is None:
                 self._sessions.forget(session)
 
-    async def announce_changes(self) -> None:
-        """Tell clients of both eras that the tools changed; many changes in a moment are one."""
+    async def watch_tools(self) -> None:
+        """Take changes of the tools as news."""
         changes = self._router.changes
         number = changes.number
         while True:
-            await changes.after(number)
-            await asyncio.sleep(_SETTLE_SECS)
-            number = changes.number
-            await self._server.bus.publish(ToolsListChanged())
-            for session in self._sessions.ready():
-                session.missed = not session.listening
-                _announce(session)
+            number = await changes.after(number)
+            self._news.changed(TOOLS_CHANGED)
+
+    async def tell_news(self) -> None:
+        """Tell clients of both eras what they may and want to know."""
+        while True:
+            batch = await self._news.next()
+            if RESOURCES_CHANGED in batch.lists and self._passing is not None:
+                await self._passing.hold_again()
+            for event in (
+                *map(_EVENTS.__getitem__, sorted(batch.lists)),
+                *map(ResourceUpdated, batch.updated),
+            ):
+                await self._server.bus.publish(event)
+            for session in self._sessions:
+                if session.caller.may_list:
+                    _tell(session, batch)
 
     async def sweep_forever(self, every_secs: float) -> None:
         """End sessions and streams that are not to go on."""
@@ -180,8 +228,9 @@ class _Life:
         await self._lean.aclose()
         for exchange in self._open.values():
             exchange.leave()
-        announcing = {each.announcing for each in self._sessions.ready() if each.announcing is not None}
-        tasks = announcing | self._open.keys()
+        for session in self._sessions:
+            await session.aclose()
+        tasks = set(self._open)
         for pause in (_LAST_WORDS_SECS, None):
             if tasks:
                 await asyncio.wait(tasks, timeout=pause)
@@ -197,20 +246,20 @@ class _Life:
         if session is None:
             return await exchange.answered(task)
         if exchange.is_stream:
-            exchange.on_start = partial(_heard_again, session)
+            exchange.on_start = partial(_listens, session)
         session.open += 1
-        session.listening += exchange.is_stream
         try:
             return await exchange.answered(task)
         finally:
             session.open -= 1
-            session.listening -= exchange.is_stream
+            if exchange.is_stream and exchange.status == HTTPStatus.OK:
+                session.listening -= 1
             self._sessions.touch(session)
             if exchange.status == HTTPStatus.NOT_FOUND or (
                 exchange.request.method == hdrs.METH_DELETE and exchange.status == HTTPStatus.OK
             ):
                 self._sessions.forget(session)
-                self._events.forget(session)
+                await self._clean_up(session)
 
     async def _application(self, exchange: Exchange) -> None:
         scope = exchange.scope() | {"user": _user(exchange.caller.token_id)}
@@ -230,7 +279,7 @@ class _Life:
 
     async def _end_session(self, session: Session) -> None:
         """End a session as its client would."""
-        self._events.forget(session)
+        await self._clean_up(session)
         assert session.id is not None  # noqa: S101 - tells the type; only established ones are ended
         scope = {
             "type": "http",
@@ -241,6 +290,14 @@ class _Life:
             "user": _user(session.caller.token_id),
         }
         await self.manager.handle_request(scope, _no_body, _to_nobody)
+
+    async def _clean_up(self, session: Session) -> None:
+        """Drop what is kept for a session that is over."""
+        self._events.forget(session)
+        await session.aclose()
+        if self._passing is not None:
+            for uri in session.subscribed:
+                await self._passing.release(uri)
 
 
 def _opens_session(exchange: Exchange) -> bool:
@@ -256,26 +313,24 @@ def _user(token_id: str) -> AuthenticatedUser:
     return AuthenticatedUser(AccessToken(token="", client_id=token_id, scopes=[]))
 
 
-def _heard_again(session: Session, exchange: Exchange) -> None:
-    """Tell a session that listens again what it missed."""
-    if session.missed and exchange.status == HTTPStatus.OK:
-        session.missed = False
-        _announce(session)
+def _listens(session: Session, exchange: Exchange) -> None:
+    """Count a stream that a session opened, and tell it what it missed while it had none."""
+    if exchange.status == HTTPStatus.OK:
+        session.listening += 1
+        session.heard_again()
 
 
-def _announce(session: Session) -> None:
-    """Tell a session that the tools changed, as far as it may know."""
-    # One that has not taken the last announcement yet looks at the list after it.
-    under_way = session.announcing is not None and not session.announcing.done()
-    if session.announce is not None and session.caller.may_list and not under_way:
-        session.announcing = asyncio.create_task(_told(session.announce))
-
-
-async def _told(announce: Announce) -> None:
-    # Where the client has gone, or does not read, nobody need know.
-    with suppress(ClosedResourceError, BrokenResourceError, TimeoutError):
-        async with asyncio.timeout(_ANNOUNCE_SECS):
-            await announce(_TOOLS_CHANGED)
+def _tell(session: Session, batch: Batch) -> None:
+    for method in sorted(batch.lists):
+        session.tell(method)
+    for uri in batch.updated:
+        if uri in session.subscribed:
+            session.tell(RESOURCE_UPDATED, {"uri": uri})
+    if session.level is not None:
+        least = LEVELS.index(session.level)
+        for line in batch.lines:
+            if LEVELS.index(line["level"]) >= least:
+                session.tell(LOGGED, line)
 
 
 async def _no_body() -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What PRX answers as an MCP server, in terms of the SDK: tools, and the news that they changed."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from mcp.server.context import ServerRequestContext
+from anyio import BrokenResourceError, ClosedResourceError
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.session import ServerSession
@@ -11,19 +13,32 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
+    LoggingMessageNotification,
     NotificationParams,
     PaginatedRequestParams,
+    PromptListChangedNotification,
+    ResourceListChangedNotification,
+    ResourceUpdatedNotification,
+    SubscriptionsListenRequestParams,
     ToolListChangedNotification,
 )
 
 from prx import __version__
 from prx.core.tool import ToolSpec
-from prx.mcp.server import exchange
 from prx.mcp.server.calls import Calls, UnknownToolError
+from prx.mcp.server.context import Context, exchange_of
 from prx.mcp.server.events import SESSION
-from prx.mcp.server.exchange import Exchange
+from prx.mcp.server.news import (
+    LOGGED,
+    PROMPTS_CHANGED,
+    RESOURCE_UPDATED,
+    RESOURCES_CHANGED,
+    TOOLS_CHANGED,
+)
+from prx.mcp.server.passed_on import Listen, PassedOn
+from prx.mcp.server.passing import Passing
 from prx.mcp.server.progress import progress_of
-from prx.mcp.server.sessions import Announce
+from prx.mcp.server.sessions import Send
 from prx.runtime.tools import ToolRouter
 
 _INSTRUCTIONS: Final = (
@@ -32,16 +47,20 @@ _INSTRUCTIONS: Final = (
 )
 _MAX_SUBSCRIPTIONS: Final = 512
 _MAX_BUFFERED_EVENTS: Final = 16
-_ANNOUNCED: Final = {"notifications/tools/list_changed": ToolListChangedNotification}
+_TOLD: Final[Mapping[str, Any]] = {
+    TOOLS_CHANGED: ToolListChangedNotification,
+    PROMPTS_CHANGED: PromptListChangedNotification,
+    RESOURCES_CHANGED: ResourceListChangedNotification,
+    RESOURCE_UPDATED: ResourceUpdatedNotification,
+    LOGGED: LoggingMessageNotification,
+}
 
-Context = ServerRequestContext[Any, Any]
 
+class PrxServer(Server[Any]):
+    """Serves the router's tools, and what MCP servers have beside theirs; one for the whole daemon."""
 
-class ToolServer(Server[Any]):
-    """Serves the router's tools; one for the whole daemon."""
-
-    def __init__(self, router: ToolRouter, calls: Calls) -> None:
-        """Announce and serve what `router` has."""
+    def __init__(self, router: ToolRouter, calls: Calls, passing: Passing | None) -> None:
+        """Announce and serve what `router` and `passing` have."""
         self.bus = InMemorySubscriptionBus()
         self.listening = ListenHandler(
             self.bus, max_subscriptions=_MAX_SUBSCRIPTIONS, max_buffered_events=_MAX_BUFFERED_EVENTS
@@ -53,7 +72,6 @@ class ToolServer(Server[Any]):
             version=__version__,
             title="PRX",
             instructions=_INSTRUCTIONS,
-            on_subscriptions_listen=self.listening,
             # Without it each call of the newest version lists all tools first.
             get_tool_input_schema=self._input_schema,
         )
@@ -61,6 +79,12 @@ class ToolServer(Server[Any]):
         self.add_request_handler("tools/list", PaginatedRequestParams, self._list_tools)
         self.add_request_handler("tools/call", CallToolRequestParams, self._call_tool)
         self.add_notification_handler("notifications/initialized", NotificationParams, self._initialized)
+        listen: Listen = self.listening
+        if passing is not None:
+            passed_on = PassedOn(passing)
+            passed_on.add_to(self)
+            listen = passed_on.holding(listen)
+        self.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
         # Spans for an exporter that the daemon does not have.
         self.middleware.clear()
 
@@ -71,11 +95,13 @@ class ToolServer(Server[Any]):
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
         """See `Server`; the SDK's session manager would declare that lists never change."""
-        changing = notification_options or NotificationOptions(tools_changed=True)
+        changing = notification_options or NotificationOptions(
+            tools_changed=True, prompts_changed=True, resources_changed=True
+        )
         return super().create_initialization_options(changing, experimental_capabilities, extensions)
 
     async def _list_tools(self, context: Context, _params: PaginatedRequestParams) -> dict[str, Any]:
-        specs = self._router.specs() if _exchange(context).caller.may_list else []
+        specs = self._router.specs() if exchange_of(context).caller.may_list else []
         # Another token may see another list.
         return {
             "resultType": "complete",
@@ -85,7 +111,7 @@ class ToolServer(Server[Any]):
         }
 
     async def _call_tool(self, context: Context, params: CallToolRequestParams) -> dict[str, Any]:
-        asked = _exchange(context)
+        asked = exchange_of(context)
         try:
             if asked.call is not None:
                 running, asked.call = asked.call, None
@@ -98,7 +124,7 @@ class ToolServer(Server[Any]):
     async def _initialized(self, context: Context, _params: NotificationParams) -> None:
         session = SESSION.get()
         if session is not None:
-            session.ready(context.protocol_version, _announcer(context.session))
+            session.ready(context.protocol_version, _sender(context.session))
 
     def _input_schema(self, name: str) -> dict[str, Any] | None:
         spec = self._calls.spec(name)
@@ -116,15 +142,10 @@ def listed(spec: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _exchange(context: Context) -> Exchange:
-    request: Any = context.request
-    found = request.scope[exchange.KEY]
-    assert isinstance(found, Exchange)  # noqa: S101 - tells the type; every request comes through one
-    return found
+def _sender(session: ServerSession) -> Send:
+    async def send(method: str, params: Mapping[str, Any]) -> None:
+        told = _TOLD[method].model_validate({"method": method, "params": dict(params)}, by_name=False)
+        with suppress(ClosedResourceError, BrokenResourceError):  # the client has gone
+            await session.send_notification(told)
 
-
-def _announcer(session: ServerSession) -> Announce:
-    async def announce(method: str) -> None:
-        await session.send_notification(_ANNOUNCED[method]())
-
-    return announce
+    return send

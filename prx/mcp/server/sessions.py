@@ -5,7 +5,8 @@ which of a client's forgotten sessions may make room for a new one: all of that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from prx.core.errors import UnavailableError
@@ -15,8 +16,11 @@ _MAX_SESSIONS: Final = 512
 _MAX_PER_TOKEN: Final = 64
 _IDLE_SECS: Final = 1800.0
 
-Announce = Callable[[str], Awaitable[None]]
-"""Sends a notification with this method, without parameters, to the client of one session."""
+_MAX_UNTOLD: Final = 256
+_TELL_SECS: Final = 60.0
+
+Send = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""Sends a notification with this method and these parameters to the client of one session; raises nothing."""
 
 
 class Session:
@@ -29,22 +33,56 @@ class Session:
         """None until it is established."""
         self.version: str | None = None
         """The version of MCP that was agreed upon; None until the client said that it is ready."""
-        self.announce: Announce | None = None
-        self.announcing: asyncio.Task[None] | None = None
+        self.level: str | None = None
+        """The least level of the servers' logs that it wants to hear."""
+        self.subscribed: set[str] = set()
+        """Resources that it wants to hear of."""
         self.listening = 0
         """Open streams on which it hears of news."""
-        self.missed = False
-        """Whether there was news while it had none: the SDK drops what nobody listens to."""
+        self._send: Send | None = None
+        self._untold: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=_MAX_UNTOLD)
+        self._telling: asyncio.Task[None] | None = None
+        self._missed: set[str] = set()
         self.calls: dict[Any, asyncio.Task[dict[str, Any]]] = {}
         """Calls past the SDK that run now, by the id of their request."""
         self.open = 0
         """Requests that are being answered, open streams included."""
         self.used_at = now
 
-    def ready(self, version: str, announce: Announce) -> None:
+    def ready(self, version: str, send: Send) -> None:
         """Note that the handshake is over."""
         self.version = version
-        self.announce = announce
+        self._send = send
+
+    def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification when the client takes it; of one that takes nothing the oldest are dropped."""
+        if self._send is None:
+            return
+        if not self.listening and params is None:
+            self._missed.add(method)
+        if (told := (method, params or {})) in self._untold:
+            return  # it looks after it anyway
+        self._untold.append(told)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_all(self._send))
+
+    def heard_again(self) -> None:
+        """Tell which lists changed while it had no stream: the SDK drops what nobody listens to."""
+        missed, self._missed = self._missed, set()
+        for method in sorted(missed):
+            self.tell(method)
+
+    async def aclose(self) -> None:
+        """Tell nothing more."""
+        self._send = None
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait({self._telling})
+
+    async def _tell_all(self, send: Send) -> None:
+        while self._untold:
+            async with asyncio.timeout(_TELL_SECS):
+                await send(*self._untold.popleft())
 
 
 class Sessions:
@@ -72,9 +110,9 @@ class Sessions:
         """Return how many there are, those that are being opened included."""
         return len(self._sessions)
 
-    def ready(self) -> list[Session]:
-        """Return those whose client can be told something."""
-        return [session for session in self._by_id.values() if session.announce is not None]
+    def __iter__(self) -> Iterator[Session]:
+        """Iterate over those that are established."""
+        return iter(list(self._by_id.values()))
 
     def get(self, session_id: str | None, caller: Caller) -> Session | None:
         """Return the session with this id, if it is the caller's; it counts as used now."""
@@ -118,8 +156,6 @@ class Sessions:
         self._sessions.discard(session)
         if session.id is not None:
             self._by_id.pop(session.id, None)
-        if session.announcing is not None:
-            session.announcing.cancel()
 
     async def end(self, session: Session) -> None:
         """End a session: its streams end, its id is unknown from now on."""
@@ -129,7 +165,7 @@ class Sessions:
     async def sweep(self) -> None:
         """End those whose token is not let in any more, and those that nobody used for long."""
         now = self._clock()
-        for session in list(self._by_id.values()):
+        for session in self:
             idle = not session.open and now - session.used_at >= self._idle_secs
             if idle or not session.caller.still_admitted():
                 await self.end(session)

@@ -92,7 +92,7 @@ async def test_a_change_while_no_stream_was_open_is_told_once_one_is(port: Port)
     wire = await port.wire(LEGACY)
     with port.api.router.offering([Scripted("new", nothing)]):
         await eventually(lambda: port.kept_events >= 1)
-        await eventually(lambda: port.session_of(wire).missed)
+        await eventually(lambda: port.session_of(wire)._missed)
         async with asyncio.timeout(30), port.stream(wire) as stream:
             event = await next_event(stream)
     assert json.loads(event["data"])["method"] == "notifications/tools/list_changed"
