@@ -45,14 +45,15 @@ def turn(
 
 
 def write(connection: sqlite3.Connection, result: Result) -> None:
-    """Write down what an attempt came to."""
+    """Write down what an attempt came to, unless a later one is known already."""
     outcome = result.outcome
     connection.execute(
         "UPDATE hook_deliveries SET state = ?, attempts = ?, last_attempt_at = ?, status = ?, latency_ms = ?, "
-        "error = ?, excerpt = ?, next_try_ms = ? WHERE hook = ? AND event = ?",
+        "error = ?, excerpt = ?, next_try_ms = ? WHERE hook = ? AND event = ? AND attempts <= ?",
         (
             *(result.state, result.attempts, outcome.at, outcome.status, outcome.latency_ms),
             *(outcome.error, outcome.excerpt, result.next_try_ms, result.hook, result.event),
+            result.attempts,
         ),
     )
 

@@ -67,7 +67,7 @@ class Dispatcher:
         """See `Unit.run`."""
         try:
             async with (
-                EgressClient(self._names, max_connections=MAX_HOOKS + MAX_TESTS) as client,
+                EgressClient(self._names, max_connections=MAX_HOOKS + MAX_TESTS, keep_secs=4) as client,
                 asyncio.TaskGroup() as group,
             ):
                 self._group, self._sender = group, Sender(client, self._config)

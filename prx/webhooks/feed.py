@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -39,7 +40,9 @@ class Feed:
         self._store = store
         self._outbox = outbox
         self._wanted = wanted
-        self._known: set[tuple[str, str]] = set()
+        self._known: set[tuple[str, str]] | None = None
+        """The problems that are no news; None before anybody wants to hear of one."""
+        self._next_look = 0.0
         self._dropped = 0
         self._dropping_since: datetime | None = None
 
@@ -71,13 +74,15 @@ class Feed:
                     await self._store.run(lambda db: self._outbox.put_all(db, batch))
 
     async def _collect(self, events: Subscription, batch: list[Happening]) -> None:
-        """Fill `batch` with what there is; wait for the first one until it is time to look for problems."""
+        """Fill `batch` with what there is, new problems included; wait until there is something."""
+        loop = asyncio.get_running_loop()
         while not batch:
-            try:
-                async with asyncio.timeout(_LOOK_SECS):
-                    batch.append(_happening(await events.take()))
-            except TimeoutError:
+            if loop.time() >= self._next_look:
                 batch += self._new_problems()
+                self._next_look = loop.time() + _LOOK_SECS
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(loop.time() if batch else self._next_look):
+                    batch.append(_happening(await events.take()))
         while events.queued and len(batch) < _MAX_BATCH:
             batch.append(_happening(await events.take()))
 
@@ -110,24 +115,14 @@ class Feed:
         return name in wanted or ALL in wanted
 
     def _new_problems(self) -> list[Happening]:
+        """Return what has become wrong since the last look; what was wrong before the first one is no news."""
         if not self._anybody_wants("error.occurred"):
+            self._known = None
             return []
         now = {(problem.unit, problem.reason): problem for problem in self._problems_now()}
-        new = [problem for key, problem in now.items() if key not in self._known]
+        known = now.keys() if self._known is None else self._known
         self._known = set(now)
-        return [
-            Happening(
-                "error.occurred",
-                {
-                    "unit": problem.unit,
-                    "reason": problem.reason,
-                    "since": iso_utc(problem.since),
-                    "action": problem.action,
-                },
-                now_utc(),
-            )
-            for problem in new
-        ]
+        return [_trouble(problem) for key, problem in now.items() if key not in known]
 
     def _count(self, events: Subscription) -> None:
         if events.dropped > self._dropped:
@@ -140,3 +135,13 @@ class Feed:
 def _happening(event: Event) -> Happening:
     data = event.payload if isinstance(event.payload, dict) else {"value": event.payload}
     return Happening(OF_TOPICS[event.topic], data, event.at)
+
+
+def _trouble(problem: Problem) -> Happening:
+    about = {
+        "unit": problem.unit,
+        "reason": problem.reason,
+        "since": iso_utc(problem.since),
+        "action": problem.action,
+    }
+    return Happening("error.occurred", about, now_utc())

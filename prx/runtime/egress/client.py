@@ -27,6 +27,7 @@ from aiohttp import (
 from yarl import URL
 
 from prx.runtime.egress.body import BoundedBody
+from prx.runtime.egress.connections import UsedConnection, noting_kept_connections
 from prx.runtime.egress.errors import (
     EgressBrokenError,
     EgressCertificateError,
@@ -110,7 +111,8 @@ class EgressClient:
     """Sends checked requests, on one connection each.
 
     A connection is not used again: nobody inherits what another's request has done to it, and what was checked
-    is what is used. The environment's proxies are not used, and no cookies are kept.
+    is what is used. With `keep_secs` it is, for the same name at the same checked addresses: for a caller that sends
+    its own requests alone. The environment's proxies are not used, and no cookies are kept.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class EgressClient:
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = _MAX_CONNECTIONS,
+        keep_secs: float | None = None,
     ) -> None:
         """Belong to the running event loop until `aclose`.
 
@@ -126,13 +129,15 @@ class EgressClient:
             names: where names are looked up; the system's resolver by default.
             tls: what certificates are trusted; the system's by default.
             max_connections: at the same time; further requests wait.
+            keep_secs: how long a connection without a request stays open for the next one; None closes it at once.
         """
         self._system_names = SystemNames()
         self._names = names or self._system_names
         connector = TCPConnector(
             resolver=PinnedResolver(),
             use_dns_cache=False,
-            force_close=True,
+            force_close=keep_secs is None,
+            keepalive_timeout=keep_secs,
             limit=max_connections,
             ssl=tls or True,
         )
@@ -146,6 +151,7 @@ class EgressClient:
             max_field_size=_MAX_LINE_BYTES,
             max_headers=_MAX_HEADERS,
             middlewares=(_translated,),
+            trace_configs=[] if keep_secs is None else [noting_kept_connections()],
         )
 
     async def aclose(self) -> None:
@@ -224,18 +230,28 @@ class EgressClient:
             EgressError: the name, the connection or the server failed.
         """
         request = _Request("POST", target, checked_headers(headers, target), body)
-        answered: Response | None = None
-        try:
-            async with asyncio.timeout(timeout_secs), self._answer(request, policy, PATIENT) as response:
+        answered: list[Response] = []
+        connection = UsedConnection()
+
+        async def attempt() -> Response:
+            async with self._answer(request, policy, PATIENT, connection) as response:
                 # Already without the body: should it never end, this is the answer.
-                answered = _without_body(response, target)
-                return replace(answered, body=await _read_beginning(response, max_response_bytes))
+                answered.append(_without_body(response, target))
+                return replace(answered[0], body=await _read_beginning(response, max_response_bytes))
+
+        try:
+            async with asyncio.timeout(timeout_secs):
+                try:
+                    return await attempt()
+                except EgressBrokenError:
+                    if not connection.was_kept or answered:
+                        raise
+                # The receiver may have closed a connection that was kept before the request came.
+                return await attempt()
         except TimeoutError:
-            if answered is None:
-                raise EgressTimeoutError(
-                    f"{target.origin} did not answer within {timeout_secs:.3g} s"
-                ) from None
-            return answered
+            if answered:
+                return answered[0]
+            raise EgressTimeoutError(f"{target.origin} did not answer within {timeout_secs:.3g} s") from None
 
     async def _exchange(
         self, request: _Request, policy: Policy, max_response_bytes: int, patience: Patience
@@ -246,9 +262,16 @@ class EgressClient:
 
     @asynccontextmanager
     async def _answer(
-        self, request: _Request, policy: Policy, patience: Patience
+        self,
+        request: _Request,
+        policy: Policy,
+        patience: Patience,
+        connection: UsedConnection | None = None,
     ) -> AsyncIterator[ClientResponse]:
-        """Send `request`; what is yielded has its status and headers, its body is still to be read."""
+        """Send `request`; what is yielded has its status and headers, its body is still to be read.
+
+        `connection` is told what it was sent over.
+        """
         target = request.target
         policy.admit(target)
         self._check_open()
@@ -271,6 +294,7 @@ class EgressClient:
                 skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
                 server_hostname=str(target.host),
                 allow_redirects=False,
+                trace_request_ctx=connection,
                 timeout=ClientTimeout(
                     total=None, sock_connect=patience.connect, sock_read=patience.first_byte
                 ),

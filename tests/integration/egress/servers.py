@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ async def accepting(
     """Give each connection to `handle` until the block ends."""
     server = Server()
     handlers: set[asyncio.Task[None]] = set()
+    # A task that is cancelled before it began closes nothing.
+    writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
 
     async def handled(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -67,6 +70,7 @@ async def accepting(
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
+        writers.add(writer)
         task = asyncio.ensure_future(handled(reader, writer))
         handlers.add(task)
         task.add_done_callback(handlers.discard)
@@ -81,6 +85,8 @@ async def accepting(
             task.cancel()
         if handlers:
             await asyncio.wait(handlers)
+        for writer in writers:
+            writer.close()
 
 
 @asynccontextmanager

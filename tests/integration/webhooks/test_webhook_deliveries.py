@@ -3,16 +3,22 @@
 import asyncio
 import hashlib
 import hmac
+import ssl
+import struct
 from base64 import b64decode
+from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.webhooks.registry import Wanted
-from tests.integration.egress.servers import Received, redirect, reply, saying, serving, silent
+from tests.integration.egress.servers import Answer, Received, redirect, reply, saying, serving, silent
 from tests.integration.webhooks.conftest import RunStage, Stage
 from tests.integration.webhooks.receiver import SECRET, receiving
+from tests.support.certificates import certificate, serves
 from tests.support.waiting import eventually
+
+__all__ = ["certificate", "serves"]  # fixtures
 
 
 async def test_what_a_hook_asked_for_arrives_once_signed_in_both_ways(stage: Stage) -> None:
@@ -236,3 +242,49 @@ async def test_an_answer_without_an_end_counts_by_its_status(run_stage: RunStage
         await stage.happen(2)
         await receiver.has(2)
         await stage.settled(hook, ["delivered"] * 2)
+
+
+async def reset(_: Received, writer: asyncio.StreamWriter) -> None:
+    """Break the connection off instead of closing it."""
+    socket = writer.get_extra_info("socket")
+    socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("fail", "url", "said"),
+    [
+        (reset, "http://127.0.0.1:{port}/", "closed the connection without an answer"),
+        (silent, "http://127.0.0.1:{port}/", "did not answer within 1 s"),
+        (silent, "http://127.0.0.1:1/", "no connection: Connection refused"),
+        (silent, "http://does-not-resolve.invalid/", "does not resolve"),
+    ],
+)
+async def test_an_event_waits_until_its_receiver_is_right(
+    run_stage: RunStage, fail: Answer, url: str, said: str
+) -> None:
+    async with (
+        run_stage(timeout_secs=1, max_retries=100) as stage,
+        serving(fail) as failing,
+        receiving() as receiver,
+    ):
+        hook = await stage.register(url.format(port=failing.port))
+        await stage.happen(2)
+        async with asyncio.timeout(15):
+            while not (found := (await stage.webhooks.deliveries(hook, None, limit=1, offset=1))[0])[0].error:
+                continue
+        assert said in str(found[0].error)
+        assert found[0].status is None
+        await stage.webhooks.registry.change(hook.id, Wanted(url=receiver.url))
+        await stage.settled(hook, ["delivered"] * 2)
+        assert receiver.numbers() == [1, 2]
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(stage: Stage, serves: ssl.SSLContext) -> None:
+    async with serving(silent, tls=serves) as server:
+        hook = await stage.register(f"https://127.0.0.1:{server.port}/")
+        await stage.happen(1)
+        async with asyncio.timeout(15):
+            while not (found := (await stage.webhooks.deliveries(hook, None, limit=1, offset=0))[0])[0].error:
+                continue
+        assert "certificate is refused" in str(found[0].error)
+        assert server.received == []

@@ -1,0 +1,144 @@
+"""Deliveries of which only the status matters, over connections that are kept."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from prx.runtime.egress.client import EgressClient, Response
+from prx.runtime.egress.errors import EgressAddressError, EgressBrokenError, EgressTimeoutError
+from prx.runtime.egress.target import Target
+from tests.integration.egress.servers import (
+    LAX,
+    STRICT,
+    Received,
+    accepting,
+    ok,
+    redirect,
+    reply,
+    saying,
+    serving,
+    silent,
+)
+
+
+@pytest.fixture
+async def keeping() -> AsyncIterator[EgressClient]:
+    async with EgressClient(keep_secs=10) as client:
+        yield client
+
+
+async def deliver(client: EgressClient, url: str, *, timeout_secs: float = 10, most: int = 1000) -> Response:
+    return await client.deliver(
+        Target.parse(url),
+        b'{"a": 1}',
+        headers=[("Content-Type", "application/json")],
+        policy=LAX,
+        timeout_secs=timeout_secs,
+        max_response_bytes=most,
+    )
+
+
+def requests_of(server_reads: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return what answers `server_reads` requests on each connection, then closes it without a word."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(server_reads):
+            await reader.readuntil(b'{"a": 1}')
+            writer.write(reply(200, b"ok"))
+            await writer.drain()
+
+    return handle
+
+
+async def test_a_kept_connection_is_used_again(keeping: EgressClient) -> None:
+    async with accepting(requests_of(100)) as server:
+        for _ in range(5):
+            assert (await deliver(keeping, server.url())).body == b"ok"
+        assert server.connections == 1
+
+
+async def test_a_kept_connection_that_the_receiver_closed_is_no_failure(keeping: EgressClient) -> None:
+    async with accepting(requests_of(2)) as server:
+        for _ in range(9):
+            assert (await deliver(keeping, server.url())).status == 200
+        assert server.connections == 5
+
+
+async def test_a_receiver_that_closes_a_new_connection_has_failed(keeping: EgressClient) -> None:
+    async with accepting(requests_of(0)) as server:
+        with pytest.raises(EgressBrokenError):
+            await deliver(keeping, server.url())
+        assert server.connections == 1
+
+
+async def test_a_kept_connection_is_not_used_where_it_may_not_go(keeping: EgressClient) -> None:
+    async with accepting(requests_of(100)) as server:
+        await deliver(keeping, server.url())
+        with pytest.raises(EgressAddressError):
+            await keeping.deliver(
+                Target.parse(server.url()),
+                b"",
+                headers=[],
+                policy=STRICT,
+                timeout_secs=5,
+                max_response_bytes=1,
+            )
+
+
+async def test_a_redirect_is_an_answer_and_leads_nowhere(keeping: EgressClient) -> None:
+    async with serving(ok()) as other, serving(redirect(other.url())) as server:
+        assert (await deliver(keeping, server.url())).status == 302
+        assert other.received == []
+
+
+async def endless(_: Received, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 202 X\r\n\r\n")
+    while True:
+        writer.write(b"x" * 1024)
+        await writer.drain()
+
+
+async def stalling(_: Received, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 202 X\r\nContent-Length: 10\r\n\r\nxx")
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (endless, b"x" * 1000),
+        (ok(b"y" * 5000), b"y" * 1000),
+        (ok(gzip.compress(b"z" * 100), "Content-Encoding: gzip"), b"z" * 100),
+        (ok(gzip.compress(b"z" * 50_000), "Content-Encoding: gzip"), b"z" * 1000),
+        (ok(b"not gzip", "Content-Encoding: gzip"), b""),
+        (ok(b"what is this", "Content-Encoding: br"), b""),
+        (saying(b"HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nxx"), b"xx"),
+    ],
+)
+async def test_whatever_the_body_of_the_answer_is_its_status_counts(
+    keeping: EgressClient, answer: Callable[[Received, asyncio.StreamWriter], Awaitable[None]], body: bytes
+) -> None:
+    async with serving(answer) as server:
+        response = await deliver(keeping, server.url())
+        assert response.status in (200, 202)
+        assert response.body == body
+
+
+async def test_a_body_that_stalls_ends_with_the_time_and_the_status_counts(keeping: EgressClient) -> None:
+    async with serving(stalling) as server:
+        assert (await deliver(keeping, server.url(), timeout_secs=0.2)).status == 202
+
+
+async def test_no_status_in_time_is_a_failure(keeping: EgressClient) -> None:
+    async with serving(silent) as server:
+        with pytest.raises(EgressTimeoutError, match=r"did not answer within 0\.2 s"):
+            await deliver(keeping, server.url(), timeout_secs=0.2)
+
+
+async def test_a_client_that_keeps_nothing_makes_a_connection_each_time(client: EgressClient) -> None:
+    async with accepting(requests_of(100)) as server:
+        await deliver(client, server.url())
+        await deliver(client, server.url())
+        assert server.connections == 2

@@ -1,0 +1,68 @@
+"""What is known in memory alone: news and new problems, stored at once, and counted where there is no room."""
+
+import asyncio
+import sqlite3
+
+from prx.core.ids import now_utc
+from prx.core.unit import Problem
+from tests.integration.webhooks.conftest import RunStage, Stage
+from tests.integration.webhooks.receiver import receiving
+from tests.support.waiting import eventually
+
+
+def problem(number: int) -> Problem:
+    return Problem("plugin.weather", f"reason {number}", now_utc(), "do something")
+
+
+async def test_a_problem_is_told_once_when_it_is_new(stage: Stage) -> None:
+    stage.problems.append(problem(1))
+    async with receiving() as receiver:
+        await stage.register(receiver.url, "error.occurred")
+        # Only what comes after the first look is news.
+        feed = stage.webhooks._feed
+        await eventually(lambda: feed._known is not None)
+        stage.problems.append(problem(2))
+        await receiver.has(1)
+        stage.problems.clear()
+        await eventually(lambda: feed._known == set())
+        stage.problems.append(problem(2))
+        await receiver.has(2)
+    assert [event["data"]["reason"] for event in receiver.received] == ["reason 2"] * 2
+    assert sorted(receiver.received[0]["data"]) == ["action", "reason", "since", "unit"]
+
+
+async def test_what_finds_no_room_is_counted_and_said(stage: Stage) -> None:
+    async with receiving() as receiver:
+        await stage.register(receiver.url, "tool.executed")
+        blocked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        released = asyncio.Event()
+
+        def block(_: sqlite3.Connection) -> None:
+            loop.call_soon_threadsafe(blocked.set)
+            asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
+
+        blocking = asyncio.ensure_future(stage.store.run(block))
+        await blocked.wait()
+        for _ in range(1500):
+            stage.bus.publish("prx.tool.after_execute", {"tool": "echo"})
+        released.set()
+        await blocking
+        await eventually(stage.webhooks.problems)
+        (said,) = stage.webhooks.problems()
+        assert said.unit == "webhooks.feed"
+        assert said.reason.startswith("476 events")
+        await receiver.has(1024)
+        assert len(receiver.received) == 1024
+
+
+async def test_news_of_the_last_moment_are_stored_before_the_end(run_stage: RunStage) -> None:
+    async with receiving() as receiver:
+        async with run_stage() as stage:
+            hook = await stage.register(receiver.url)
+            for _ in range(100):
+                stage.bus.publish("prx.tool.after_execute", {"tool": "echo"})
+        async with run_stage() as stage:
+            await stage.settled(hook, ["delivered"] * 100)
+            ids = {event["id"] for event in receiver.received}
+    assert len(ids) == 100
