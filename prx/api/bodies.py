@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     with_config,
 )
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
@@ -58,6 +59,12 @@ class Body(BaseModel):
     """A request's JSON: these fields, of just these types, and no others."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _take_whole_numbers(cls, value: Any) -> Any:
+        """Read 2.0 as 2: to JSON and its schemas they are the same number."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Parameters(BaseModel):

@@ -66,8 +66,9 @@ def _parameter(name: str, field: Mapping[str, Any], *, required: bool) -> dict[s
     description = schema.pop("description", None)
     if "anyOf" in schema:
         # Null is how the model says that it was not given, which no query can say otherwise.
-        schema.pop("default")
-        [given] = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
-        schema |= given
+        if schema.get("default", ...) is None:
+            schema.pop("default")
+        kinds = [kind for kind in schema.pop("anyOf") if kind != {"type": "null"}]
+        schema |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     parameter = {"name": name, "in": "query", "required": required, "schema": schema}
     return parameter if description is None else parameter | {"description": description}

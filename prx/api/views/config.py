@@ -21,7 +21,9 @@ _ETAG: Final = {"ETag": "Names the configuration that the answer is about."}
 class Changes(RootModel[dict[str, Any]]):
     """Dotted keys and their new values; null takes a key back out of the overlay."""
 
-    root: dict[str, Any] = Field(min_length=1)
+    root: dict[str, Any] = Field(
+        min_length=1, examples=[{"agent.max_turns": 100, "memory.top_k": 15}, {"agent.max_turns": None}]
+    )
 
 
 @routes.get("/config", scope="config:read", answer=Config, sends=_ETAG)

@@ -1,10 +1,10 @@
 """Hooks: who wants events, and what became of the deliveries."""
 
 from datetime import timedelta
-from typing import Final, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from prx.api.answers.hooks import (
     ChangedHook,
@@ -19,6 +19,7 @@ from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
 from prx.api.deps import WEBHOOKS
 from prx.api.routes import Routes
 from prx.core.errors import BadRequestError
+from prx.webhooks.events import ALIASES, ALL, EVENTS
 from prx.webhooks.hook import Delivery, DeliveryState, Hook
 from prx.webhooks.registry import MAX_OVERLAP, Wanted
 from prx.webhooks.service import Webhooks
@@ -27,6 +28,7 @@ from prx.webhooks.signing import new_secret
 routes = Routes()
 
 _MAX_EVENTS: Final = 64
+_EventName = Annotated[str, WithJsonSchema({"type": "string", "enum": [*EVENTS, *ALIASES, ALL]})]
 
 
 class Registration(Body):
@@ -34,7 +36,7 @@ class Registration(Body):
 
     url: str
     """Where events are posted to: http or https."""
-    events: list[str] = Field(min_length=1, max_length=_MAX_EVENTS)
+    events: list[_EventName] = Field(min_length=1, max_length=_MAX_EVENTS)
     """Which events; `*` is all."""
     secret: str | None = None
     """What deliveries are signed with: `whsec_` and base64. Without one, one is made, and told in this answer alone."""
@@ -44,7 +46,7 @@ class HookChange(Body):
     """What is to become of a hook; what is not named stays as it is."""
 
     url: str | None = None
-    events: list[str] | None = Field(default=None, min_length=1, max_length=_MAX_EVENTS)
+    events: list[_EventName] | None = Field(default=None, min_length=1, max_length=_MAX_EVENTS)
     active: bool | None = None
     """Whether events are sent; switched on, it goes on with its backlog."""
     secret: str | None = None

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from aiohttp import web
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from prx.api.answers.logs import DroppedEvent, LogAnswer, LogEntry
 from prx.api.bodies import Flag, PageLimit, Parameters, WholeNumber
@@ -21,6 +21,14 @@ routes = Routes()
 
 _STREAM: Final = {"log": LogEntry, "dropped": DroppedEvent}
 _RESUME: Final = {"Last-Event-ID": "The `id` of the last line that is known: a stream goes on behind it."}
+_MOMENT: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "pattern": "^[1-9][0-9]{0,4}[smhdw]$"},
+        ]
+    }
+)
 _DEFAULT_SINCE: Final = timedelta(hours=1)
 
 
@@ -31,7 +39,7 @@ class LogFilter(Parameters):
     """The least level."""
     module: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """A module, with everything below it."""
-    since: Annotated[str, AfterValidator(lambda text: iso_utc(parse_moment(text)))] | None = None
+    since: Annotated[str, _MOMENT, AfterValidator(lambda text: iso_utc(parse_moment(text)))] | None = None
     """A time in ISO 8601, or how long ago: `90s`, `30m`, `1h`, `2d`."""
     limit: PageLimit = 100
     """How many lines at most: of a page, or from `since` on before the stream begins."""

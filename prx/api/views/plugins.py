@@ -1,10 +1,10 @@
 """Plugins: what is installed, and taking it out of and back into service."""
 
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_args
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from prx.api.answers.plugins import (
     GenerationList,
@@ -22,16 +22,18 @@ from prx.api.deps import PLUGINS
 from prx.api.routes import Routes
 from prx.plugins.catalogue import Catalogue, Plugin
 from prx.plugins.installer import MAX_UPLOAD_BYTES, Part
+from prx.plugins.manifest import Permission
 
 routes = Routes()
 
+_Permission = Annotated[str, WithJsonSchema({"type": "string", "enum": [*get_args(Permission)]})]
 _FAILED: Final = frozenset({"error", "quarantined"})
 
 
 class Decisions(Body):
     """What the operator decides about permissions; those that are not named stay as they are."""
 
-    decisions: dict[str, bool] = Field(min_length=1)
+    decisions: dict[_Permission, bool] = Field(min_length=1)
 
 
 class Step(Body):

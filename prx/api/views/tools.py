@@ -18,7 +18,7 @@ routes = Routes()
 class ToolCall(Body):
     """The body of a direct call."""
 
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict, examples=[{"number": "79927398713"}])
     """What the tool is called with; its JSON Schema is in `GET /tools`."""
 
 

@@ -175,8 +175,9 @@ def test_paths_headers_and_streams_are_described() -> None:
     ]
     answer = operation["responses"]["200"]
     assert answer["headers"]["ETag"]["description"] == "Names it."
-    stream = answer["content"]["text/event-stream"]["schema"]
-    assert stream["x-events"] == {"thing": {"$ref": "#/components/schemas/Thing"}}
+    [event] = answer["content"]["text/event-stream"]["schema"]["oneOf"]
+    assert event["properties"]["event"] == {"const": "thing"}
+    assert event["properties"]["data"]["contentSchema"] == {"$ref": "#/components/schemas/Thing"}
 
 
 def test_an_upload_is_described_as_files() -> None:
