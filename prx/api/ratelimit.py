@@ -1,6 +1,7 @@
 """Sliding-window rate limits: at most the stated number in any one-second window, not on average."""
 
-from collections import OrderedDict, deque
+from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -29,7 +30,8 @@ class RateLimiter:
         """Start with no buckets; `clock` gives seconds and never goes back."""
         self._max_keys = max_keys
         self._clock = clock
-        self._buckets: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        # When what passed came, oldest first. Lists, since most are short: a deque has 760 bytes with nothing in it.
+        self._buckets: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many buckets are kept."""
@@ -41,21 +43,22 @@ class RateLimiter:
         bucket = self._buckets.get(key)
         if bucket is None:
             self._make_room(now)
-            bucket = self._buckets[key] = deque()
+            bucket = self._buckets[key] = []
+            used = 0
         else:
             self._buckets.move_to_end(key)
-            _forget_past(bucket, now)
-        allowed = len(bucket) < limit
+            used = _used(bucket, now)
+        allowed = used < limit
         if allowed:
             bucket.append(now)
-        return _quota(bucket, limit, now, allowed=allowed)
+            used += 1
+        return _quota(bucket, used, limit, now, allowed=allowed)
 
     def peek(self, key: tuple[str, str], limit: int) -> Quota:
         """Tell where `key` stands without counting anything."""
         now = self._clock()
-        bucket = self._buckets.get(key, deque())
-        _forget_past(bucket, now)
-        return _quota(bucket, limit, now, allowed=True)
+        bucket = self._buckets.get(key, [])
+        return _quota(bucket, _used(bucket, now), limit, now, allowed=True)
 
     def _make_room(self, now: float) -> None:
         # Two for each new one: they become fewer again after many callers came once.
@@ -68,18 +71,24 @@ class RateLimiter:
             self._buckets.popitem(last=False)
 
 
-def _forget_past(bucket: deque[float], now: float) -> None:
+def _used(bucket: list[float], now: float) -> int:
+    """Return how many passed in the window that ends now; drop the others once they are half of the bucket."""
     # Strictly older: two requests exactly one second apart still share a closed window of one second.
     start = now - _WINDOW_SECS
-    while bucket and bucket[0] < start:
-        bucket.popleft()
+    if not bucket or bucket[0] >= start:
+        return len(bucket)
+    past = bisect_left(bucket, start)
+    used = len(bucket) - past
+    if past > used:
+        del bucket[:past]
+    return used
 
 
-def _quota(bucket: deque[float], limit: int, now: float, *, allowed: bool) -> Quota:
-    remaining = max(0, limit - len(bucket))
+def _quota(bucket: list[float], used: int, limit: int, now: float, *, allowed: bool) -> Quota:
+    remaining = limit - used
     return Quota(
-        allowed=allowed,
-        remaining=remaining,
-        next_in_secs=0.0 if remaining else bucket[-limit] + _WINDOW_SECS - now,
-        reset_in_secs=bucket[-1] + _WINDOW_SECS - now if bucket else 0.0,
+        allowed,
+        max(0, remaining),
+        0.0 if remaining > 0 else bucket[-limit] + _WINDOW_SECS - now,
+        bucket[-1] + _WINDOW_SECS - now if used else 0.0,
     )

@@ -1,5 +1,7 @@
 """The sliding window, with a clock that the test turns."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +134,35 @@ def test_a_flood_of_other_keys_gives_no_key_more_than_its_limit() -> None:
     for number in range(99):
         limiter.hit(("other", f"flood {number}"), 5)
     assert not limiter.hit(KEY, 5).allowed
+
+
+def test_many_keys_hold_little_memory_and_hold_no_more_as_time_goes_on() -> None:
+    clock = Clock()
+    limiter = RateLimiter(32768, clock)
+    keys = [("other", f"tok_{number}") for number in range(10_000)]
+
+    def held_after(seconds: int) -> int:
+        for _ in range(seconds):
+            for key in keys:
+                clock.now += 1 / len(keys)
+                limiter.hit(key, 30)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        first, later = held_after(2) - before, held_after(6) - before
+    finally:
+        tracemalloc.stop()
+    assert len(limiter) == len(keys)
+    assert first < len(keys) * 400
+    assert later < first * 1.1
+
+
+def test_a_bucket_holds_no_more_than_twice_what_passes_in_a_window() -> None:
+    clock = Clock()
+    limiter = RateLimiter(10, clock)
+    for _ in range(20_000):
+        clock.now += 0.0011
+        limiter.hit(KEY, 1000)
+        assert len(limiter._buckets[KEY]) <= 2 * 1000
