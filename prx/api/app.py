@@ -5,19 +5,19 @@ from typing import Final
 
 from aiohttp import web
 
+from prx.api.bodies import encoded
 from prx.api.deps import (
     CHANNELS,
     CONFIG,
     DOCUMENT,
     EVENTS,
-    FIGURES,
+    GLANCE,
     LIVE,
     LOG,
     MCP,
     MCP_SERVERS,
     METRICS,
     PLUGINS,
-    RESIDENT,
     ROUTER,
     SESSIONS,
     SKILLS,
@@ -35,6 +35,7 @@ from prx.api.openapi import Document
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
 from prx.api.sse import Streams
+from prx.api.turn import Shared
 from prx.api.views import (
     channels,
     config,
@@ -100,12 +101,12 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api[CHANNELS] = deps.channels
     api[CONFIG] = deps.config
     api[EVENTS] = EventFeed(deps.bus)
-    api[FIGURES] = deps.figures
+    resident = ResidentMemory(deps.clock)
+    api[GLANCE] = Shared(lambda: encoded(status.glance(deps, resident)))
     api[LIVE] = deps.live
     api[LOG] = LogFeed(deps.log)
     api[MCP_SERVERS] = deps.mcp_servers
     api[PLUGINS] = deps.plugins
-    api[RESIDENT] = ResidentMemory(deps.clock)
     api[ROUTER] = deps.router
     api[SESSIONS] = deps.sessions
     api[SKILLS] = deps.skills

@@ -147,11 +147,15 @@ def _parse(body: bytes) -> Any:
 
 
 def reply(body: Any, *, status: int = 200) -> web.Response:
-    """Answer with `body` as JSON; NaN and infinity, which JSON cannot say, are null."""
+    """Answer with `body` as JSON; see `encoded`."""
+    return web.Response(body=encoded(body), status=status, content_type="application/json")
+
+
+def encoded(body: Any) -> bytes:
+    """Return `body` as JSON; NaN and infinity, which JSON cannot say, are null."""
     try:
-        content = to_json(body, inf_nan_mode="null")
+        return to_json(body, inf_nan_mode="null")
     except PydanticSerializationError:
         # Text that is not Unicode, as in the path of a file whose name is not UTF-8, must not cost the answer.
         plain = to_jsonable_python(body, inf_nan_mode="null")
-        content = json.dumps(plain, ensure_ascii=False).encode(errors="replace")
-    return web.Response(body=content, status=status, content_type="application/json")
+        return json.dumps(plain, ensure_ascii=False).encode(errors="replace")

@@ -12,10 +12,10 @@ from prx.agent.skills import Skills
 from prx.api.event_stream import EventFeed
 from prx.api.log_stream import LogFeed
 from prx.api.openapi import Document
-from prx.api.resident import ResidentMemory
 from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
+from prx.api.turn import Shared
 from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
@@ -71,13 +71,13 @@ CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
 DOCUMENT: Final = web.AppKey("DOCUMENT", Document)
 EVENTS: Final = web.AppKey("EVENTS", EventFeed)
 LIVE: Final = web.AppKey("LIVE", LiveConfig)
-FIGURES: Final[web.AppKey[Callable[[], Figures]]] = web.AppKey("FIGURES")
+GLANCE: Final[web.AppKey[Shared[bytes]]] = web.AppKey("GLANCE")
+"""What `GET /status` answers: many who ask at once get the same."""
 MCP: Final = web.AppKey("MCP", McpEndpoint)
 LOG: Final = web.AppKey("LOG", LogFeed)
 METRICS: Final = web.AppKey("METRICS", Metrics)
 MCP_SERVERS: Final = web.AppKey("MCP_SERVERS", McpServers)
 PLUGINS: Final = web.AppKey("PLUGINS", Catalogue)
-RESIDENT: Final = web.AppKey("RESIDENT", ResidentMemory)
 ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
 SESSIONS: Final = web.AppKey("SESSIONS", Sessions)
 SKILLS: Final = web.AppKey("SKILLS", Skills)

@@ -150,7 +150,7 @@ class Edge:
             response.headers.update(headers)
 
     def refuse(self, request: web.BaseRequest, error: Exception) -> web.Response:
-        """Answer what never reaches the middleware, such as bytes that are not HTTP."""
+        """Answer what never reaches a handler of the edge, such as bytes that are not HTTP."""
         headers = _opened(request)
         try:
             self._count(request, None, UNMATCHED, headers)

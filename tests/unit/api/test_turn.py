@@ -3,7 +3,9 @@
 import asyncio
 import socket
 
-from prx.api.turn import Turn
+import pytest
+
+from prx.api.turn import Shared, Turn
 
 
 async def test_only_the_first_who_asks_begins_a_turn() -> None:
@@ -45,6 +47,38 @@ async def test_whoever_acts_on_what_was_read_after_a_turn_began_finds_a_new_one(
         writer.close()
     assert not wrong
     assert len(looks) < 400, "some came in the same turn"
+
+
+async def test_what_is_shared_is_made_once_in_a_turn_and_anew_in_the_next() -> None:
+    made: list[int] = []
+
+    def make() -> int:
+        made.append(len(made))
+        return made[-1]
+
+    shared = Shared(make)
+    assert [shared.get() for _ in range(3)] == [0, 0, 0]
+    await asyncio.sleep(0)
+    assert [shared.get() for _ in range(3)] == [1, 1, 1]
+
+
+async def test_what_could_not_be_made_is_never_taken_from_an_earlier_turn() -> None:
+    fails = False
+
+    def make() -> str:
+        if fails:
+            raise OSError("no memory to tell of")
+        return "made"
+
+    shared = Shared(make)
+    assert shared.get() == "made"
+    await asyncio.sleep(0)
+    fails = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="no memory"):
+            shared.get()
+    fails = False
+    assert shared.get() == "made"
 
 
 def _nonblocking(connection: socket.socket) -> socket.socket:
