@@ -2,11 +2,13 @@
 
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 Measure = Callable[[], float]
+_Name = TypeVar("_Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,10 @@ class Series:
         return median(mine / its for mine, its in zip(self.values, reference.values, strict=True))
 
 
-def alternate(contenders: Mapping[str, Measure], rounds: int) -> dict[str, Series]:
+def alternate(contenders: Mapping[_Name, Measure], rounds: int) -> dict[_Name, Series]:
     """Measure every contender once in each round, beginning with another one each time."""
     names = list(contenders)
-    values: dict[str, list[float]] = {name: [] for name in names}
+    values: dict[_Name, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
