@@ -9,7 +9,7 @@ from typing import Final
 from prx.config.integrations import HooksConfig
 from prx.core.errors import ConflictError, UnavailableError
 from prx.core.ids import iso_utc, new_id, now_utc
-from prx.runtime.egress.client import EgressClient
+from prx.runtime.egress.delivery import DeliveryClient
 from prx.runtime.egress.resolver import Names
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
@@ -67,7 +67,7 @@ class Dispatcher:
         """See `Unit.run`."""
         try:
             async with (
-                EgressClient(self._names, max_connections=MAX_HOOKS + MAX_TESTS, keep_secs=4) as client,
+                DeliveryClient(self._names, max_connections=MAX_HOOKS + MAX_TESTS) as client,
                 asyncio.TaskGroup() as group,
             ):
                 self._group, self._sender = group, Sender(client, self._config)

@@ -7,7 +7,7 @@ from typing import Final
 
 from prx.config.integrations import HooksConfig
 from prx.core.ids import iso_utc, now_utc
-from prx.runtime.egress.client import EgressClient, Response
+from prx.runtime.egress.delivery import DeliveryClient
 from prx.runtime.egress.errors import EgressError
 from prx.runtime.egress.target import Target
 from prx.webhooks.hook import Hook, Keys, Outcome
@@ -23,7 +23,7 @@ _target = lru_cache(maxsize=256)(Target.parse)
 class Sender:
     """Posts events to hooks."""
 
-    def __init__(self, client: EgressClient, config: Callable[[], HooksConfig]) -> None:
+    def __init__(self, client: DeliveryClient, config: Callable[[], HooksConfig]) -> None:
         """Send through `client`, under the rules that `config` has at the time."""
         self._client = client
         self._config = config
@@ -32,14 +32,8 @@ class Sender:
         """Post `body` once; whatever happens is the outcome."""
         config, at = self._config(), now_utc()
         began = time.monotonic()
-
-        def outcome(*, delivered: bool = False, error: str | None = None) -> Outcome:
-            return Outcome(
-                iso_utc(at), delivered, latency_ms=round(1000 * (time.monotonic() - began)), error=error
-            )
-
         try:
-            response = await self._client.deliver(
+            receipt = await self._client.deliver(
                 _target(hook.url),
                 body,
                 headers=signed_headers(event_id, body, keys.at(at), at),
@@ -48,26 +42,27 @@ class Sender:
                 max_response_bytes=_MAX_RESPONSE_BYTES,
             )
         except EgressError as error:
-            return outcome(error=error.message)
-        fault = _fault(response)
-        return outcome(delivered=fault is None, error=fault)._replace(
-            status=response.status,
-            excerpt=response.body.decode(errors="replace")[:_MAX_EXCERPT_CHARS] or None,
-            retry_after_secs=None if fault is None else retry_after_secs(_header(response, "retry-after")),
+            return Outcome(iso_utc(at), delivered=False, latency_ms=_ms_since(began), error=error.message)
+        fault = _fault(receipt.status)
+        return Outcome(
+            iso_utc(at),
+            delivered=fault is None,
+            status=receipt.status,
+            latency_ms=_ms_since(began),
+            error=fault,
+            excerpt=receipt.beginning.decode(errors="replace")[:_MAX_EXCERPT_CHARS] or None,
+            retry_after_secs=None if fault is None else retry_after_secs(receipt.retry_after),
         )
 
 
-def _fault(response: Response) -> str | None:
+def _ms_since(began: float) -> int:
+    return round(1000 * (time.monotonic() - began))
+
+
+def _fault(status: int) -> str | None:
     """Return why an answer does not mean that the event was taken."""
-    if 200 <= response.status < 300:  # noqa: PLR2004  # the class of successes
+    if 200 <= status < 300:  # noqa: PLR2004  # the class of successes
         return None
-    if 300 <= response.status < 400:  # noqa: PLR2004  # the class of redirects
-        return (
-            f"the receiver answered {response.status}, a redirect, which is not followed: give the hook the URL that "
-            "it leads to"
-        )
-    return f"the receiver answered {response.status}"
-
-
-def _header(response: Response, name: str) -> str | None:
-    return next((value for key, value in response.headers if key == name), None)
+    if 300 <= status < 400:  # noqa: PLR2004  # the class of redirects
+        return f"the receiver answered {status}, a redirect, which is not followed: give the hook its goal as URL"
+    return f"the receiver answered {status}"

@@ -1,42 +1,26 @@
-"""The one HTTP client for requests on behalf of others: plugins and webhooks."""
+"""The HTTP client for requests on behalf of others."""
 
 import asyncio
-import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, Self
 
 from aiohttp import (
-    ClientConnectorCertificateError,
     ClientConnectorError,
-    ClientError,
     ClientHandlerType,
     ClientOSError,
     ClientRequest,
     ClientResponse,
-    ClientSession,
     ClientTimeout,
-    ConnectionTimeoutError,
-    DummyCookieJar,
     ServerDisconnectedError,
-    ServerTimeoutError,
-    TCPConnector,
 )
-from yarl import URL
 
 from prx.runtime.egress.body import BoundedBody
-from prx.runtime.egress.connections import UsedConnection, noting_kept_connections
 from prx.runtime.egress.errors import (
     EgressBrokenError,
-    EgressCertificateError,
-    EgressConnectionError,
-    EgressConnectTimeoutError,
-    EgressError,
     EgressRefusedError,
     EgressTimeoutError,
-    EgressTlsError,
 )
 from prx.runtime.egress.headers import (
     Headers,
@@ -48,13 +32,12 @@ from prx.runtime.egress.headers import (
     without_credentials,
 )
 from prx.runtime.egress.policy import Policy
-from prx.runtime.egress.resolver import Names, PinnedResolver, SystemNames, checked_addresses, pinned_host
+from prx.runtime.egress.resolver import Names, SystemNames, checked_addresses
+from prx.runtime.egress.session import BROKEN, OWN_HEADERS, check_open, errors_of, new_session, pinned_url
 from prx.runtime.egress.target import Target
 
 _MAX_CONNECTIONS: Final = 100
 _MAX_REDIRECTS: Final = 5
-_MAX_LINE_BYTES: Final = 8190
-_MAX_HEADERS: Final = 100
 _BODILESS: Final = ("GET", "HEAD")
 
 
@@ -111,8 +94,7 @@ class EgressClient:
     """Sends checked requests, on one connection each.
 
     A connection is not used again: nobody inherits what another's request has done to it, and what was checked
-    is what is used. With `keep_secs` it is, for the same name at the same checked addresses: for a caller that sends
-    its own requests alone. The environment's proxies are not used, and no cookies are kept.
+    is what is used. The environment's proxies are not used, and no cookies are kept.
     """
 
     def __init__(
@@ -121,7 +103,6 @@ class EgressClient:
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = _MAX_CONNECTIONS,
-        keep_secs: float | None = None,
     ) -> None:
         """Belong to the running event loop until `aclose`.
 
@@ -129,30 +110,10 @@ class EgressClient:
             names: where names are looked up; the system's resolver by default.
             tls: what certificates are trusted; the system's by default.
             max_connections: at the same time; further requests wait.
-            keep_secs: how long a connection without a request stays open for the next one; None closes it at once.
         """
         self._system_names = SystemNames()
         self._names = names or self._system_names
-        connector = TCPConnector(
-            resolver=PinnedResolver(),
-            use_dns_cache=False,
-            force_close=keep_secs is None,
-            keepalive_timeout=keep_secs,
-            limit=max_connections,
-            ssl=tls or True,
-        )
-        self._session = ClientSession(
-            connector=connector,
-            cookie_jar=DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            timeout=ClientTimeout(total=None, sock_connect=None),  # `request` bounds the whole
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-            max_headers=_MAX_HEADERS,
-            middlewares=(_translated,),
-            trace_configs=[] if keep_secs is None else [noting_kept_connections()],
-        )
+        self._session = new_session(tls, max_connections, middlewares=(_translated,))
 
     async def aclose(self) -> None:
         """Cut off what is under way and close every connection."""
@@ -209,105 +170,34 @@ class EgressClient:
             f"{target.shown} leads to more than {max_redirects} redirects: use the last URL"
         )
 
-    async def deliver(
-        self,
-        target: Target,
-        body: bytes,
-        *,
-        headers: Iterable[tuple[str, str]],
-        policy: Policy,
-        timeout_secs: float,
-        max_response_bytes: int,
-    ) -> Response:
-        """Post `body` where only the status matters, whatever becomes of the body of the answer.
-
-        A redirect is an answer like another one: nothing is sent to where it leads. The answer's body ends at
-        `max_response_bytes`, or where it breaks off, stalls or is not what its coding says.
-
-        Raises:
-            EgressRefusedError: `policy` or the client's own rules do not allow it.
-            EgressTimeoutError: no status came within `timeout_secs`.
-            EgressError: the name, the connection or the server failed.
-        """
-        request = _Request("POST", target, checked_headers(headers, target), body)
-        answered: list[Response] = []
-        connection = UsedConnection()
-
-        async def attempt() -> Response:
-            async with self._answer(request, policy, PATIENT, connection) as response:
-                # Already without the body: should it never end, this is the answer.
-                answered.append(_without_body(response, target))
-                return replace(answered[0], body=await _read_beginning(response, max_response_bytes))
-
-        try:
-            async with asyncio.timeout(timeout_secs):
-                try:
-                    return await attempt()
-                except EgressBrokenError:
-                    if not connection.was_kept or answered:
-                        raise
-                # The receiver may have closed a connection that was kept before the request came.
-                return await attempt()
-        except TimeoutError:
-            if answered:
-                return answered[0]
-            raise EgressTimeoutError(f"{target.origin} did not answer within {timeout_secs:.3g} s") from None
-
     async def _exchange(
         self, request: _Request, policy: Policy, max_response_bytes: int, patience: Patience
     ) -> Response:
         """Send `request` and read its answer; follow nothing."""
-        async with self._answer(request, policy, patience) as response:
-            return await _read(response, request.target, max_response_bytes)
-
-    @asynccontextmanager
-    async def _answer(
-        self,
-        request: _Request,
-        policy: Policy,
-        patience: Patience,
-        connection: UsedConnection | None = None,
-    ) -> AsyncIterator[ClientResponse]:
-        """Send `request`; what is yielded has its status and headers, its body is still to be read.
-
-        `connection` is told what it was sent over.
-        """
         target = request.target
         policy.admit(target)
-        self._check_open()
+        check_open(self._session)
         addresses = await checked_addresses(target, self._names, policy)
-        self._check_open()  # the lookup took its time
-        url = URL.build(
-            scheme=target.scheme,
-            host=pinned_host(addresses),
-            port=target.port,
-            path=target.path,
-            query_string=target.query or "",
-            encoded=True,
-        )
-        with _errors_of(target):
+        check_open(self._session)  # the lookup took its time
+        url = pinned_url(target, tuple(addresses))
+        with errors_of(target):
             response = await self._session.request(
                 request.method,
                 url,
                 headers=with_own_headers(request.headers, target),
                 data=request.body,
-                skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+                skip_auto_headers=OWN_HEADERS,
                 server_hostname=str(target.host),
                 allow_redirects=False,
-                trace_request_ctx=connection,
                 timeout=ClientTimeout(
                     total=None, sock_connect=patience.connect, sock_read=patience.first_byte
                 ),
             )
             try:
                 _wait_for_more(response, patience)
-                yield response
+                return await _read(response, target, max_response_bytes)
             finally:
                 response.close()
-
-    def _check_open(self) -> None:
-        if self._session.closed:
-            raise EgressError("no request leaves any more: the daemon is stopping")
 
 
 def _wait_for_more(response: ClientResponse, patience: Patience) -> None:
@@ -326,24 +216,6 @@ async def _read(response: ClientResponse, target: Target, max_bytes: int) -> Res
     return Response(response.status, headers, body.finish(), target)
 
 
-def _without_body(response: ClientResponse, target: Target) -> Response:
-    return Response(response.status, received_headers(response.raw_headers, decoded=True), b"", target)
-
-
-async def _read_beginning(response: ClientResponse, max_bytes: int) -> bytes:
-    """Return up to `max_bytes` of the body; what comes after them, or after a fault in it, is not read."""
-    try:
-        body = BoundedBody(response.headers.get("Content-Encoding", "").strip().lower(), max_bytes)
-    except EgressError:  # a coding that nobody asked for
-        return b""
-    room = max_bytes
-    with suppress(EgressError, ClientError):
-        while room and (chunk := await response.content.read(room)):
-            room -= len(chunk)
-            body.add(chunk)
-    return body.beginning()
-
-
 def _location(response: Response) -> str | None:
     if response.status not in (301, 302, 303, 307, 308):
         return None
@@ -358,33 +230,4 @@ async def _translated(request: ClientRequest, handler: ClientHandlerType) -> Cli
     except ClientConnectorError:
         raise
     except (ClientOSError, ServerDisconnectedError) as error:
-        raise EgressBrokenError("the server closed the connection without an answer") from error
-
-
-@contextmanager
-def _errors_of(target: Target) -> Iterator[None]:
-    """Say what failed in words of our own: aiohttp's hold the pinned host, and pieces of what the server sent."""
-    try:
-        yield
-    except EgressError as error:
-        raise type(error)(f"{target.origin}: {error.message}") from error
-    except ClientConnectorCertificateError as error:
-        reason = getattr(error.certificate_error, "verify_message", "it does not fit")
-        raise EgressCertificateError(f"{target.origin}: its certificate is refused: {reason}") from error
-    except ClientConnectorError as error:
-        kind = EgressTlsError if isinstance(error.os_error, ssl.SSLError) else EgressConnectionError
-        raise kind(f"{target.origin}: no connection: {_reason(error.os_error)}") from error
-    except ConnectionTimeoutError as error:
-        raise EgressConnectTimeoutError(f"{target.origin} took no connection in time") from error
-    except ServerTimeoutError as error:
-        raise EgressTimeoutError(f"{target.origin} was silent for too long") from error
-    except ClientError as error:
-        raise EgressBrokenError(
-            f"{target.origin}: its answer is broken off or is not HTTP ({type(error).__name__})"
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason}"
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+        raise EgressBrokenError(BROKEN) from error

@@ -43,12 +43,14 @@ class AddressRule:
         kind = kind_of(address)
         if kind is Kind.PUBLIC:
             return
-        named = "is" if target.is_literal else f"stands for {address},"
-        what = f"{target.origin} is refused: {target.host} {named} a {kind} address"
         if not self.allow_private:
-            raise EgressAddressError(f"{what}; an operator allows such targets with {self.key} = true")
+            raise EgressAddressError(
+                f"{_refusal(target, address, kind)}; an operator allows such targets with {self.key} = true"
+            )
         if not target.is_literal and kind not in _FOR_NAMES:
-            raise EgressAddressError(f"{what}, which is reached only by a URL with the address itself")
+            raise EgressAddressError(
+                f"{_refusal(target, address, kind)}, which is reached only by a URL with the address itself"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +59,8 @@ class AnyTarget(AddressRule):
 
     def admit(self, target: Target) -> None:
         """See `Policy.admit`."""
+
+
+def _refusal(target: Target, address: Address, kind: Kind) -> str:
+    named = "is" if target.is_literal else f"stands for {address},"
+    return f"{target.origin} is refused: {target.host} {named} a {kind} address"

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from prx.runtime.egress.client import EgressClient, Response
+from prx.runtime.egress.delivery import DeliveryClient, Receipt
 from prx.runtime.egress.errors import EgressAddressError, EgressBrokenError, EgressTimeoutError
+from prx.runtime.egress.resolver import SystemNames
 from prx.runtime.egress.target import Target
 from tests.integration.egress.servers import (
     LAX,
@@ -24,12 +25,12 @@ from tests.integration.egress.servers import (
 
 
 @pytest.fixture
-async def keeping() -> AsyncIterator[EgressClient]:
-    async with EgressClient(keep_secs=10) as client:
+async def keeping() -> AsyncIterator[DeliveryClient]:
+    async with DeliveryClient(SystemNames(), max_connections=10) as client:
         yield client
 
 
-async def deliver(client: EgressClient, url: str, *, timeout_secs: float = 10, most: int = 1000) -> Response:
+async def deliver(client: DeliveryClient, url: str, *, timeout_secs: float = 10, most: int = 1000) -> Receipt:
     return await client.deliver(
         Target.parse(url),
         b'{"a": 1}',
@@ -52,28 +53,28 @@ def requests_of(server_reads: int) -> Callable[[asyncio.StreamReader, asyncio.St
     return handle
 
 
-async def test_a_kept_connection_is_used_again(keeping: EgressClient) -> None:
+async def test_a_kept_connection_is_used_again(keeping: DeliveryClient) -> None:
     async with accepting(requests_of(100)) as server:
         for _ in range(5):
-            assert (await deliver(keeping, server.url())).body == b"ok"
+            assert (await deliver(keeping, server.url())).beginning == b"ok"
         assert server.connections == 1
 
 
-async def test_a_kept_connection_that_the_receiver_closed_is_no_failure(keeping: EgressClient) -> None:
+async def test_a_kept_connection_that_the_receiver_closed_is_no_failure(keeping: DeliveryClient) -> None:
     async with accepting(requests_of(2)) as server:
         for _ in range(9):
             assert (await deliver(keeping, server.url())).status == 200
         assert server.connections == 5
 
 
-async def test_a_receiver_that_closes_a_new_connection_has_failed(keeping: EgressClient) -> None:
+async def test_a_receiver_that_closes_a_new_connection_has_failed(keeping: DeliveryClient) -> None:
     async with accepting(requests_of(0)) as server:
         with pytest.raises(EgressBrokenError):
             await deliver(keeping, server.url())
         assert server.connections == 1
 
 
-async def test_a_kept_connection_is_not_used_where_it_may_not_go(keeping: EgressClient) -> None:
+async def test_a_kept_connection_is_not_used_where_it_may_not_go(keeping: DeliveryClient) -> None:
     async with accepting(requests_of(100)) as server:
         await deliver(keeping, server.url())
         with pytest.raises(EgressAddressError):
@@ -87,7 +88,7 @@ async def test_a_kept_connection_is_not_used_where_it_may_not_go(keeping: Egress
             )
 
 
-async def test_a_redirect_is_an_answer_and_leads_nowhere(keeping: EgressClient) -> None:
+async def test_a_redirect_is_an_answer_and_leads_nowhere(keeping: DeliveryClient) -> None:
     async with serving(ok()) as other, serving(redirect(other.url())) as server:
         assert (await deliver(keeping, server.url())).status == 302
         assert other.received == []
@@ -118,27 +119,20 @@ async def stalling(_: Received, writer: asyncio.StreamWriter) -> None:
     ],
 )
 async def test_whatever_the_body_of_the_answer_is_its_status_counts(
-    keeping: EgressClient, answer: Callable[[Received, asyncio.StreamWriter], Awaitable[None]], body: bytes
+    keeping: DeliveryClient, answer: Callable[[Received, asyncio.StreamWriter], Awaitable[None]], body: bytes
 ) -> None:
     async with serving(answer) as server:
         response = await deliver(keeping, server.url())
         assert response.status in (200, 202)
-        assert response.body == body
+        assert response.beginning == body
 
 
-async def test_a_body_that_stalls_ends_with_the_time_and_the_status_counts(keeping: EgressClient) -> None:
+async def test_a_body_that_stalls_ends_with_the_time_and_the_status_counts(keeping: DeliveryClient) -> None:
     async with serving(stalling) as server:
         assert (await deliver(keeping, server.url(), timeout_secs=0.2)).status == 202
 
 
-async def test_no_status_in_time_is_a_failure(keeping: EgressClient) -> None:
+async def test_no_status_in_time_is_a_failure(keeping: DeliveryClient) -> None:
     async with serving(silent) as server:
         with pytest.raises(EgressTimeoutError, match=r"did not answer within 0\.2 s"):
             await deliver(keeping, server.url(), timeout_secs=0.2)
-
-
-async def test_a_client_that_keeps_nothing_makes_a_connection_each_time(client: EgressClient) -> None:
-    async with accepting(requests_of(100)) as server:
-        await deliver(client, server.url())
-        await deliver(client, server.url())
-        assert server.connections == 2
