@@ -122,6 +122,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.channels,
         parts.sessions,
         parts.servers,
+        parts.webhooks,
     ):
         ground.metrics.watch(measured.metrics)
 

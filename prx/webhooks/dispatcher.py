@@ -1,6 +1,7 @@
 """The unit that delivers: a lane for each hook, and one hand that reads and writes the store for all of them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
@@ -17,7 +18,7 @@ from prx.webhooks import deliveries, table
 from prx.webhooks.deliveries import Result
 from prx.webhooks.events import TEST_EVENT
 from prx.webhooks.feed import Feed
-from prx.webhooks.hook import Delivery, Hook, Outcome, Pending
+from prx.webhooks.hook import Delivery, Hook, Keys, Outcome, Pending
 from prx.webhooks.lane import Lane
 from prx.webhooks.outbox import Happening, body_of
 from prx.webhooks.pauses import FIRST_SECS
@@ -62,6 +63,8 @@ class Dispatcher:
         self._group: asyncio.TaskGroup | None = None
         self._sender: Sender | None = None
         self._tests = 0
+        self.attempts = Counter[str]()
+        """How often deliveries were tried, by what came of it: `delivered` or `failed`."""
 
     async def run(self, started: Callable[[], None]) -> None:
         """See `Unit.run`."""
@@ -110,7 +113,7 @@ class Dispatcher:
         event_id = new_id("evt")
         self._tests += 1
         try:
-            outcome = await self._sender.send(hook, keys, event_id, body_of(event_id, happening))
+            outcome = await self._attempt(self._sender, hook, keys, event_id, body_of(event_id, happening))
         finally:
             self._tests -= 1
         return await self._store.run(
@@ -138,7 +141,12 @@ class Dispatcher:
     async def _send(self, hook: Hook, pending: Pending) -> Outcome:
         keys = self._registry.keys(hook)
         assert self._sender is not None and keys is not None  # noqa: S101, PT018  # a lane runs only with both
-        return await self._sender.send(hook, keys, pending.id, pending.body)
+        return await self._attempt(self._sender, hook, keys, pending.id, pending.body)
+
+    async def _attempt(self, sender: Sender, hook: Hook, keys: Keys, event_id: str, body: bytes) -> Outcome:
+        outcome = await sender.send(hook, keys, event_id, body)
+        self.attempts["delivered" if outcome.delivered else "failed"] += 1
+        return outcome
 
     def _hook_changed(self, hook: Hook) -> None:
         """Have a lane for `hook` if it is to be served as it is now."""

@@ -43,7 +43,8 @@ class Feed:
         self._known: set[tuple[str, str]] | None = None
         """The problems that are no news; None before anybody wants to hear of one."""
         self._next_look = 0.0
-        self._dropped = 0
+        self.dropped = 0
+        """How many events found no room."""
         self._dropping_since: datetime | None = None
 
     def problems(self) -> list[Problem]:
@@ -53,7 +54,7 @@ class Feed:
         return [
             Problem(
                 unit="webhooks.feed",
-                reason=f"{self._dropped} events came faster than they could be stored and are sent to nobody",
+                reason=f"{self.dropped} events came faster than they could be stored and are sent to nobody",
                 since=self._dropping_since,
                 action="have hooks ask for fewer events, or give the store a faster disk",
             )
@@ -125,11 +126,11 @@ class Feed:
         return [_trouble(problem) for key, problem in now.items() if key not in known]
 
     def _count(self, events: Subscription) -> None:
-        if events.dropped > self._dropped:
+        if events.dropped > self.dropped:
             if self._dropping_since is None:
                 self._dropping_since = now_utc()
-            _log.warning("events for webhooks found no room", lost=events.dropped - self._dropped)
-            self._dropped = events.dropped
+            _log.warning("events for webhooks found no room", lost=events.dropped - self.dropped)
+            self.dropped = events.dropped
 
 
 def _happening(event: Event) -> Happening:

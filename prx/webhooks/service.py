@@ -1,10 +1,13 @@
 """Webhooks as the rest of the daemon knows them: every part of them, joined."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 from prx.config.integrations import HooksConfig
+from prx.core.metric import Metric, counter
 from prx.core.unit import Problem
 from prx.runtime.bus import Bus
 from prx.runtime.egress.resolver import Names, SystemNames
@@ -17,6 +20,8 @@ from prx.webhooks.hook import Delivery, DeliveryState, Hook
 from prx.webhooks.outbox import HookOutbox
 from prx.webhooks.pauses import FIRST_SECS
 from prx.webhooks.registry import Registry
+
+_STATUSES: Final = ("active", "disabled", "failed")
 
 
 class Webhooks:
@@ -67,6 +72,28 @@ class Webhooks:
         """Return what keeps events from hooks."""
         return [*self._configured.problems(), *self.registry.problems(), *self._feed.problems()]
 
+    def metrics(self) -> list[Metric]:
+        """Return how many hooks are how, and what came of attempts; see `MetricSource`."""
+        count = Counter(_status(hook) for hook in self.registry.all())
+        attempts = self.dispatcher.attempts
+        return [
+            Metric(
+                "prx_webhooks",
+                "gauge",
+                "Webhooks by status",
+                ("status",),
+                [((status,), count[status]) for status in _STATUSES],
+            ),
+            Metric(
+                "prx_webhook_attempts",
+                "counter",
+                "Attempts to deliver events to webhooks",
+                ("outcome",),
+                [((outcome,), attempts[outcome]) for outcome in ("delivered", "failed")],
+            ),
+            counter("prx_webhook_events_lost", "Events that found no room", self._feed.dropped),
+        ]
+
     async def pending(self, hook: Hook) -> int:
         """Return how many events wait for `hook`."""
         return await self._store.run(lambda db: deliveries.count_pending(db, hook.number))
@@ -79,3 +106,9 @@ class Webhooks:
 
     def _queued(self, hooks: Iterable[int]) -> None:
         self._loop.call_soon_threadsafe(self.dispatcher.notice, hooks)
+
+
+def _status(hook: Hook) -> str:
+    if hook.active:
+        return "active"
+    return "disabled" if hook.reason is None else "failed"

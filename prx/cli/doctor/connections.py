@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from prx.channels.adapters import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
 from prx.cli.output import moment
-from prx.config.integrations import ChannelConfig, McpServerConfig
+from prx.config.integrations import ChannelConfig, HookEndpointConfig, McpServerConfig
+from prx.webhooks.events import canonical
+from prx.webhooks.signing import checked_secret
 
 MCP_UNIT: Final = "mcp."
 
@@ -56,13 +58,36 @@ def channels(site: Site) -> Iterator[Finding]:
 
 
 def addresses(site: Site) -> Iterator[Finding]:
-    """Check the addresses of webhooks and of the language model."""
+    """Check webhooks, and the address of the language model."""
     for number, endpoint in enumerate(site.config.hooks.endpoints):
-        if endpoint.enabled and (fault := _fault_of(endpoint.url)) is not None:
-            yield _no_address(f"hooks.endpoints.{number}.url", fault, "its events are not delivered")
+        if endpoint.enabled:
+            yield from _webhook(f"hooks.endpoints.{number}", endpoint)
     url = site.config.provider.base_url
     if url is not None and (fault := _fault_of(url)) is not None:
         yield _no_address("provider.base_url", fault, "the language model cannot be reached")
+
+
+def _webhook(key: str, endpoint: HookEndpointConfig) -> Iterator[Finding]:
+    why = "its events are not delivered"
+    if (fault := _fault_of(endpoint.url)) is not None:
+        yield _no_address(f"{key}.url", fault, why)
+    for place, event in enumerate(endpoint.events):
+        try:
+            canonical(event)
+        except ValueError as error:
+            yield Finding(f"{key}.events.{place}: {error}", why, "correct it")
+    if endpoint.secret is None:
+        yield Finding(
+            f"{key}: it has no secret",
+            "the daemon signs with one that nobody knows, so the receiver cannot tell who posts",
+            f"set {key}.secret to whsec_ and what `openssl rand -base64 32` prints",
+            "advice",
+        )
+        return
+    try:
+        checked_secret(endpoint.secret.get_secret_value())
+    except ValueError as error:
+        yield Finding(f"{key}.secret: {error}", why, "set another one")
 
 
 def _program(key: str, name: str, server: McpServerConfig, command: str) -> Iterator[Finding]:

@@ -117,6 +117,9 @@ async def test_after_max_retries_a_hook_is_switched_off_and_says_why(run_stage: 
         assert len(receiver.received) == 3
         off = stage.webhooks.registry.get(hook.id)
         assert off.reason == "3 attempts failed, one after the other; the last one: the receiver answered 503"
+        values = {metric.name: dict(metric.samples) for metric in stage.webhooks.metrics()}
+        assert values["prx_webhooks"] == {("active",): 0, ("disabled",): 0, ("failed",): 1}
+        assert values["prx_webhook_attempts"] == {("delivered",): 0, ("failed",): 3}
         found, _ = await stage.webhooks.deliveries(hook, "pending", limit=10, offset=0)
         assert (found[0].attempts, found[0].excerpt) == (3, "out of order")
     async with run_stage() as again:

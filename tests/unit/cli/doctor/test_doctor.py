@@ -21,6 +21,8 @@ from prx.cli.doctor import machine
 from prx.cli.doctor.examination import CHECKS
 from prx.plugins.secrets import SecretStore
 from prx.runtime.migrations import MIGRATIONS, migrate
+from prx.webhooks.events import canonical
+from prx.webhooks.signing import checked_secret
 from tests.components.corpus import component
 from tests.support.packages import MANIFEST
 
@@ -349,6 +351,10 @@ enabled = false
 base_url = "https://[::1"
 [[hooks.endpoints]]
 url = "https:///path"
+[[hooks.endpoints]]
+url = "https://example.com"
+events = ["*", "session.begun"]
+secret = "hunter2"
 """
     )
     assert code == 1
@@ -359,9 +365,18 @@ url = "https:///path"
         "channels_config.telegram: nobody may talk to it",
         'channels_config.open: this PRX has no adapter for channels of the type "open"',
         "hooks.endpoints.0.url: without a host",
+        "hooks.endpoints.0: it has no secret",
+        f"hooks.endpoints.1.events.1: {refusal_of(canonical, 'session.begun')}",
+        f"hooks.endpoints.1.secret: {refusal_of(checked_secret, 'hunter2')}",
         "provider.base_url: no address: its host or port is none",
     ]  # fmt: skip
     assert "hunter2" not in str(findings)
+
+
+def refusal_of(check: Callable[[str], str], text: str) -> str:
+    with pytest.raises(ValueError, match="a") as refused:
+        check(text)
+    return str(refused.value)
 
 
 def test_used_up_change_notices_are_told(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
