@@ -20,7 +20,7 @@ from prx import __version__
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.requests import Message
-from prx.mcp.client.stdio import StdioTransport
+from prx.mcp.client.streams import Transport
 
 _MAX_PAGES: Final = 100
 _LISTEN_AGAIN_SECS: Final = 5.0
@@ -36,7 +36,7 @@ Noticed = Callable[[str, Mapping[str, Any]], None]
 class Connection:
     """A server that answered the handshake."""
 
-    def __init__(self, client: Client, transport: StdioTransport) -> None:
+    def __init__(self, client: Client, transport: Transport) -> None:
         """Speak to the server of `client` over `transport`."""
         self._client = client
         self._transport = transport
@@ -49,6 +49,7 @@ class Connection:
         self.is_modern = self.protocol_version in MODERN_PROTOCOL_VERSIONS
         self.lists: dict[str, list[Mapping[str, Any]]] = {}
         """What was listed beside tools, until the server says that it changed."""
+        transport.speak(self.protocol_version)
         self._meta = _modern_meta(self.protocol_version) if self.is_modern else {}
 
     @property
@@ -57,9 +58,9 @@ class Connection:
         return self._transport.pid
 
     @property
-    def in_flight(self) -> int:
-        """How many requests wait for an answer."""
-        return self._transport.requests.in_flight
+    def busy(self) -> bool:
+        """Whether the server may be too busy for a sign of life."""
+        return self._transport.busy
 
     @property
     def quiet_secs(self) -> float:
@@ -89,6 +90,10 @@ class Connection:
             if not isinstance(cursor, str):
                 return
             params = {"cursor": cursor}
+
+    def objection(self, tool: Mapping[str, Any]) -> str | None:
+        """Return why a listed tool cannot be called over this connection."""
+        return self._transport.objection(tool)
 
     async def is_alive(self, within_secs: float) -> bool:
         """Ask for a sign of life: any answer is one, also that the server knows no such request."""
@@ -129,7 +134,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    transport: StdioTransport, *, legacy: bool, within_secs: float, noticed: Noticed
+    transport: Transport, *, legacy: bool, within_secs: float, noticed: Noticed
 ) -> AsyncIterator[Connection]:
     """Connect for the length of the block. The same task must enter and leave it, and nobody cancel that task.
 

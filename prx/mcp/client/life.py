@@ -15,9 +15,12 @@ import anyio
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
 from prx.mcp.client.connection import FAILURES, Connection, connected, reason_of
+from prx.mcp.client.http import HttpTransport
 from prx.mcp.client.listing import read_listing
+from prx.mcp.client.sse import SseTransport
 from prx.mcp.client.stdio import StdioTransport
-from prx.mcp.client.unit import McpServer
+from prx.mcp.client.streams import Transport
+from prx.mcp.client.unit import McpServer, transport_of
 from prx.runtime.logging import get_logger
 
 _PROBES: Final = 2
@@ -49,13 +52,13 @@ class Life:
     async def _connect(self) -> str:
         """Connect, serve, and return why that is over."""
         server = self._server
-        transport = StdioTransport(server.config, server.output)
+        transport = self._transport()
         within_secs = server.config.startup_timeout_ms / 1000
         reason = ""
         with anyio.CancelScope(deadline=anyio.current_time() + within_secs) as opening:
             try:
                 async with connected(
-                    transport, legacy=server.legacy, within_secs=within_secs, noticed=server.noticed
+                    transport, legacy=server.is_legacy, within_secs=within_secs, noticed=server.noticed
                 ) as connection:
                     reason = await self._serve(connection, opening)
             except FAILURES as error:
@@ -65,7 +68,18 @@ class Life:
         if not self._met:
             # Some servers cannot stand to be asked what they speak: next time the other way.
             server.legacy = not server.legacy
+        server.needs_auth = transport.needs_auth
         return transport.fault or reason
+
+    def _transport(self) -> Transport:
+        server = self._server
+        match transport_of(server.config):
+            case "stdio":
+                return StdioTransport(server.config, server.output)
+            case "http":
+                return HttpTransport(server.config, server.output, server.suspected.set)
+            case "sse":
+                return SseTransport(server.config, server.output, server.suspected.set)
 
     async def _serve(self, connection: Connection, opening: anyio.CancelScope) -> str:
         try:
@@ -102,7 +116,7 @@ class Life:
         if "tools" in connection.capabilities:
             async for page in connection.pages("tools/list", "tools", server.request_secs):
                 listed += page
-        server.offers.replace(read_listing(server.server, server.config, listed))
+        server.offers.replace(read_listing(server.server, server.config, listed, connection.objection))
 
     async def _follow(self, connection: Connection) -> str:
         """List the tools again whenever they changed, however often that is, and return why that is over."""
@@ -129,8 +143,8 @@ class Life:
                 async with asyncio.timeout(server.timing.probe_secs):
                     await server.suspected.wait()
             # One that works on a request may be busy with nothing else for that long.
-            patience = 2 * server.request_secs if connection.in_flight else server.timing.probe_secs
-            if server.suspected.is_set() and not connection.in_flight:
+            patience = 2 * server.request_secs if connection.busy else server.timing.probe_secs
+            if server.suspected.is_set() and not connection.busy:
                 patience = 0
             server.suspected.clear()
             server.offers.retry()

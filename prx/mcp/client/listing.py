@@ -1,6 +1,6 @@
 """A server's list of tools, taken apart with suspicion: what cannot be offered is left out, with the reason."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
@@ -33,8 +33,16 @@ class Listing(NamedTuple):
     """What is not offered, by the server's own name, and why; 100 at most."""
 
 
-def read_listing(server: str, config: McpServerConfig, listed: Iterable[Any]) -> Listing:
-    """Return which of `listed`, entries of `tools/list` as they came, can be offered."""
+def read_listing(
+    server: str,
+    config: McpServerConfig,
+    listed: Iterable[Any],
+    objection: Callable[[Mapping[str, Any]], str | None],
+) -> Listing:
+    """Return which of `listed`, entries of `tools/list` as they came, can be offered.
+
+    `objection` is asked last why one cannot be called.
+    """
     tools: dict[str, ListedTool] = {}
     skipped: dict[str, str] = {}
     for position, entry in enumerate(listed):
@@ -47,7 +55,7 @@ def read_listing(server: str, config: McpServerConfig, listed: Iterable[Any]) ->
         elif len(tools) == MAX_TOOLS:
             reason = f"the server lists more than {MAX_TOOLS} tools"
         else:
-            reason = _why_not(name, entry, config)
+            reason = _why_not(name, entry, config) or objection(entry)
         if reason is None:
             tools[name] = ListedTool(name, _spec(server, config, entry))
         elif len(skipped) < _MAX_SKIPPED:

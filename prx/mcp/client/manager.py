@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, get_args
 
 from prx.config.integrations import McpConfig, McpServerConfig
@@ -26,7 +27,6 @@ from prx.runtime.tools import ToolRouter
 _RESTARTS: Final = RestartPolicy(first_pause_secs=1.0, most_pause_secs=60.0, max_restarts=None)
 _ATTEMPTED: Final[tuple[State, ...]] = ("running", "backoff", "failed")
 _TIMING: Final = Timing()
-_LEAST_PAUSE_SECS: Final = 1.0
 
 log = get_logger("mcp")
 
@@ -115,7 +115,7 @@ class McpServers:
             return "connected"
         state = self._supervisor.find(slot.unit.name)
         if state is None or state.state != "starting":
-            return "disconnected"
+            return "needs_auth" if slot.unit.needs_auth else "disconnected"
         return "connecting" if slot.unit.fault is None else "reconnecting"
 
     def reconnect(self, name: str) -> None:
@@ -235,7 +235,7 @@ class McpServers:
             config,
             self._router,
             self._bus,
-            hurry=lambda: self._supervisor.hurry(unit_name(name), _LEAST_PAUSE_SECS),
+            hurry=partial(self._supervisor.hurry, unit_name(name)),
             notice=self._notice,
             timing=self._timing,
         )
@@ -262,11 +262,13 @@ class McpServers:
         if slot is None or slot.unit is None or self._is_off(name):
             return
         unit = slot.unit
-        if unit.fault is not None and unit.failing_since is not None:
-            yield Problem(
-                unit_name(name),
-                f"it is not connected: {unit.fault}",
-                unit.failing_since,
-                f"remove the cause, it is tried again by itself; `prx mcp reconnect {name}` tries it at once, "
-                f"`prx mcp disable {name}` gives it up",
-            )
+        if unit.fault is None or unit.failing_since is None:
+            return
+        reconnect, disable = f"`prx mcp reconnect {name}`", f"`prx mcp disable {name}`"
+        action = (
+            f"put what it wants into mcp.servers.{name}.headers; {reconnect} tries again what is there"
+            if unit.needs_auth
+            else f"remove the cause, it is tried again by itself; {reconnect} tries it at once"
+        )
+        reason = f"it is not connected: {unit.fault}"
+        yield Problem(unit_name(name), reason, unit.failing_since, f"{action}, {disable} gives it up")

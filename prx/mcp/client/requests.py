@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from prx.core.errors import UnavailableError
+from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import Progress, UpstreamError
 
 Message = dict[str, Any]
@@ -21,6 +21,10 @@ _MAX_IN_FLIGHT: Final = 256
 
 class LostError(UnavailableError):
     """The connection ended before the answer came: whether the request ran, nobody knows."""
+
+
+class SessionLostError(UnavailableError):
+    """The server has forgotten the connection, and did nothing of what was asked."""
 
 
 class SlowError(UnavailableError):
@@ -59,6 +63,7 @@ class Requests:
         Raises:
             UpstreamError: the server answered with an error.
             LostError: the connection ended meanwhile.
+            SessionLostError: it had ended before, and nothing ran.
             SlowError: no answer in time; the server was told that nobody waits any more.
             UnavailableError: it could not be sent.
         """
@@ -106,10 +111,13 @@ class Requests:
             )
         return True
 
-    def refuse(self, number: Any, reason: str) -> None:
-        """Fail the request of this id, if it is one of these, because its answer cannot be taken."""
-        if (waiting := self._find(number)) is not None and not waiting.answer.done():
-            waiting.answer.set_exception(TooLargeError(reason, 0))
+    def fail(self, number: Any, error: PrxError) -> bool:
+        """Fail the request of this id; False where it is none of these."""
+        if (waiting := self._find(number)) is None:
+            return False
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+        return True
 
     def end(self, reason: str) -> None:
         """Fail everything that waits, and what comes later."""

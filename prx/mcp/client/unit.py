@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import PermanentError, UnavailableError
 from prx.core.ids import now_utc
 from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
-from prx.core.upstream import UpstreamError
+from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
 from prx.mcp.client.offers import Offers
-from prx.mcp.client.requests import LostError, SlowError, TooLargeError
+from prx.mcp.client.requests import LostError, SessionLostError, SlowError, TooLargeError
 from prx.mcp.client.results import tool_result
 from prx.runtime.bus import Bus
 from prx.runtime.foreign_output import ForeignOutput
@@ -25,8 +25,12 @@ from prx.runtime.tools import ToolRouter
 if TYPE_CHECKING:
     from prx.mcp.client.connection import Connection
 
+TransportName = Literal["stdio", "http", "sse"]
+
 CONNECTED: Final = "prx.mcp.connected"
 DISCONNECTED: Final = "prx.mcp.disconnected"
+_LEAST_PAUSE_SECS: Final = 1.0
+_RETRY_SECS: Final = 0.05
 _MESSAGE: Final = "notifications/message"
 _LOG_LEVELS: Final = {"debug": "debug", "info": "info", "notice": "info", "warning": "warn"}
 
@@ -54,7 +58,7 @@ class McpServer:
         router: ToolRouter,
         bus: Bus,
         *,
-        hurry: Callable[[], None],
+        hurry: Callable[[float], None],
         notice: Callable[[str, str, Mapping[str, Any]], None],
         timing: Timing,
     ) -> None:
@@ -65,7 +69,7 @@ class McpServer:
             config: how to reach it.
             router: gets its tools.
             bus: hears of connections made and lost.
-            hurry: asked for a new connection when a call comes while there is none.
+            hurry: has the next try made now, if none was made for so many seconds.
             notice: told of notifications that are about something else than tools.
             timing: see `Timing`.
         """
@@ -80,7 +84,9 @@ class McpServer:
         """Why the last connection ended or could not be made; None once there is one."""
         self.failing_since: datetime | None = None
         self.legacy = False
-        """Whether to connect without asking what the server speaks."""
+        """Whether the next try does without asking what the server speaks."""
+        self.needs_auth = False
+        """Whether the server refuses what it is sent for want of a login."""
         self.changed = asyncio.Event()
         """Set when the server says that its tools are others."""
         self.suspected = asyncio.Event()
@@ -95,6 +101,11 @@ class McpServer:
         return unit_name(self.server)
 
     @property
+    def is_legacy(self) -> bool:
+        """Whether to connect without asking what the server speaks."""
+        return self.legacy or self.config.transport == "sse"
+
+    @property
     def request_secs(self) -> float:
         """How long one request may take."""
         return self.config.request_timeout_ms / 1000
@@ -106,10 +117,8 @@ class McpServer:
 
         Raises:
             UnavailableError: there is no connection, or not any more; says why.
+            PermanentError: the server asks for a login.
         """
-        if self.config.command is None:
-            self.lost("this version connects to servers over stdio alone")
-            raise PermanentError(f'MCP server "{self.server}": {self.fault}')
         # In a thread: the first import of the SDK takes half a second.
         lives = await asyncio.to_thread(import_module, "prx.mcp.client.life")
         life = lives.Life(self, started)
@@ -124,7 +133,8 @@ class McpServer:
             error = task.exception()
         if error is not None:
             raise error
-        raise UnavailableError(f'MCP server "{self.server}": {self.fault}')
+        kind = PermanentError if self.needs_auth else UnavailableError
+        raise kind(f'MCP server "{self.server}": {self.fault}')
 
     async def call(self, tool: ListedTool, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Call one of its tools.
@@ -132,14 +142,9 @@ class McpServer:
         Raises:
             UnavailableError: it is not connected, so nothing ran; another connection is tried soon.
         """
-        connection = self.connection
-        if connection is None:
-            self._hurry()
-            reason = self.fault or "it is connecting"
-            raise UnavailableError(f'MCP server "{self.server}" is not connected: {reason}')
         params = {"name": tool.own_name, "arguments": dict(arguments)}
         try:
-            result = await connection.request("tools/call", params, self.request_secs, context.progress)
+            result = await self.request("tools/call", params, context.progress)
         except TooLargeError as error:
             return ToolResult(error=ToolFailure("output_too_large", error.message))
         except UpstreamError as error:
@@ -151,6 +156,40 @@ class McpServer:
             self.suspected.set()
             return ToolResult(error=ToolFailure("timeout", f"{error.message} (request_timeout_ms)"))
         return tool_result(result)
+
+    async def request(
+        self, method: str, params: Mapping[str, Any], progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Return the result of one request; where the server had forgotten the connection, over the next one.
+
+        Raises:
+            UnavailableError: it is not connected; another connection is tried soon.
+            UpstreamError, LostError, SlowError: see `Requests.send`.
+        """
+        connection = self.connection
+        if connection is None:
+            self._hurry(_LEAST_PAUSE_SECS)
+            raise self._away()
+        try:
+            return await connection.request(method, params, self.request_secs, progress)
+        except SessionLostError:
+            connection = await self._next_connection(connection)
+            return await connection.request(method, params, self.request_secs, progress)
+
+    async def _next_connection(self, last: "Connection") -> "Connection":
+        """Wait for another connection than `last`, which is over, as long as a request may take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.request_secs):
+                while self.connection in (None, last):
+                    self._hurry(0)
+                    await asyncio.sleep(_RETRY_SECS)
+        if self.connection is None or self.connection is last:
+            raise self._away()
+        return self.connection
+
+    def _away(self) -> UnavailableError:
+        reason = self.fault or "it is connecting"
+        return UnavailableError(f'MCP server "{self.server}" is not connected: {reason}')
 
     def met(self, connection: "Connection") -> None:
         """Serve by `connection` from now on."""
@@ -204,6 +243,11 @@ class RemoteTool(Tool):
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """Run it; see `McpServer.call`."""
         return await self._server.call(self._listed, arguments, context)
+
+
+def transport_of(config: McpServerConfig) -> TransportName:
+    """Return how a server is reached."""
+    return config.transport or ("stdio" if config.command is not None else "http")
 
 
 def unit_name(server: str) -> str:

@@ -61,4 +61,4 @@ class ConnectedServer:
         self, method: str, params: Mapping[str, Any], progress: Progress | None = None
     ) -> dict[str, Any]:
         """Return the result of a request; see `Upstream`."""
-        return await self._connection.request(method, params, self._unit.request_secs, progress)
+        return await self._unit.request(method, params, progress)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from prx.config.integrations import McpServerConfig
 from prx.config.redaction import without_userinfo
-from prx.mcp.client.unit import McpServer
+from prx.mcp.client.unit import McpServer, TransportName, transport_of
 
 Status = Literal["connecting", "connected", "reconnecting", "disconnected", "disabled", "needs_auth"]
 
@@ -18,7 +18,7 @@ class ServerView:
     """One server as it is now. What does not apply is None or empty."""
 
     name: str
-    transport: str
+    transport: TransportName
     status: Status
     tools: Sequence[str]
     """What is offered of it, under the server's own names; while it is not connected, what it had before."""
@@ -50,7 +50,7 @@ class ServerView:
         connection = None if unit is None else unit.connection
         return cls(
             name=name,
-            transport=config.transport or ("stdio" if config.command is not None else "http"),
+            transport=transport_of(config),
             status=status,
             tools=[] if unit is None else unit.offers.names(),
             connected_at=None if unit is None else unit.connected_at,

@@ -9,8 +9,10 @@ import pytest
 from prx.api.app import build_app
 from prx.config.integrations import McpServerConfig
 from prx.core.ids import iso_utc
-from tests.integration.api.api_harness import Api, deps_of, serving
+from prx.core.tool import ToolResult
+from tests.integration.api.api_harness import Api, Echo, Scripted, deps_of, serving
 from tests.support.mcp_host import SLOW, McpHost, mcp_host, scripted
+from tests.support.waiting import eventually
 
 MCP = "/api/v1/mcp"
 LISTED = (
@@ -109,6 +111,30 @@ async def test_tools_are_called_over_the_api(served: Api) -> None:
         200,
         {"success": True, "output": "read_file", "error": None, "receipt": None},
     )
+
+
+async def test_the_daemon_itself_is_a_server_of_the_newer_era_to_another_daemon(
+    api: Api, echo: Echo, tmp_path: Path
+) -> None:
+    config = {"url": f"http://127.0.0.1:{api.port}/mcp", "headers": {"Authorization": f"Bearer {api.token}"}}
+    (tmp_path / "other").mkdir()
+    async with mcp_host(tmp_path / "other", {"one": McpServerConfig.model_validate(config)}) as other:
+        view = await other.until("connected")
+        assert view.protocol_version == "2026-07-28"
+        assert view.tools == ["echo"]
+        assert await other.output("echo", {"text": "over two daemons"}) == "over two daemons"
+        failed = await other.call("echo", {"text": "because", "fail": "tool_error"})
+        assert failed.error is not None
+        assert (failed.error.code, failed.error.message) == ("tool_error", "because")
+        with api.router.offering([Scripted("late", done)]):
+            await eventually(lambda: "late" in other.view().tools)
+            assert await other.output("late") == "done"
+        await eventually(lambda: other.view().tools == ["echo"])
+    assert len(echo.contexts) == 2
+
+
+async def done() -> ToolResult:
+    return ToolResult(output="done")
 
 
 async def test_a_reconnect_is_answered_at_once_and_made_in_the_background(served: Api, host: McpHost) -> None:

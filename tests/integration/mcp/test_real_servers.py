@@ -1,6 +1,13 @@
 """The servers that are out there: of both eras, from npm and from PyPI, as their authors publish them."""
 
+import asyncio
+import os
+import socket
 import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +29,14 @@ def package(npm: Path, name: str, *arguments: str) -> McpServerConfig:
     """Return the configuration of a server of npm."""
     program = npm / "@modelcontextprotocol" / name / "dist/index.js"
     return McpServerConfig(command="node", args=(str(program), *arguments), startup_timeout_ms=60_000)
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """Hold a port that nobody else uses, for the length of the block."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 async def test_a_server_of_the_newer_era(tmp_path: Path) -> None:
@@ -70,6 +85,54 @@ async def test_everything_of_a_server_of_the_older_era(tmp_path: Path, npm: Path
         prompts = await server.items("prompts")
         simple = next(prompt for prompt in prompts if not prompt.get("arguments"))
         assert (await server.request("prompts/get", {"name": simple["name"]}))["messages"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "transport", "path"), [("streamableHttp", "http", "/mcp"), ("sse", "sse", "/sse")]
+)
+async def test_everything_over_http(tmp_path: Path, npm: Path, mode: str, transport: str, path: str) -> None:
+    program = npm / "@modelcontextprotocol/server-everything/dist/index.js"
+    told: list[tuple[object, ...]] = []
+    with free_port() as port:
+        environment = {"PATH": os.environ["PATH"], "PORT": str(port)}
+    url = f"http://127.0.0.1:{port}{path}"
+    servers = {"one": McpServerConfig.model_validate({"url": url, "transport": transport})}
+    async with mcp_host(tmp_path, servers) as host:
+        for life in range(2):
+            process = await asyncio.create_subprocess_exec(
+                "node", program, mode, env=environment, stdout=DEVNULL, stderr=DEVNULL
+            )
+            try:
+                view = await host.until("connected", within_secs=60)
+                assert (view.transport, view.protocol_version) == (transport, "2025-11-25")
+                assert await host.output("echo", {"message": f"life {life}"}) == f"Echo: life {life}"
+                long = await host.call(
+                    "trigger-long-running-operation",
+                    {"duration": 0.2, "steps": 2},
+                    progress=lambda *step: told.append(step),
+                )
+                assert long.success
+                begun = asyncio.Event()
+                slow = asyncio.ensure_future(
+                    host.call(
+                        "trigger-long-running-operation",
+                        {"duration": 60, "steps": 600},
+                        progress=partial(_set, begun),
+                    )
+                )
+                await asyncio.wait_for(begun.wait(), 20)
+            finally:
+                process.kill()
+                await process.wait()
+            broken = await slow
+            assert broken.error is not None
+            assert broken.error.code == "connection_lost"
+            await host.until("disconnected", within_secs=60)
+    assert [step[:2] for step in told] == [(1, 2), (2, 2)] * 2
+
+
+def _set(event: asyncio.Event, *_: object) -> None:
+    event.set()
 
 
 async def test_a_server_of_files_serves_what_it_was_given_and_is_back_after_a_kill(

@@ -25,7 +25,9 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_call_fails_that_call_a
 ) -> None:
     async with mcp_host(tmp_path, {"one": scripted()}) as host:
         before = (await host.until("connected")).pid
-        others = [asyncio.ensure_future(host.call("never")) for _ in range(3)]
+        asked = [tmp_path / f"asked-{number}" for number in range(3)]
+        others = [asyncio.ensure_future(host.call("never", {"touch": str(path)})) for path in asked]
+        await eventually(lambda: all(path.exists() for path in asked))
         died = await host.call("die")
         for result in (died, *[await other for other in others]):
             assert result.error is not None

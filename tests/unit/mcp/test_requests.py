@@ -120,8 +120,8 @@ async def test_the_end_of_the_connection_fails_what_waits_and_what_comes_later(l
 
 async def test_an_answer_that_is_too_large_fails_its_request_alone(line: Line) -> None:
     waiting, number = await line.asked()
-    line.requests.refuse("12", "too large")
-    line.requests.refuse(str(number), "too large")
+    assert not line.requests.fail("12", TooLargeError("too large", 0))
+    assert line.requests.fail(str(number), TooLargeError("too large", 0))
     with pytest.raises(TooLargeError, match="too large"):
         await waiting
 
