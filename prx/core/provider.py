@@ -72,6 +72,8 @@ class ChatAnswer:
     model: str = ""
     cost_usd: float | None = None
     """What the answer cost in US dollars, where the price is known."""
+    cached_tokens: int = 0
+    """How many of `usage.input` the provider had kept from earlier requests, which makes them cheap."""
     opaque: str | None = None
     """What only the provider understands, such as signed thoughts; it is kept with the message and given back."""
 
@@ -94,6 +96,12 @@ class ProviderUnavailableError(ProviderError):
         """Say when it may be asked again, where the provider said so."""
         super().__init__(message)
         self.retry_after_secs = retry_after_secs
+
+
+class ConversationTooLongError(ProviderError):
+    """The model takes no conversation of this length; a shorter one may be answered."""
+
+    code = "conversation_too_long"
 
 
 class ProviderConfigurationError(ProviderError):
