@@ -133,26 +133,63 @@ class AgentConfig(Table):
     )
 
 
+class OtherProviderConfig(Table):
+    """A further provider of language models."""
+
+    type: str | None = hot(
+        "Which provider it is; unset takes the table's name. Any other than those that are known is one "
+        "compatible with OpenAI.",
+        None,
+        min_length=1,
+    )
+    base_url: str | None = hot("Its address, as `provider.base_url`.", None, repr=False)
+    api_key: Secret | None = hot("Its key, as `provider.api_key`.", None)
+
+
 class ProviderConfig(Table):
     """The language model."""
 
     name: str = hot(
-        '"anthropic", "openai", "ollama", the name of a plugin, or "builtin", which needs no key.',
+        '"anthropic", "openai", "google", "ollama" and more, a table of `others`, the name of a plugin\'s provider, '
+        'any name with a `base_url`, or "builtin", which needs no key.',
         "builtin",
         min_length=1,
     )
     model: str = hot("Model to ask for, by the provider's own name.", "builtin", min_length=1)
     base_url: str | None = hot(
-        "Address of an OpenAI-compatible server, where it is not the provider's own.", None, repr=False
+        "Address of an OpenAI-compatible server, or of the provider where it is not its own.",
+        None,
+        repr=False,
     )
     api_key: Secret | None = hot(
-        "Key of the provider; unset takes the provider's usual environment variable.", None
+        "Key of the provider; unset takes the provider's usual environment variable, for its own address alone.",
+        None,
     )
     temperature: float | None = hot(
         "Randomness of the answers; unset leaves it to the provider.", None, ge=0, le=2
     )
     fallback: tuple[str, ...] = hot(
-        'Providers to try in order when this one fails, as "name" or "name/model".', ()
+        'Providers to try in order when this one fails, as "name" or "name/model".', (), max_length=8
+    )
+    max_retries: int = hot(
+        "How often a request that failed for the moment is made again, before the next provider is tried.",
+        2,
+        ge=0,
+        le=10,
+    )
+    first_token_timeout_secs: int = hot(
+        "Seconds until an answer has to begin, retries included; models think, or are read from disk, before.",
+        300,
+        ge=1,
+        le=3600,
+    )
+    next_token_timeout_secs: int = hot(
+        "Seconds that an answer may pause once it has begun.", 120, ge=1, le=3600
+    )
+    answer_timeout_secs: int = hot("Seconds that one whole answer may take.", 1800, ge=1, le=7200)
+    others: dict[str, OtherProviderConfig] = hot(
+        "One table for each provider that `name` or `fallback` names and that needs an address or a key of its own.",
+        {},
     )
 
 

@@ -15,7 +15,7 @@ from tests.unit.config.test_config_schema import KEYS
 CHECKOUT = Path(__file__).parents[3]
 TEXT = (CHECKOUT / "prx.toml").read_text()
 UNCOMMENTED = re.sub(r"^# (?=\[+[a-z_.]+\]+$|[a-z_]+ = )", "", TEXT, flags=re.MULTILINE)
-EXAMPLES = {"settings": "weather", "servers": "files", "channels_config": "telegram"}
+EXAMPLES = {"settings": "weather", "others": "local", "servers": "files", "channels_config": "telegram"}
 VARIABLES = re.findall(r'"env:(\w+)"', UNCOMMENTED)
 
 

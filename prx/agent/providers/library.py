@@ -1,0 +1,74 @@
+"""The client library, loaded when the first provider needs it, in a thread; and what of it is kept between requests."""
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from prx.agent.providers.endpoints import Endpoint, check_installed
+from prx.core.provider import ProviderConfigurationError
+from prx.runtime.logging import get_logger
+from prx.runtime.tasks import Tasks
+
+if TYPE_CHECKING:
+    from prx.agent.providers.clients import HttpClient
+    from prx.agent.providers.stream import Asked
+
+_MAX_MODELS: Final = 32
+
+_log = get_logger("agent::providers")
+
+
+class Library:
+    """Models that can be asked, and the one HTTP client of all."""
+
+    def __init__(self) -> None:
+        """Load nothing yet."""
+        self._client: HttpClient | None = None
+        self._models: OrderedDict[tuple[Endpoint, str], Asked] = OrderedDict()
+        self._making = asyncio.Lock()
+        self._tasks = Tasks(_log, lambda: None)
+
+    async def model(self, endpoint: Endpoint, name: str) -> "Asked":
+        """Return a model at an address.
+
+        Raises:
+            ProviderConfigurationError: its client library is not installed, or cannot be loaded; says what to do.
+        """
+        if (made := self._models.get((endpoint, name))) is not None:
+            self._models.move_to_end((endpoint, name))
+            return made
+        # Whoever gave up waiting may ask again: what was loaded meanwhile is there then.
+        return await self._tasks.whole(self._made(endpoint, name))
+
+    def forget(self) -> None:
+        """Keep no model, and none of their keys, any longer; those that are at work go on."""
+        self._models.clear()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._tasks.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _made(self, endpoint: Endpoint, name: str) -> "Asked":
+        async with self._making:
+            self._client, asked = await asyncio.to_thread(_load, endpoint, name, self._client)
+            self._models[endpoint, name] = asked
+            if len(self._models) > _MAX_MODELS:
+                self._models.popitem(last=False)
+            return asked
+
+
+def _load(endpoint: Endpoint, name: str, client: "HttpClient | None") -> "tuple[HttpClient, Asked]":
+    check_installed(endpoint)
+    try:
+        from prx.agent.providers.clients import HttpClient, make_model  # noqa: PLC0415  # takes a second
+        from prx.agent.providers.stream import Asked  # noqa: PLC0415
+
+        client = client or HttpClient()
+        return client, Asked(endpoint, make_model(endpoint, name, client))
+    except ImportError as error:
+        raise ProviderConfigurationError(
+            f'the client library of provider "{endpoint.name}" is installed, but cannot be loaded: {error}; '
+            "install it anew"
+        ) from error
