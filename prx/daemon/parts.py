@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from functools import partial
 
+from prx.agent.providers.chain import Providers
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
 from prx.channels.manager import Channels
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
-from prx.config.secret_values import secret_values
 from prx.core.skill import SkillShelf
 from prx.daemon.life import Life
 from prx.daemon.options import Options
+from prx.daemon.secrets import secrets_of
 from prx.mcp.client.manager import McpServers
 from prx.plugins.catalogue import Catalogue
 from prx.plugins.host.interfaces import HostServices
@@ -56,6 +57,7 @@ class Parts:
     channels: Channels
     sessions: Sessions
     servers: McpServers
+    providers: Providers
 
 
 async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
@@ -87,7 +89,9 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     life.at_end("sessions", sessions.aclose)
     servers = McpServers(lambda: live.current.mcp, store, supervisor, points.tools, points.bus)
     life.at_end("MCP servers", servers.aclose)
-    parts = Parts(store, webhooks, memory, catalogue, skills, channels, sessions, servers)
+    providers = Providers(lambda: live.current.provider, points.providers)
+    life.at_end("providers", providers.aclose)
+    parts = Parts(store, webhooks, memory, catalogue, skills, channels, sessions, servers, providers)
     life.at_end("configuration changes", live.aclose)
     live.listen(partial(_obey, parts))
     _show(ground, parts)
@@ -105,6 +109,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.skills,
         parts.sessions,
         parts.servers,
+        parts.providers,
         parts.webhooks,
     ):
         ground.status.watch(troubled.problems)
@@ -123,6 +128,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.sessions,
         parts.servers,
         parts.webhooks,
+        parts.providers,
     ):
         ground.metrics.watch(measured.metrics)
 
@@ -131,7 +137,7 @@ async def _obey(parts: Parts, change: Change) -> None:
     """Have everything act on a changed configuration that does not ask for it anew each time."""
     set_level(change.new.daemon.log_level)
     # What was a secret until now may still turn up in what goes on.
-    redaction.hide([*secret_values(change.old), *secret_values(change.new)])
+    redaction.hide([*secrets_of(change.old), *secrets_of(change.new)])
     if _touches(change, "plugins."):
         await parts.catalogue.reconfigured(change.old.plugins)
     if _touches(change, "channels_config."):
@@ -142,6 +148,8 @@ async def _obey(parts: Parts, change: Change) -> None:
         await parts.webhooks.reconfigured(change.old.hooks)
     if _touches(change, "mcp."):
         parts.servers.reconfigured()
+    if _touches(change, "provider."):
+        parts.providers.reconfigured()
 
 
 def _touches(change: Change, prefix: str) -> bool:

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import NoReturn
 
 from prx.config.live import LiveConfig
-from prx.config.secret_values import secret_values
 from prx.config.sources import Sources
 from prx.core.errors import PrxError
 from prx.daemon.options import Options
 from prx.daemon.run import Daemon
+from prx.daemon.secrets import secrets_of
 from prx.runtime.allocator import keep_little_freed_memory
 from prx.runtime.log_values import redaction
 from prx.runtime.logging import LogOutput, get_logger
@@ -50,7 +50,7 @@ def main(options: Options) -> NoReturn:
 def _run(options: Options, live: LiveConfig) -> ExitCode:
     """Run with a log from the start to the end of the daemon."""
     settings = live.current.daemon
-    redaction.hide(secret_values(live.current))
+    redaction.hide(secrets_of(live.current))
     book = LogBook(
         settings.data_dir / LOG_DIRECTORY,
         max_file_bytes=settings.log_file_mb << 20,

@@ -69,6 +69,7 @@ class Daemon:
         await parts.channels.reconfigured({})
         ground.supervisor.add(parts.sessions)
         await parts.servers.start()
+        parts.providers.reconfigured()
         if self._options.cron:
             ground.supervisor.add(ground.points.cron)
         gc.collect()

@@ -58,13 +58,10 @@ def channels(site: Site) -> Iterator[Finding]:
 
 
 def addresses(site: Site) -> Iterator[Finding]:
-    """Check webhooks, and the address of the language model."""
+    """Check webhooks."""
     for number, endpoint in enumerate(site.config.hooks.endpoints):
         if endpoint.enabled:
             yield from _webhook(f"hooks.endpoints.{number}", endpoint)
-    url = site.config.provider.base_url
-    if url is not None and (fault := _fault_of(url)) is not None:
-        yield _no_address("provider.base_url", fault, "the language model cannot be reached")
 
 
 def _webhook(key: str, endpoint: HookEndpointConfig) -> Iterator[Finding]:

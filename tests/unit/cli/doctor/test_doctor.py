@@ -347,8 +347,6 @@ bot_token = "hunter2"
 dm_policy = "open"
 [channels_config.off]
 enabled = false
-[provider]
-base_url = "https://[::1"
 [[hooks.endpoints]]
 url = "https:///path"
 [[hooks.endpoints]]
@@ -368,7 +366,6 @@ secret = "hunter2"
         "hooks.endpoints.0: it has no secret",
         f"hooks.endpoints.1.events.1: {refusal_of(canonical, 'session.begun')}",
         f"hooks.endpoints.1.secret: {refusal_of(checked_secret, 'hunter2')}",
-        "provider.base_url: no address: its host or port is none",
     ]  # fmt: skip
     assert "hunter2" not in str(findings)
 
@@ -377,6 +374,38 @@ def refusal_of(check: Callable[[str], str], text: str) -> str:
     with pytest.raises(ValueError, match="a") as refused:
         check(text)
     return str(refused.value)
+
+
+def test_language_models_that_cannot_be_asked_are_found(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        code, findings = examine(
+            more=f"""
+[provider]
+name = "anthropic"
+model = "m"
+fallback = ["there/m", "ollama", "wrong/m", "gone/m", "parrot"]
+[provider.others.there]
+base_url = "http://127.0.0.1:{server.getsockname()[1]}/v1"
+[provider.others.wrong]
+base_url = "https://user:hunter2@[::1"
+[provider.others.gone]
+base_url = "http://user:hunter2@127.0.0.1:9/v1"
+"""
+        )
+    found = findings["language models"]
+    assert code == 1
+    assert [(finding["level"], finding["what"].partition(":")[0]) for finding in found] == [
+        ("problem", 'provider "anthropic" needs a key'),
+        ("problem", 'provider "ollama" needs a model'),
+        ("problem", "provider.others.wrong.base_url is no address"),
+        ("problem", 'the server of provider "gone" at 127.0.0.1'),
+        ("advice", 'there is no provider "parrot"'),
+    ]
+    assert "hunter2" not in str(findings)
 
 
 def test_used_up_change_notices_are_told(examine: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
