@@ -12,6 +12,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.support.conformance import DOCUMENTED
 
 WAIT_SECS = 60.0
 
@@ -112,14 +115,16 @@ class DaemonProcess:
 def call(
     url: str, token: str | None = None, body: dict[str, Any] | None = None
 ) -> tuple[int, dict[str, Any]]:
-    """Return status and JSON of a GET, or of a POST where there is a body."""
+    """Return status and JSON of a GET, or of a POST where there is a body; the answer has to be a documented one."""
     request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())  # noqa: S310
     request.add_header("Content-Type", "application/json")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=WAIT_SECS) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
+            status, headers, content = answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.load(error)
+            status, headers, content = error.code, error.headers, error.read()
+    DOCUMENTED.check(request.get_method(), urlsplit(url).path, status, headers, content)
+    return status, json.loads(content)

@@ -20,6 +20,7 @@ from prx.api.app import ROUTES
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
+from tests.support.mcp_host import SCRIPT
 from tests.unit.docs.documents import ROOT
 
 RULES = Path(__file__).with_name("schemathesis.toml")
@@ -41,7 +42,10 @@ def daemon(tmp_path: Path, start_daemon: StartDaemon) -> DaemonProcess:
     shutil.copytree(ROOT / "plugins" / "check-digits", tmp_path / "plugins" / "check-digits")
     for number in range(3):
         (tmp_path / "plugins" / f"spare-{number}.wasm").write_bytes(component("nothing"))
-    (tmp_path / "prx.toml").write_text("[channels_config.telegram]\n[channels_config.off]\nenabled = false\n")
+    (tmp_path / "prx.toml").write_text(
+        f"[mcp.servers.one]\ncommand = '{sys.executable}'\nargs = ['-S', '{SCRIPT}']\n"
+        "[channels_config.telegram]\n[channels_config.off]\nenabled = false\n"
+    )
     daemon = start_daemon(environment=FIXED)
     wait_for_plugin(daemon)
     # Another generation, so that there is one to step back to, and something to be granted.
@@ -87,6 +91,7 @@ class Subject:
             "removed-plugins": [f"spare-{number}" for number in range(3)],
             "tools": ["check_luhn"],
             "channels": ["telegram", "off"],
+            "mcp-servers": ["one"],
             "sessions": self.make("/sessions", session, 2),
             "removed-sessions": self.make("/sessions", session, 3),
             "hooks": hooks,

@@ -21,6 +21,7 @@ from prx.plugins.secrets import SecretStore
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
+from tests.support.conformance import DOCUMENTED
 from tests.support.packages import package
 from tests.support.waiting import eventually
 
@@ -51,7 +52,9 @@ class Caller:
                 method, self.path(path), body, {"Authorization": f"Bearer {self.token}"} | given
             )
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
+            content = answer.read()
+            DOCUMENTED.check(method, self.path(path), answer.status, answer.headers, content)
+            return answer.status, json.loads(content or b"null")
         finally:
             connection.close()
 

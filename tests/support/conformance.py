@@ -8,7 +8,9 @@ from typing import Any
 
 import jsonschema_rs
 
-PREFIX = "/api/v1"
+from prx.api.app import PREFIX, ROUTES
+from prx.api.openapi import describe
+
 _NO_ROUTE = {404, 405}
 """How a request to no route at all is answered, which is no operation's business, beside what meets every request."""
 _BEFORE_ROUTES = {400, 403, 429, 500, 503}
@@ -29,8 +31,8 @@ class Conformance:
         self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes | None
     ) -> None:
         """Fail on an answer that is not as documented; `body` is None where the answer is a stream."""
-        if method == "OPTIONS":
-            return  # a browser's question, which is no operation
+        if method == "OPTIONS" or not path.startswith(f"{PREFIX}/"):
+            return  # a browser's question, or none of the API's paths
         operation = self._operation(method, path.partition("?")[0].removeprefix(PREFIX))
         response: dict[str, Any]
         if operation is None:
@@ -83,3 +85,6 @@ class Conformance:
     def _compiled(self, schema: str) -> jsonschema_rs.Validator:
         whole = {**json.loads(schema), "components": self.document["components"]}
         return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+DOCUMENTED = Conformance(describe(ROUTES))

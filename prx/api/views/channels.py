@@ -1,11 +1,10 @@
 """Channels: connections to chat platforms, how they are, and connecting them anew."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
-from prx.api.answers.channels import ChannelHealthAnswer, ChannelList, ChannelRestarted
+from prx.api.answers.channels import ChannelHealthAnswer, ChannelList, ChannelRestarted, ChannelRow
 from prx.api.bodies import reply
 from prx.api.deps import CHANNELS, SESSIONS
 from prx.api.routes import Routes
@@ -37,8 +36,8 @@ async def get_channel_health(request: web.Request) -> web.Response:
     return reply(_health(await request.app[CHANNELS].health(request.match_info["name"])))
 
 
-def _row(state: ChannelState, active: Mapping[str, int]) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": state.name, "status": state.status}
+def _row(state: ChannelState, active: Mapping[str, int]) -> ChannelRow:
+    row: ChannelRow = {"name": state.name, "status": state.status}
     if state.connected_at is not None:
         row["connected_at"] = iso_utc(state.connected_at)
         row["active_sessions"] = active.get(state.name, 0)
@@ -47,8 +46,8 @@ def _row(state: ChannelState, active: Mapping[str, int]) -> dict[str, Any]:
     return row
 
 
-def _health(health: ChannelHealth) -> dict[str, Any]:
-    shown: dict[str, Any] = {"name": health.name, "healthy": health.healthy}
+def _health(health: ChannelHealth) -> ChannelHealthAnswer:
+    shown: ChannelHealthAnswer = {"name": health.name, "healthy": health.healthy}
     if health.latency_secs is not None:
         shown["latency_ms"] = round(health.latency_secs * 1000)
     if health.error is not None:

@@ -66,7 +66,7 @@ async def list_plugins(request: web.Request) -> web.Response:
 async def install_plugin(request: web.Request, parts: AsyncGenerator[Part, None]) -> web.Response:
     """Install a plugin, or replace it by another version; the answer comes when it is loaded."""
     plugin, new = await request.app[PLUGINS].install(parts)
-    return reply(_summary(plugin) | _error(plugin), status=201 if new else 200)
+    return reply({**_summary(plugin), **_error(plugin)}, status=201 if new else 200)
 
 
 @routes.delete("/plugins/{name}", scope="plugins:admin", query=Removal, refuses=(404, 409, 503))
@@ -80,7 +80,7 @@ async def remove_plugin(request: web.Request, asked: Removal) -> web.Response:
 async def get_plugin(request: web.Request) -> web.Response:
     """One plugin in full."""
     plugin = request.app[PLUGINS].get(request.match_info["name"])
-    return reply(plugin.detail() | _summary(plugin) | _error(plugin))
+    return reply({**plugin.detail(), **_summary(plugin), **_error(plugin)})
 
 
 @routes.post("/plugins/{name}/reload", scope="plugins:write", answer=PluginVersion, refuses=(404, 409))
@@ -151,12 +151,15 @@ def _grants(plugins: Catalogue, name: str) -> dict[str, Any]:
     return {"status": plugin.status} | plugins.grants_of(name) | _error(plugin)
 
 
-def _row(plugin: Plugin) -> dict[str, Any]:
+def _row(plugin: Plugin) -> PluginRow:
+    row = _summary(plugin)
     # A plugin that serves has no error in the list, even where its newest version does not load.
-    return _summary(plugin) | (_error(plugin) if plugin.status in _FAILED else {})
+    if plugin.error is not None and plugin.status in _FAILED:
+        row["error"] = plugin.error
+    return row
 
 
-def _summary(plugin: Plugin) -> dict[str, Any]:
+def _summary(plugin: Plugin) -> PluginRow:
     return {
         "name": plugin.name,
         "version": plugin.version,

@@ -1,11 +1,9 @@
 """Status: how the daemon is, for people, programs and load balancers."""
 
-from typing import Any
-
 from aiohttp import web
 
 from prx import __version__
-from prx.api.answers.status import HealthAnswer, StatusAnswer
+from prx.api.answers.status import HealthAnswer, ProblemRow, StatusAnswer
 from prx.api.bodies import reply
 from prx.api.deps import GLANCE, STATUS, ApiDeps
 from prx.api.resident import ResidentMemory
@@ -29,7 +27,7 @@ async def get_health(request: web.Request) -> web.Response:
     return reply({"healthy": ready}, status=200 if ready else 503)
 
 
-def glance(deps: ApiDeps, resident: ResidentMemory) -> dict[str, Any]:
+def glance(deps: ApiDeps, resident: ResidentMemory) -> StatusAnswer:
     """Return what `GET /status` answers."""
     board, config, figures = deps.status, deps.config(), deps.figures()
     plugins = deps.plugins.summary()
@@ -50,7 +48,7 @@ def glance(deps: ApiDeps, resident: ResidentMemory) -> dict[str, Any]:
     }
 
 
-def _described(problem: Problem) -> dict[str, Any]:
+def _described(problem: Problem) -> ProblemRow:
     return {
         "unit": problem.unit,
         "reason": problem.reason,

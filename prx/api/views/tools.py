@@ -1,12 +1,11 @@
 """Tools: everything callable, and a direct call."""
 
-from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from pydantic import Field
 
-from prx.api.answers.tools import ToolList, ToolOutcome
+from prx.api.answers.tools import ReceiptShown, ToolList, ToolOutcome, ToolRow
 from prx.api.bodies import Body, reply
 from prx.api.deps import REQUEST_ID, ROUTER
 from prx.api.routes import Routes
@@ -38,7 +37,7 @@ async def call_tool(request: web.Request, body: ToolCall) -> web.Response:
     return reply(_outcome(result))
 
 
-def _described(spec: ToolSpec) -> dict[str, Any]:
+def _described(spec: ToolSpec) -> ToolRow:
     return {
         "name": spec.name,
         "description": spec.description,
@@ -47,10 +46,12 @@ def _described(spec: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _outcome(result: ToolResult) -> dict[str, Any]:
+def _outcome(result: ToolResult) -> ToolOutcome:
     return {
         "success": result.success,
         "output": result.output,
-        "error": None if result.error is None else asdict(result.error),
-        "receipt": None if result.receipt is None else result.receipt._asdict(),
+        "error": None
+        if result.error is None
+        else {"code": result.error.code, "message": result.error.message},
+        "receipt": None if result.receipt is None else cast("ReceiptShown", result.receipt._asdict()),
     }

@@ -13,9 +13,7 @@ from aiohttp import ClientSession, web
 
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
-from prx.api.app import PREFIX, ROUTES
 from prx.api.deps import ApiDeps, Figures
-from prx.api.openapi import describe
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
@@ -36,9 +34,7 @@ from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
-from tests.support.conformance import Conformance
-
-DOCUMENTED = Conformance(describe(ROUTES))
+from tests.support.conformance import DOCUMENTED
 
 
 @dataclass
@@ -122,8 +118,7 @@ class Api:
         assert self.session is not None
         async with self.session.request(method, url, headers={**sent, **(headers or {})}, **more) as response:
             reply = Reply(response.status, response.headers, await response.read())
-        if path.startswith(f"{PREFIX}/"):
-            DOCUMENTED.check(method, path, reply.status, reply.headers, reply.body)
+        DOCUMENTED.check(method, path, reply.status, reply.headers, reply.body)
         return reply
 
     async def get(self, path: str, **more: Any) -> Reply:
