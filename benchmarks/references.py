@@ -7,6 +7,9 @@ from pathlib import Path
 EXTISM = ("extism", "fastapi", "uvicorn", "uvloop", "httptools")
 """The Extism SDK, and what serves it over HTTP."""
 
+MCP_SERVERS = ("fastmcp", "mcp", "uvicorn", "uvloop", "httptools")
+"""What one writes an MCP server with in Python, and what serves it over HTTP."""
+
 
 def environment(scratch: Path, name: str, packages: tuple[str, ...]) -> Path:
     """Return where the programs of `packages` are, installed into `scratch` under `name` if they are not there."""

@@ -33,6 +33,8 @@ class Request:
     url: str
     headers: Mapping[str, str]
     body: str | None = None
+    numbered: str | None = None
+    """The part of the body that has another number in each request, as its last word; None repeats the same body."""
 
     def load(self, scratch: Path, *, connections: int, secs: int) -> Load:
         """Make it over `connections` at once for `secs`.
@@ -49,6 +51,16 @@ class Request:
         if self.body is not None:
             headers["Content-Type"] = "application/json"
             lines += ['wrk.method = "POST"', f"wrk.body = [[{self.body}]]"]
+        if self.body is not None and self.numbered is not None:
+            before, _, after = self.body.partition(self.numbered)
+            name = self.numbered.rpartition(" ")[0]
+            lines += [
+                "local number = 0",
+                "request = function()",
+                "  number = number + 1",
+                f"  return wrk.format(nil, nil, nil, [[{before}{name} ]] .. number .. [[{after}]])",
+                "end",
+            ]
         lines += [f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()]
         script.write_text("\n".join(lines), encoding="utf-8")
         command = [program, "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "-s", script, self.url]

@@ -13,11 +13,12 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, REQUEST_CANCELLED, check_accept_headers
 from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
+    X_MCP_HEADER_KEY,
     InboundModernRoute,
     classify_inbound_request,
-    find_duplicated_routing_header,
-    validate_mcp_param_headers,
 )
 from mcp_types import SERVER_INFO_META_KEY
 from mcp_types.methods import serialize_server_result, validate_client_request
@@ -25,6 +26,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from prx.core.tool import ToolSpec
 from prx.mcp.server.calls import Calls
 from prx.mcp.server.exchange import Exchange
 from prx.mcp.server.sessions import Session
@@ -32,6 +34,8 @@ from prx.mcp.server.sessions import Session
 _METHOD: Final = "tools/call"
 _CANCELLED: Final = "notifications/cancelled"
 _REQUEST_KEYS: Final = frozenset({"jsonrpc", "id", "method", "params"})
+_ROUTING_HEADERS: Final = (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER)
+_MAX_REMEMBERED: Final = 4096
 _PARAM_KEYS: Final = frozenset({"name", "arguments", "_meta"})
 
 
@@ -56,6 +60,9 @@ class LeanPath:
         self._server_info = server_info
         self._quick_secs = quick_secs
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
+        # What is worked out once for many requests: what an `Accept` says, and whether a tool has headers of its own.
+        self._accepted: dict[str, bool] = {}
+        self._mirrored: dict[str, tuple[ToolSpec, bool]] = {}
 
     def read(self, exchange: Exchange, session: Session | None) -> Call | None:
         """Return the plain call that a request is, or None where the SDK has to look at it."""
@@ -82,7 +89,7 @@ class LeanPath:
             and isinstance(params := body["params"], dict)
             and params.keys() <= _PARAM_KEYS
             and isinstance(params.get("arguments", {}), dict)
-            and all(check_accept_headers(request))  # type: ignore[arg-type]  # only looks at `headers`
+            and self._accepts_both(exchange)
         )
         if not plain:
             return None
@@ -100,7 +107,7 @@ class LeanPath:
         calls = {} if call.session is None else call.session.calls
         calls[call.id] = running
         try:
-            await asyncio.wait({running}, timeout=self._quick_secs)
+            await self._moment(running)
         except asyncio.CancelledError:
             # In the newest version a client cancels by closing the connection; in older ones that means nothing.
             if call.session is None:
@@ -118,6 +125,23 @@ class LeanPath:
         exchange.call = running
         return None
 
+    async def _moment(self, running: asyncio.Task[Any]) -> None:
+        """Wait until a call is over, or has taken longer than a moment: `asyncio.wait`, at half its price."""
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+
+        def end(_: object = None) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        timer = loop.call_later(self._quick_secs, end)
+        running.add_done_callback(end)
+        try:
+            await over
+        finally:
+            timer.cancel()
+            running.remove_done_callback(end)
+
     async def aclose(self) -> None:
         """Cancel the calls that run."""
         for running in self._running:
@@ -126,18 +150,36 @@ class LeanPath:
             await asyncio.wait(self._running)
 
     def _of_newest(self, exchange: Exchange, body: dict[str, Any]) -> Call | None:
-        headers = exchange.headers
-        if find_duplicated_routing_header(headers.items()) is not None:
+        given = {name: exchange.headers.getall(name, []) for name in _ROUTING_HEADERS}
+        if any(len(values) != 1 for values in given.values()):
             return None
-        lowered = {name.lower(): value for name, value in headers.items()}
-        route = classify_inbound_request(body, headers=lowered)
+        route = classify_inbound_request(body, headers={name: values[0] for name, values in given.items()})
         if not isinstance(route, InboundModernRoute):
             return None
         call = _judged(body, route.protocol_version, None)
-        if call is None or (spec := self._calls.spec(call.name)) is None:
+        if call is None or (spec := self._calls.spec(call.name)) is None or self._mirrors(spec):
             return None
-        unfit = validate_mcp_param_headers(spec.parameters, call.arguments, lowered)
-        return None if unfit is not None else call
+        return call
+
+    def _accepts_both(self, exchange: Exchange) -> bool:
+        """Tell whether the client takes JSON and streams, as the SDK sees it."""
+        accept = exchange.headers.get(hdrs.ACCEPT, "")
+        known = self._accepted.get(accept)
+        if known is None:
+            if len(self._accepted) >= _MAX_REMEMBERED:
+                self._accepted.clear()
+            # It only looks at `headers`.
+            known = self._accepted[accept] = all(check_accept_headers(exchange))  # type: ignore[arg-type]
+        return known
+
+    def _mirrors(self, spec: ToolSpec) -> bool:
+        """Tell whether arguments of a tool are to be repeated in headers, which the SDK compares."""
+        known = self._mirrored.get(spec.name)
+        if known is None or known[0] is not spec:
+            if len(self._mirrored) >= _MAX_REMEMBERED:
+                self._mirrored.clear()
+            known = self._mirrored[spec.name] = spec, X_MCP_HEADER_KEY.encode() in to_json(spec.parameters)
+        return known[1]
 
     def _shaped(self, result: Mapping[str, Any], version: str) -> dict[str, Any]:
         shaped = serialize_server_result(_METHOD, version, result)
