@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Final
 
 from prx.config.integrations import HooksConfig
-from prx.core.errors import BadRequestError, ConflictError, NotFoundError, PrxError
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.ids import iso_utc, new_id, now_utc
 from prx.core.unit import Problem
 from prx.runtime.egress.resolver import Names
 from prx.runtime.egress.target import Target
 from prx.runtime.logging import get_logger
-from prx.runtime.sealing import Sealer
 from prx.runtime.store import Store
 from prx.runtime.tasks import Tasks
 from prx.webhooks import deliveries, table
 from prx.webhooks.deliveries import Result
 from prx.webhooks.events import canonical
 from prx.webhooks.hook import Hook, Keys, Origin
+from prx.webhooks.keyring import Keyring
 from prx.webhooks.signing import checked_secret, new_secret
-from prx.webhooks.table import SealedKeys
 from prx.webhooks.targets import check_target
 
 MAX_HOOKS: Final = 100
 MAX_OVERLAP: Final = timedelta(days=7)
-_WITHOUT_KEY: Final = "register the webhooks again"
 
 _log = get_logger("webhooks")
 
@@ -53,11 +51,10 @@ class Registry:
         self._store = store
         self._names = names
         self._config = config
-        self._sealer = Sealer(data_dir, _WITHOUT_KEY)
+        self._keyring = Keyring(data_dir)
         self._hooks: dict[str, Hook] = {}
-        self._keys: dict[int, Keys] = {}
-        self._faults: dict[str, str] = {}
-        """Why the secrets of a hook cannot be read."""
+        self._losing_since: dict[str, datetime] = {}
+        """Since when it is known in this run that a hook has lost events."""
         self._changing = asyncio.Lock()
         self._tasks = Tasks(_log, lambda: None)
         self.wanted: frozenset[str] = frozenset()
@@ -72,7 +69,7 @@ class Registry:
             UnavailableError: the store does not answer.
         """
         for hook, sealed in await self._store.run(table.load):
-            await self._open(hook, sealed)
+            await self._keyring.open(hook, sealed)
             self._know(hook)
 
     async def aclose(self) -> None:
@@ -95,7 +92,7 @@ class Registry:
 
     def keys(self, hook: Hook) -> Keys | None:
         """Return the secrets of a hook; None where they cannot be read, as `problems` says."""
-        return self._keys.get(hook.number)
+        return self._keyring.get(hook)
 
     async def register(
         self,
@@ -181,7 +178,7 @@ class Registry:
             )
             current = self._hooks.get(hook.id)
             if lost and current is not None:
-                self._hooks[hook.id] = replace(current, lost=current.lost + lost)
+                self._know(replace(current, lost=current.lost + lost))
                 _log.warning("events fell out of a webhook's backlog", hook=hook.id, events=lost)
         return more
 
@@ -205,11 +202,12 @@ class Registry:
                     f'{again} {{"active": true}} to go on with its backlog',
                 )
             )
-        if hook.id in self._faults:
-            found.append(Problem(unit, self._faults[hook.id], since, f"{again} another secret"))
+        if (fault := self._keyring.fault(hook)) is not None:
+            found.append(Problem(unit, fault, since, f"{again} another secret"))
         if hook.lost:
             reason = f"{hook.lost} events fell out of its backlog, which is bounded"
-            found.append(Problem(unit, reason, since, f'{again} {{"active": true}} when you have seen this'))
+            seen = f'{again} {{"active": true}} when you have seen this'
+            found.append(Problem(unit, reason, self._losing_since[hook.id], seen))
         return found
 
     async def _check(self, wanted: Wanted, by: Origin) -> None:
@@ -241,9 +239,10 @@ class Registry:
         async with self._changing:
             if len(self._hooks) >= MAX_HOOKS:
                 raise ConflictError(f"{MAX_HOOKS} hooks are registered already: remove one that is not used")
-            sealed = SealedKeys(await asyncio.to_thread(self._sealed, hook, secret, first=not self._hooks))
+            keys = Keys(secret)
+            sealed = await self._keyring.sealed(hook, keys, first=not self._hooks)
             hook = await self._store.run(lambda db: table.insert(db, hook, sealed))
-            self._keys[hook.number] = Keys(secret)
+            self._keyring.put(hook, keys)
             self._know(hook)
         _log.info("webhook registered", hook=hook.id, to=_place(hook.url), events=", ".join(hook.events))
         return hook
@@ -258,7 +257,10 @@ class Registry:
                 hook = replace(hook, events=tuple(dict.fromkeys(wanted.events)))
             if wanted.active is not None:
                 hook = replace(hook, active=wanted.active, reason=None, since=None, lost=0)
-            keys, sealed = await self._rotated(hook, wanted)
+            keys = sealed = None
+            if wanted.secret is not None:
+                keys = self._keyring.followed_by(hook, wanted.secret, wanted.overlap)
+                sealed = await self._keyring.sealed(hook, keys)
 
             def job(connection: sqlite3.Connection) -> None:
                 table.update(connection, hook, sealed)
@@ -267,37 +269,26 @@ class Registry:
 
             await self._store.run(job)
             if keys is not None:
-                self._keys[hook.number] = keys
-                self._faults.pop(hook.id, None)
+                self._keyring.put(hook, keys)
             self._know(hook)
         return hook
-
-    async def _rotated(self, hook: Hook, wanted: Wanted) -> tuple[Keys | None, SealedKeys | None]:
-        if wanted.secret is None:
-            return None, None
-        known = self._keys.get(hook.number)
-        keys = Keys(wanted.secret)
-        if known is not None and wanted.overlap:
-            keys = Keys(wanted.secret, known.newest, now_utc() + wanted.overlap)
-
-        def sealed() -> SealedKeys:
-            before = None if keys.before is None else self._sealed(hook, keys.before)
-            return SealedKeys(self._sealed(hook, keys.newest), before, keys.before_until)
-
-        return keys, await asyncio.to_thread(sealed)
 
     async def _remove(self, hook_id: str) -> None:
         async with self._changing:
             hook = self.get(hook_id)
             await self._store.run(lambda db: table.remove(db, hook))
             del self._hooks[hook_id]
-            self._keys.pop(hook.number, None)
-            self._faults.pop(hook_id, None)
+            self._keyring.forget(hook)
+            self._losing_since.pop(hook_id, None)
             self._tell(hook)
         _log.info("webhook removed", hook=hook_id)
 
     def _know(self, hook: Hook) -> None:
         self._hooks[hook.id] = hook
+        if hook.lost:
+            self._losing_since.setdefault(hook.id, now_utc())
+        else:
+            self._losing_since.pop(hook.id, None)
         self._tell(hook)
 
     def _tell(self, hook: Hook) -> None:
@@ -305,25 +296,6 @@ class Registry:
             canonical(event) for each in self._hooks.values() if each.queues for event in each.events
         )
         self.changed(hook)
-
-    async def _open(self, hook: Hook, sealed: SealedKeys) -> None:
-        def opened() -> Keys:
-            bound = _bound(hook)
-            before = None if sealed.before is None else self._sealer.open(sealed.before, bound)
-            return Keys(self._sealer.open(sealed.newest, bound), before, sealed.before_until)
-
-        try:
-            self._keys[hook.number] = await asyncio.to_thread(opened)
-        except PrxError as error:
-            self._faults[hook.id] = f"nothing is sent: its secret cannot be read: {error.message}"
-
-    def _sealed(self, hook: Hook, secret: str, *, first: bool = False) -> str:
-        with self._sealer.locked():
-            return self._sealer.seal(secret, _bound(hook), make_key=first)
-
-
-def _bound(hook: Hook) -> bytes:
-    return f"hook\0{hook.id}".encode()
 
 
 def _fault(check: Callable[[str], str], text: str) -> str | None:

@@ -196,6 +196,24 @@ async def test_what_a_hook_was_to_get_goes_with_it(stage: Stage) -> None:
         stage.webhooks.registry.get(hook.id)
 
 
+async def test_what_falls_out_of_a_backlog_is_a_problem_until_somebody_has_seen_it(
+    run_stage: RunStage,
+) -> None:
+    async with serving(silent) as hanging:
+        async with run_stage(max_backlog=3) as stage:
+            hook = await stage.register(hanging.url())
+            await stage.happen(8)
+        async with run_stage(max_backlog=3) as stage:  # it sweeps when it begins
+            await eventually(stage.webhooks.problems)
+            (problem,) = stage.webhooks.problems()
+            assert problem.reason == "5 events fell out of its backlog, which is bounded"
+            assert stage.webhooks.registry.get(hook.id).active
+        async with run_stage(max_backlog=3) as stage:
+            assert [problem.unit for problem in stage.webhooks.problems()] == [f"hook.{hook.id}"]
+            await stage.webhooks.registry.change(hook.id, Wanted(active=True))
+            assert stage.webhooks.problems() == []
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
