@@ -12,9 +12,21 @@ SenderPolicy = Literal["allowlist", "open", "disabled"]
 class OAuthConfig(Table):
     """How to log in to an MCP server that asks for OAuth."""
 
+    grant: Literal["authorization_code", "client_credentials"] = hot(
+        "Who logs in: a person with `prx mcp login`, or the daemon itself as the client.",
+        "authorization_code",
+    )
+    issuer: str | None = hot("The authorization server that the client's own credentials are for.", None)
     client_id: str | None = hot("Client registered by hand; unset registers one.", None)
     client_secret: Secret | None = hot("Secret of that client.", None)
     scopes: tuple[str, ...] = hot("Scopes to ask for; empty asks for what the server names.", ())
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> Self:
+        needed = (self.client_id, self.client_secret, self.issuer)
+        if self.grant == "client_credentials" and None in needed:
+            raise ValueError('grant "client_credentials" needs client_id, client_secret and issuer')
+        return self
 
 
 class McpServerConfig(Table):

@@ -87,7 +87,14 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     life.at_end("channels", channels.aclose)
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
     life.at_end("sessions", sessions.aclose)
-    servers = McpServers(lambda: live.current.mcp, store, supervisor, points.tools, points.bus)
+    servers = McpServers(
+        lambda: live.current.mcp,
+        store,
+        live.current.daemon.data_dir,
+        supervisor,
+        points.tools,
+        points.bus,
+    )
     life.at_end("MCP servers", servers.aclose)
     providers = Providers(lambda: live.current.provider, points.providers)
     life.at_end("providers", providers.aclose)

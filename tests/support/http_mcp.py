@@ -40,6 +40,8 @@ class HttpServer:
     """Answers for streams that are resumed, by the event that they follow."""
     wanted: str | None = None
     """What the header `Authorization` has to be."""
+    about: str | None = None
+    """Where it says who gives out what `wanted` is."""
     frozen: bool = False
     """Whether requests are taken and nothing is answered, as by a machine that has gone."""
 
@@ -57,7 +59,8 @@ class HttpServer:
         if self.frozen:
             await asyncio.Event().wait()
         if self.wanted is not None and request.headers.get("Authorization") != self.wanted:
-            return web.Response(status=401)
+            challenge = {"WWW-Authenticate": f'Bearer resource_metadata="{self.about}"'} if self.about else {}
+            return web.Response(status=401, headers=challenge)
         if message["method"] == "initialize":
             return self._welcome(message)
         session = request.headers.get("Mcp-Session-Id")

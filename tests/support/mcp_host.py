@@ -93,6 +93,7 @@ async def mcp_host(
     manager = McpServers(
         lambda: McpConfig(servers=dict(servers)),
         store,
+        home,
         supervisor,
         router,
         bus,

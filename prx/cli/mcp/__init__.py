@@ -10,6 +10,8 @@ _COMMANDS = {
     "enable": "prx.cli.mcp.service:enable",
     "info": "prx.cli.mcp.listing:info",
     "list": "prx.cli.mcp.listing:list_servers",
+    "login": "prx.cli.mcp.login:login",
+    "logout": "prx.cli.mcp.login:logout",
     "reconnect": "prx.cli.mcp.service:reconnect",
     "serve": "prx.cli.mcp.serve:serve",
     "tools": "prx.cli.mcp.tools:tools",

@@ -32,6 +32,7 @@ from prx.core.upstream import UpstreamError
 from prx.mcp.client.answers import BrokenAnswerError, Event, body_of, events_of, is_answer_to, media_type
 from prx.mcp.client.requests import LostError, Message, Requests, SessionLostError, TooLargeError
 from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted
+from prx.mcp.client.tokens import LoginOverError, Tokens
 from prx.runtime.foreign_output import ForeignOutput
 
 _SESSION: Final = "mcp-session-id"
@@ -48,6 +49,7 @@ _MAX_REDIRECTS: Final = 3
 _KEPT_METHOD: Final = frozenset({307, 308})
 _OPENING: Final = frozenset({"initialize", "server/discover"})
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+_AUTHORIZATION: Final = "authorization"
 _NO_LOGIN: Final = "it asks for a login (HTTP 401)"
 _OK, _ACCEPTED, _REDIRECT, _BAD, _UNAUTHORIZED, _MISSING = 200, 202, 300, 400, 401, 404
 
@@ -64,11 +66,15 @@ class HttpTransport:
     pid: None = None
     busy = False
 
-    def __init__(self, config: McpServerConfig, output: ForeignOutput, doubt: Callable[[], None]) -> None:
-        """Reach `config.url`; `doubt` is called when an exchange failed in a way that others may, too."""
+    def __init__(
+        self, config: McpServerConfig, output: ForeignOutput, tokens: Tokens, doubt: Callable[[], None]
+    ) -> None:
+        """Reach `config.url` with `tokens`; `doubt` is called when an exchange failed in a way that others may, too."""
         self._config = config
         self._url = self._post_url = httpx2.URL(config.url or "")
         self._output = output
+        self._tokens = tokens
+        self._has_own_login = any(name.lower() == _AUTHORIZATION for name in config.headers)
         self._doubt = doubt
         self._client: httpx2.AsyncClient
         self._inbox = Inbox()
@@ -193,18 +199,28 @@ class HttpTransport:
             self._doubt()
         except PrxError as error:
             self._fail(message, error)
+            if self.needs_auth:
+                self._end(error.message)
 
     async def _opened(
         self, method: str, headers: Mapping[str, str], content: bytes | None = None
     ) -> "_Opened":
         """Send a request, and again where it is redirected within its origin; its body is still to be read."""
         url = self._url if method == "GET" else self._post_url
+        token = None if self._has_own_login else await self._login(None)
         for _ in range(_MAX_REDIRECTS + 1):
+            login = {} if token is None else {_AUTHORIZATION: f"Bearer {token}"}
             request = self._client.build_request(
-                method, url, content=content, headers={**self._own_headers(), **headers}
+                method, url, content=content, headers={**self._own_headers(), **headers, **login}
             )
             response = await self._client.send(request, stream=True, follow_redirects=False)
             self.heard_at = time.monotonic()
+            if response.status_code == _UNAUTHORIZED and not self._has_own_login:
+                token, refused = await self._login(response), token
+                if token in (None, refused):
+                    return _Opened(response)
+                await response.aclose()
+                continue
             if not _REDIRECT <= response.status_code < _BAD:
                 return _Opened(response)
             await response.aclose()
@@ -213,6 +229,17 @@ class HttpTransport:
                 break
             url = target
         raise UpstreamError(f"it redirects to {origin(target)}: set the url to where it is", 0)
+
+    async def _login(self, refusal: httpx2.Response | None) -> str | None:
+        """Return the access token; after a refusal another one, None where there is none."""
+        try:
+            if refusal is None:
+                return await self._tokens.current(self._client)
+            refused = refusal.request.headers.get(_AUTHORIZATION, "").removeprefix("Bearer ")
+            return await self._tokens.renewed(self._client, refused or None)
+        except LoginOverError:
+            self.needs_auth = True
+            raise
 
     async def _take(self, message: Message, response: httpx2.Response) -> None:
         """Deliver the answer to `message`.
@@ -242,9 +269,7 @@ class HttpTransport:
         status = response.status_code
         if status == _UNAUTHORIZED:
             self.needs_auth = True
-            self._fail(message, UnavailableError(_NO_LOGIN))
-            self._end(_NO_LOGIN)
-            return
+            raise UnavailableError(_NO_LOGIN)
         if status == _MISSING and self._session_id is not None:
             # It was restarted: whatever is asked in the old session never runs.
             self._fail(message, SessionLostError("it has forgotten the session"))

@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any, Final
 
 import anyio
@@ -17,9 +18,11 @@ from prx.core.upstream import UpstreamError
 from prx.mcp.client.connection import FAILURES, Connection, connected, reason_of
 from prx.mcp.client.http import HttpTransport
 from prx.mcp.client.listing import read_listing
+from prx.mcp.client.logins import Login
 from prx.mcp.client.sse import SseTransport
 from prx.mcp.client.stdio import StdioTransport
 from prx.mcp.client.streams import Transport
+from prx.mcp.client.tokens import Tokens
 from prx.mcp.client.unit import McpServer, transport_of
 from prx.runtime.logging import get_logger
 
@@ -77,9 +80,21 @@ class Life:
             case "stdio":
                 return StdioTransport(server.config, server.output)
             case "http":
-                return HttpTransport(server.config, server.output, server.suspected.set)
+                return HttpTransport(server.config, server.output, self._tokens(), server.suspected.set)
             case "sse":
-                return SseTransport(server.config, server.output, server.suspected.set)
+                return SseTransport(server.config, server.output, self._tokens(), server.suspected.set)
+
+    def _tokens(self) -> Tokens:
+        url, oauth = self._server.config.url or "", self._server.config.oauth
+
+        async def obtained() -> Login:
+            # Few servers want it, and it brings more of the SDK.
+            authorize = await asyncio.to_thread(import_module, "prx.mcp.client.authorize")
+            login: Login = await authorize.obtain(url, oauth)
+            return login
+
+        by_itself = obtained if oauth.grant == "client_credentials" else None
+        return Tokens(self._server.logins, self._server.server, url, by_itself)
 
     async def _serve(self, connection: Connection, opening: anyio.CancelScope) -> str:
         try:

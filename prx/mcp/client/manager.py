@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from prx.config.integrations import McpConfig, McpServerConfig
@@ -13,6 +14,7 @@ from prx.core.errors import ConflictError, NotFoundError, PrxError
 from prx.core.metric import Metric
 from prx.core.unit import Problem
 from prx.core.upstream import Notice, Upstream
+from prx.mcp.client.logins import LoginStore
 from prx.mcp.client.switches import Switches
 from prx.mcp.client.unit import McpServer, Timing, unit_name
 from prx.mcp.client.upstreams import ConnectedServer
@@ -48,6 +50,7 @@ class McpServers:
         self,
         config: Callable[[], McpConfig],
         store: Store,
+        data_dir: Path,
         supervisor: Supervisor,
         router: ToolRouter,
         bus: Bus,
@@ -55,7 +58,8 @@ class McpServers:
         timing: Timing = _TIMING,
         restarts: RestartPolicy = _RESTARTS,
     ) -> None:
-        """Run nothing until `start`; `config` is asked whenever it may have changed."""
+        """Run nothing until `start`; `config` is asked whenever it may have changed, `data_dir` has the logins."""
+        self._logins = LoginStore(data_dir)
         self._config = config
         self._switches = Switches(store)
         self._supervisor = supervisor
@@ -238,6 +242,7 @@ class McpServers:
             hurry=partial(self._supervisor.hurry, unit_name(name)),
             notice=self._notice,
             timing=self._timing,
+            logins=self._logins,
         )
 
     def _notice(self, server: str, method: str, params: Mapping[str, Any]) -> None:
@@ -266,7 +271,8 @@ class McpServers:
             return
         reconnect, disable = f"`prx mcp reconnect {name}`", f"`prx mcp disable {name}`"
         action = (
-            f"put what it wants into mcp.servers.{name}.headers; {reconnect} tries again what is there"
+            f"log in with `prx mcp login {name}`, or put what it wants into mcp.servers.{name}.headers; "
+            f"{reconnect} tries again what is there"
             if unit.needs_auth
             else f"remove the cause, it is tried again by itself; {reconnect} tries it at once"
         )

@@ -13,6 +13,7 @@ from prx.core.ids import now_utc
 from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
 from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
+from prx.mcp.client.logins import LoginStore
 from prx.mcp.client.offers import Offers
 from prx.mcp.client.requests import LostError, SessionLostError, SlowError, TooLargeError
 from prx.mcp.client.results import tool_result
@@ -61,6 +62,7 @@ class McpServer:
         hurry: Callable[[float], None],
         notice: Callable[[str, str, Mapping[str, Any]], None],
         timing: Timing,
+        logins: LoginStore,
     ) -> None:
         """Offer its tools in `router` and tell `bus` of its connections.
 
@@ -72,10 +74,12 @@ class McpServer:
             hurry: has the next try made now, if none was made for so many seconds.
             notice: told of notifications that are about something else than tools.
             timing: see `Timing`.
+            logins: where logins are kept.
         """
         self.server = server
         self.config = config
         self.timing = timing
+        self.logins = logins
         self.offers = Offers(router, lambda listed: RemoteTool(self, listed))
         self.output = ForeignOutput("the server", f"mcp::{server}", server=server)
         self.connection: Connection | None = None
@@ -195,11 +199,14 @@ class McpServer:
         """Serve by `connection` from now on."""
         self.connection, self.connected_at = connection, now_utc()
         self.fault = self.failing_since = None
+        self._tell_lists(connection)
         self._tell(CONNECTED, tools=len(self.offers.names()), protocol_version=connection.protocol_version)
 
     def parted(self) -> None:
         """Send nothing more over the connection, which ends; closing it may take some time."""
-        self.connection = self.connected_at = None
+        connection, self.connection, self.connected_at = self.connection, None, None
+        if connection is not None:
+            self._tell_lists(connection)
 
     def lost(self, reason: str | None, *, was_met: bool = False) -> None:
         """Take note of why there is no connection, or not any more; `None` means that it was told to end."""
@@ -221,6 +228,12 @@ class McpServer:
             level = _LOG_LEVELS.get(str(params.get("level")), "error")
             self.output.write(level, said if isinstance(said, str) else repr(said))
         self._notice(self.server, method, params)
+
+    def _tell_lists(self, connection: "Connection") -> None:
+        """Tell whoever passes the server's lists on that these come or go."""
+        for kind in ("resources", "prompts"):
+            if kind in connection.capabilities:
+                self._notice(self.server, f"notifications/{kind}/list_changed", {})
 
     def _tell(self, topic: str, **facts: object) -> None:
         _log.info(topic.removeprefix("prx.mcp."), server=self.server, **facts)

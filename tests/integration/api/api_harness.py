@@ -65,7 +65,7 @@ def no_sessions() -> Sessions:
 
 def no_servers() -> McpServers:
     """Return MCP servers of an empty configuration, which store nothing."""
-    return McpServers(McpConfig, Store(Path("unused.db")), Supervisor(), ToolRouter(Bus()), Bus())
+    return McpServers(McpConfig, Store(Path("unused.db")), Path(), Supervisor(), ToolRouter(Bus()), Bus())
 
 
 @dataclass
