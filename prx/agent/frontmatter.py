@@ -25,6 +25,8 @@ class Frontmatter(NamedTuple):
     name: str
     description: str
     triggers: tuple[str, ...]
+    instructions: str
+    """What stands behind the frontmatter."""
 
 
 def parse_skill(content: bytes) -> Frontmatter:
@@ -43,12 +45,13 @@ def parse_skill(content: bytes) -> Frontmatter:
         raise FrontmatterError(
             'it begins without frontmatter: expected "---", name, description and triggers, "---"'
         )
-    if not any(line.strip() for line in lines[fences[1] + 1 :]):
+    instructions = "\n".join(lines[fences[1] + 1 :]).strip()
+    if not instructions:
         raise FrontmatterError(
             'nothing stands behind the frontmatter: write the instructions below its "---"'
         )
     fields = _fields("\n".join(lines[1 : fences[1]]))
-    return Frontmatter(_name(fields), _description(fields), _triggers(fields))
+    return Frontmatter(_name(fields), _description(fields), _triggers(fields), instructions)
 
 
 def _fields(header: str) -> dict[str, str | list[str] | None]:

@@ -65,6 +65,13 @@ class OpenSessions:
         if not channel:
             del self._by_channel[session.channel]
 
+    def touch(self, session_id: str, moment: datetime) -> None:
+        """Note activity in a session, if it is known and that is news."""
+        session = self._by_id.get(session_id)
+        if session is not None and moment > session.last_activity:
+            self.discard(session_id)
+            self.add(session._replace(last_activity=moment))
+
     def count_after(self, moment: datetime) -> int:
         """Return how many had their last activity after `moment`."""
         return self._all.count_after(moment)

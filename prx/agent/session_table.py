@@ -41,6 +41,18 @@ class Limits(NamedTuple):
         return {"idle": iso_utc(self.idle), "over": iso_utc(self.over)}
 
 
+class Located(NamedTuple):
+    """A session as the jobs of what happens in it need it."""
+
+    number: int
+    id: str
+    channel: str
+    user_id: str
+    status: SessionStatus
+    turns: int
+    """How many it had."""
+
+
 class Ended(NamedTuple):
     """A session that was terminated just now."""
 
@@ -77,6 +89,35 @@ def find(db: sqlite3.Connection, session_id: str, limits: Limits) -> Session:
         session_id, channel, user_id, status, datetime.fromisoformat(created_at), datetime.fromisoformat(last_activity),
         turns, TokenUsage(*tokens), json.loads(metadata),
     )  # fmt: skip
+
+
+def locate(db: sqlite3.Connection, session_id: str, limits: Limits) -> Located:
+    """Return where a session is.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    row = db.execute(
+        f"SELECT number, id, channel, user_id, {_STATUS}, turn_count FROM sessions WHERE id = :id",  # noqa: S608  # as above
+        {"id": session_id, **limits.parameters()},
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"Session {session_id} not found")
+    return Located(*row)
+
+
+def touch(db: sqlite3.Connection, number: int, at: datetime) -> None:
+    db.execute(
+        "UPDATE sessions SET last_activity = max(last_activity, ?) WHERE number = ?", (iso_utc(at), number)
+    )
+
+
+def count_turn(db: sqlite3.Connection, number: int, usage: TokenUsage) -> None:
+    db.execute(
+        "UPDATE sessions SET turn_count = turn_count + 1, input_tokens = input_tokens + ?, "
+        "output_tokens = output_tokens + ? WHERE number = ?",
+        (*usage, number),
+    )
 
 
 def page(

@@ -9,9 +9,9 @@ from typing import Any, Final, Self, TypeVar
 
 from prx.agent import session_table
 from prx.agent.open_sessions import OpenSession, OpenSessions
-from prx.agent.session_table import Ended, Limits
+from prx.agent.session_table import Ended, Limits, Located
 from prx.config.schema import AgentConfig
-from prx.core.errors import UnavailableError
+from prx.core.errors import ConflictError, UnavailableError
 from prx.core.ids import new_id, now_utc
 from prx.core.metric import Metric, gauge
 from prx.core.outbox import Outbox
@@ -23,6 +23,7 @@ from prx.runtime.logging import get_logger
 from prx.runtime.store import Job, Store
 
 T = TypeVar("T")
+Act = Callable[[sqlite3.Connection, Located, datetime], T]
 
 # A look is a comparison in memory.
 _LOOK_SECS: Final = 1.0
@@ -61,10 +62,11 @@ class Sessions:
         """Whether a change came to an unknown end, so that what is in memory may be wrong."""
         self._timeout = timedelta(seconds=config().session_timeout_secs)
         """The one that counts: a new one comes after those that are over by the old one have ended."""
-        self._changes: set[asyncio.Future[object]] = set()
+        self._changes: set[asyncio.Future[Any]] = set()
         self._catching_up = asyncio.Lock()
         self._removed_at: float | None = None
         self._full_since: datetime | None = None
+        self._told_of_ends: list[Callable[[str], None]] = []
 
     @classmethod
     async def open(
@@ -83,11 +85,11 @@ class Sessions:
     @property
     def active(self) -> int:
         """How many sessions are active now. Asks no disk."""
-        return self._open.count_after(self._limits().active_after) if len(self._open) else 0
+        return self._open.count_after(self.limits().active_after) if len(self._open) else 0
 
     def active_by_channel(self) -> Mapping[str, int]:
         """Return how many are active now on each channel that has any. Asks no disk."""
-        return self._open.count_by_channel_after(self._limits().active_after)
+        return self._open.count_by_channel_after(self.limits().active_after)
 
     async def create(self, channel: str, user_id: str, metadata: Mapping[str, Any]) -> Session:
         """Begin a session, which is on disk when this returns; `prx.core.session` bounds the arguments.
@@ -114,6 +116,48 @@ class Sessions:
         await self._to_the_end(begin())
         return session
 
+    async def act(self, session_id: str, job: Act[T], *, even_ended: bool = False) -> T:
+        """Run a job for what happens in a session, and count that as activity; it is on disk when this returns.
+
+        `job` gets the session, and the moment, to the millisecond, as of which that was looked up. In one that is
+        terminated nothing happens any more; `even_ended` runs the job there too, which revives nothing.
+
+        Raises:
+            NotFoundError: there is none with this id.
+            ConflictError: it is terminated.
+            UnavailableError: the store cannot write.
+        """
+        now, limits = self._now(), self.limits()
+
+        def acting(db: sqlite3.Connection) -> T:
+            session = session_table.locate(db, session_id, limits)
+            if session.status != "terminated":
+                session_table.touch(db, session.number, now)
+            elif not even_ended:
+                raise ConflictError(f"Session {session_id} is terminated; begin another")
+            return job(db, session, now)
+
+        async def act() -> T:
+            result = await self._change(acting)
+            self._open.touch(session_id, now)
+            return result
+
+        return await self._to_the_end(act())
+
+    async def look(self, session_id: str, job: Callable[[sqlite3.Connection, Located], T]) -> T:
+        """Run a job that only reads what belongs to a session.
+
+        Raises:
+            NotFoundError: there is none with this id.
+            UnavailableError: the store cannot be read.
+        """
+        limits = self.limits()
+        return await self._store.run(lambda db: job(db, session_table.locate(db, session_id, limits)))
+
+    def tell_of_ends(self, told: Callable[[str], None]) -> None:
+        """Call `told` with the id of each session that is terminated; it must not block."""
+        self._told_of_ends.append(told)
+
     async def list(
         self,
         *,
@@ -127,7 +171,7 @@ class Sessions:
         Raises:
             UnavailableError: the store cannot be read.
         """
-        limits = self._limits()
+        limits = self.limits()
         return await self._store.run(
             lambda db: session_table.page(db, status, channel, limits, limit=limit, offset=offset)
         )
@@ -139,9 +183,7 @@ class Sessions:
             NotFoundError: there is none with this id.
             UnavailableError: the store cannot be read.
         """
-        return await self._store.run(
-            partial(session_table.find, session_id=session_id, limits=self._limits())
-        )
+        return await self._store.run(partial(session_table.find, session_id=session_id, limits=self.limits()))
 
     async def terminate(self, session_id: str) -> None:
         """End a session because somebody asks for it; that is on disk when this returns.
@@ -151,7 +193,7 @@ class Sessions:
             ConflictError: it is terminated already.
             UnavailableError: the store cannot write.
         """
-        now, limits = self._now(), self._limits()
+        now, limits = self._now(), self.limits()
         ending = self._end(lambda db: [session_table.end(db, session_id, now, limits)], "request")
         await self._to_the_end(ending)
 
@@ -208,9 +250,9 @@ class Sessions:
         if self._in_doubt:
             self._in_doubt = False
             self._open = OpenSessions(await self._change(session_table.read_open))
-        more = self._open.count_after(self._limits().over) < len(self._open)
+        more = self._open.count_after(self.limits().over) < len(self._open)
         while more:
-            job = partial(session_table.end_overdue, at=self._now(), limits=self._limits())
+            job = partial(session_table.end_overdue, at=self._now(), limits=self.limits())
             more = await self._end(job, "timeout") == session_table.STEP
 
     async def _end(self, ending: Job[Sequence[Ended]], reason: EndReason) -> int:
@@ -228,6 +270,8 @@ class Sessions:
         all_ended = await self._change(job)
         for ended in all_ended:
             self._open.discard(ended.id)
+            for told in self._told_of_ends:
+                told(ended.id)
             self._bus.publish("prx.session.terminated", facts(ended))
         return len(all_ended)
 
@@ -242,12 +286,12 @@ class Sessions:
             pass
         self._removed_at = now
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, object]) -> None:
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` to its end, even if the caller goes: what was changed is told."""
         change = asyncio.ensure_future(work)
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
-        await asyncio.shield(change)
+        return await asyncio.shield(change)
 
     async def _change(self, job: Job[T]) -> T:
         """Run a job; where it stays unknown what came of it, what is in memory is read anew at the next look."""
@@ -257,7 +301,8 @@ class Sessions:
             self._in_doubt = True
             raise
 
-    def _limits(self) -> Limits:
+    def limits(self) -> Limits:
+        """Return what separates active, idle and terminated sessions now."""
         now = self._now()
         return Limits(
             idle=now - timedelta(seconds=self._config().session_idle_secs), over=now - self._timeout

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,6 +16,8 @@ from prx.runtime.skill_directory import SkillDirectory
 # A look is a few stats.
 _LOOK_SECS: Final = 1.0
 _MAX_PROBLEMS: Final = 32
+# More than the longest trigger has, with room for blanks in between.
+_MAX_TRIGGER_CHARS: Final = 512
 
 _log = get_logger("agent::skills")
 
@@ -52,6 +55,21 @@ class Skills:
     def list(self) -> Sequence[Skill]:
         """Return every skill, by name."""
         return [self._skills[name] for name in sorted(self._skills)]
+
+    def triggered_by(self, message: str) -> Skill | None:
+        """Return the skill that a message asks for by what it begins with; the longest trigger counts."""
+        begins = " ".join(message[:_MAX_TRIGGER_CHARS].split()).casefold()
+        best: tuple[int, Skill] | None = None
+        for skill in self.list():
+            for trigger in map(str.casefold, skill.triggers):
+                if _begins(begins, trigger) and (best is None or len(trigger) > best[0]):
+                    best = len(trigger), skill
+        return None if best is None else best[1]
+
+    async def instructions(self, skill: Skill) -> str | None:
+        """Return what a skill tells the model, as its file is now; None where that has gone meanwhile."""
+        shelves = [shelf for shelf in self._read if shelf.source == skill.source]
+        return await asyncio.to_thread(_instructions, shelves, skill.name)
 
     def problems(self) -> Iterable[Problem]:
         """Return why the daemon is degraded because of skills."""
@@ -99,12 +117,29 @@ def _shelved(shelf: SkillShelf, stamp: Hashable) -> _Shelved:
             faults.append(f"{path} {fault}")
             continue
         try:
-            name, description, triggers = parse_skill(content)
+            name, description, triggers, _ = parse_skill(content)
         except FrontmatterError as error:
             faults.append(f"{path}: {error}")
         else:
             skills.append((path, Skill(name, shelf.source, description, triggers)))
     return _Shelved(stamp, tuple(skills), tuple(faults))
+
+
+def _instructions(shelves: Iterable[SkillShelf], name: str) -> str | None:
+    for shelf in shelves:
+        for _, content, fault in shelf.read():
+            if fault is None:
+                with suppress(FrontmatterError):
+                    found = parse_skill(content)
+                    if found.name == name:
+                        return found.instructions
+    return None
+
+
+def _begins(text: str, trigger: str) -> bool:
+    """Tell whether `text` begins with the words of `trigger`, rather than with a part of a longer word."""
+    rest = text.removeprefix(trigger)
+    return len(rest) < len(text) and not (rest[:1].isalnum() and trigger[-1].isalnum())
 
 
 def _merged(shelves: Iterable[_Shelved]) -> tuple[dict[str, Skill], list[str]]:

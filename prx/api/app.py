@@ -7,6 +7,7 @@ from aiohttp import web
 
 from prx.api.bodies import encoded
 from prx.api.deps import (
+    AGENT,
     CHANNELS,
     CONFIG,
     DOCUMENT,
@@ -43,6 +44,7 @@ from prx.api.views import (
     hooks,
     logs,
     mcp,
+    messages,
     metrics,
     openapi,
     plugins,
@@ -62,6 +64,7 @@ _VIEWS: Final = (
     hooks,
     logs,
     mcp,
+    messages,
     openapi,
     plugins,
     sessions,
@@ -98,6 +101,7 @@ def build_app(deps: ApiDeps) -> web.Application:
 def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     """Return the REST sub-app, its routes guarded by `edge`."""
     api = web.Application()
+    api[AGENT] = deps.agent
     api[CHANNELS] = deps.channels
     api[CONFIG] = deps.config
     api[EVENTS] = EventFeed(deps.bus)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from prx.agent.agent import Agent
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.api.event_stream import EventFeed
@@ -52,6 +53,7 @@ class ApiDeps:
     skills: Skills
     channels: Channels
     sessions: Sessions
+    agent: Agent
     webhooks: Webhooks
     mcp_servers: McpServers
     status: StatusBoard
@@ -66,6 +68,7 @@ class ApiDeps:
     """Seconds that never go back; what the rate limits are measured by."""
 
 
+AGENT: Final = web.AppKey("AGENT", Agent)
 CHANNELS: Final = web.AppKey("CHANNELS", Channels)
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")
 DOCUMENT: Final = web.AppKey("DOCUMENT", Document)

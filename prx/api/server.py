@@ -50,7 +50,8 @@ class ApiRunner(web.AppRunner):
 
     async def drain(self, within_secs: float) -> None:
         """End the streams, and let the other requests in flight finish within `within_secs`; the port stays open."""
-        self._end_streams()
+        self.app[STREAMS].drain()
+        self.app[MCP].end_streams()
         if self.server is not None:
             self.server.pre_shutdown()
             # aiohttp takes 0 for no limit at all.
@@ -58,12 +59,9 @@ class ApiRunner(web.AppRunner):
 
     async def shutdown(self) -> None:
         """End the streams before the connections are closed."""
-        self._end_streams()
-        await super().shutdown()
-
-    def _end_streams(self) -> None:
         self.app[STREAMS].end()
         self.app[MCP].end_streams()
+        await super().shutdown()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

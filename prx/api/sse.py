@@ -1,8 +1,8 @@
 """Server-Sent Events: answers that go on, each at the pace of its reader.
 
 A stream holds no queue: it asks its source for frames when the reader has taken the last ones. A reader that takes
-nothing costs a few kilobytes of buffers, and the daemon no time. Streams end when the daemon drains, when their token
-is no longer valid, and when their reader has stalled for minutes.
+nothing costs a few kilobytes of buffers, and the daemon no time. Streams end when the daemon drains, but for those
+that have an end of their own, when their token is no longer valid, and when their reader has stalled for minutes.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ _BEAT: Final = b":\n\n"
 class Source(Protocol):
     """What a stream tells."""
 
-    async def next_frames(self) -> bytes:
-        """Wait for news and return them as frames, about 64 KiB at most.
+    async def next_frames(self) -> bytes | None:
+        """Wait for news and return them as frames, about 64 KiB at most; None where nothing will come any more.
 
         It may be cancelled at any time and is then called again: nothing is lost by that.
         """
@@ -72,8 +72,10 @@ class Streams:
         """Return how many are open."""
         return len(self._open)
 
-    async def send(self, request: web.Request, source: Source) -> web.StreamResponse:
-        """Answer `request` with what `source` tells, until the reader leaves or the stream is ended.
+    async def send(self, request: web.Request, source: Source, *, ends: bool = False) -> web.StreamResponse:
+        """Answer `request` with what `source` tells, until that or the stream is ended, or the reader leaves.
+
+        A source that `ends` by itself goes on while the daemon drains.
 
         Raises:
             UnavailableError: too many streams are open.
@@ -89,7 +91,7 @@ class Streams:
         if request.method == hdrs.METH_HEAD:
             return response
         self._lift_deadline()
-        stream = _Stream(request, response, self._stalled_secs)
+        stream = _Stream(request, response, self._stalled_secs, ends=ends)
         self._open.add(stream)
         try:
             await self._pump(stream, source, request)
@@ -98,6 +100,13 @@ class Streams:
         finally:
             self._open.discard(stream)
         return response
+
+    def drain(self) -> None:
+        """End the streams that would go on for ever; new ones are refused."""
+        self._ended = True
+        for stream in self._open:
+            if not stream.ends:
+                stream.end()
 
     def end(self) -> None:
         """End every stream, now; new ones are refused."""
@@ -112,6 +121,8 @@ class Streams:
         await stream.write(_BEAT)
         while not stream.ended:
             frames = await stream.next_before(next_beat, source)
+            if frames is None:
+                return
             if loop.time() >= next_beat:
                 next_beat = loop.time() + self._beat_secs
                 if not self._admits(request):
@@ -126,7 +137,10 @@ class Streams:
 class _Stream:
     """One connection."""
 
-    def __init__(self, request: web.Request, response: web.StreamResponse, stalled_secs: float) -> None:
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, stalled_secs: float, *, ends: bool
+    ) -> None:
+        self.ends = ends
         self.ended = False
         self._response = response
         self._writer = request.writer
@@ -137,8 +151,8 @@ class _Stream:
         if self._transport is not None:
             _keep_buffers_small(self._transport)
 
-    async def next_before(self, due: float, source: Source) -> bytes:
-        """Return the next frames, or none when the time has come or the stream is ended."""
+    async def next_before(self, due: float, source: Source) -> bytes | None:
+        """Return the next frames; empty ones when the time has come or the stream is ended."""
         try:
             async with asyncio.timeout_at(due) as self._waiting:
                 return await source.next_frames()

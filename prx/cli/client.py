@@ -110,12 +110,28 @@ class Client:
             DaemonDownError: nobody answers there.
             RefusedError: the daemon refuses; says why.
         """
-        headers = {"Authorization": f"Bearer {self._token}"}
-        if last_id is not None:
-            headers["Last-Event-ID"] = last_id
+        with self._following(
+            "GET", path, None, {} if last_id is None else {"Last-Event-ID": last_id}
+        ) as events:
+            yield events
+
+    @contextmanager
+    def answer_of(
+        self, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Iterator[ServerSentEvent]]:
+        """Follow the stream that a `POST` of `body` is answered with, for the length of the block; see `events`."""
+        sent = {"Content-Type": "application/json", "Accept": "text/event-stream", **(headers or {})}
+        with self._following("POST", path, json.dumps(body).encode(), sent) as events:
+            yield events
+
+    @contextmanager
+    def _following(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Iterator[Iterator[ServerSentEvent]]:
         with closing(self._connection()) as connection:
             try:
-                connection.request("GET", self._url.path + path, headers=headers)
+                authorized = {"Authorization": f"Bearer {self._token}", **headers}
+                connection.request(method, self._url.path + path, body, authorized)
                 response = connection.getresponse()
                 if response.status >= http.client.BAD_REQUEST:
                     raise _refused(json.loads(response.read()))

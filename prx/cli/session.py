@@ -1,21 +1,28 @@
-"""`prx session`: what sessions there are, and ending them."""
+"""`prx session`: what sessions there are, talking in them, and ending them."""
 
 import json
+import secrets
+import sys
+from collections.abc import Iterator
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 import click
 
 from prx.cli.client import daemon, segment
+from prx.cli.exit_codes import DaemonDownError, ExitCode
 from prx.cli.output import as_json_option, fields, moment, show_json, styled_status, table
+from prx.cli.sse import ServerSentEvent
 from prx.core.session import SessionStatus
+from prx.core.text import printable, printable_lines
 
+_STDIN: Final = "-"
 _MAX_LISTED: Final = 500
 
 
 @click.group()
 def session() -> None:
-    """Look at sessions, and end them."""
+    """Look at sessions, talk in them, and end them."""
 
 
 @session.command("list")
@@ -66,6 +73,31 @@ def info(session_id: str, *, as_json: bool) -> None:
 
 @session.command()
 @click.argument("session_id", metavar="ID")
+@click.argument("message")
+@as_json_option
+def send(session_id: str, message: str, *, as_json: bool) -> None:
+    """Say MESSAGE in a session and print the answer, on a terminal as it comes; "-" reads it from standard input.
+
+    What the agent does meanwhile is told on standard error. Exit code 1 when there is no answer.
+    """
+    content = sys.stdin.read() if message == _STDIN else message
+    # A key of its own: should the connection break, the turn is joined rather than begun again.
+    key = {"Idempotency-Key": secrets.token_urlsafe(16)}
+    path = f"/sessions/{segment(session_id)}/messages"
+    with daemon() as client, client.answer_of(path, {"content": content}, key) as events:
+        ended = _followed(events, quiet=as_json)
+    if ended is None:
+        raise DaemonDownError("the daemon ended before the answer: send the message again")
+    answer = ended.get("message", ended)
+    if as_json and answer is not None:
+        show_json(answer)
+    if (error := ended.get("error")) is not None:
+        click.echo(f"prx: no answer ({error['code']}): {printable(error['message'])}", err=True)
+        sys.exit(ExitCode.FAILED)
+
+
+@session.command()
+@click.argument("session_id", metavar="ID")
 @as_json_option
 def end(session_id: str, *, as_json: bool) -> None:
     """End a session for good.
@@ -78,6 +110,30 @@ def end(session_id: str, *, as_json: bool) -> None:
         show_json({"id": session_id, "status": "terminated"})
     else:
         click.echo(f"{session_id} is terminated.")
+
+
+def _followed(events: Iterator[ServerSentEvent], *, quiet: bool) -> dict[str, Any] | None:
+    """Show a turn as it goes on; return how it ended, None where that was not told."""
+    told = False
+    for event in events:
+        if event.name in ("done", "error"):
+            if told:
+                click.echo()
+            return event.data  # type: ignore[no-any-return]  # a JSON object
+        if quiet:
+            continue
+        if event.name == "token":
+            told = True
+            text = event.data["text"]
+            click.echo(printable_lines(text) if sys.stdout.isatty() else text, nl=False)
+            sys.stdout.flush()
+        elif event.name == "tool_call":
+            arguments = json.dumps(event.data["arguments"], ensure_ascii=False)
+            click.echo(f"prx: {event.data['name']} {printable(arguments)}", err=True)
+        elif event.data["error"] is not None:
+            failed = f"{event.data['name']} failed: {event.data['error']['message']}"
+            click.echo(f"prx: {printable(failed)}", err=True)
+    return None
 
 
 def _listed(sessions: list[dict[str, Any]], total: int, offset: int) -> str:

@@ -131,6 +131,7 @@ class AgentConfig(Table):
     max_concurrent_turns: int = hot(
         "Turns that run at the same time over all sessions; more wait.", 8, ge=1, le=1000
     )
+    turn_timeout_secs: int = hot("Seconds after which a turn is given up.", 1800, ge=1, le=86400)
 
 
 class OtherProviderConfig(Table):

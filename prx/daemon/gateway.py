@@ -55,6 +55,7 @@ def _deps(ground: Ground, parts: Parts, tokens: TokenStore) -> ApiDeps:
         skills=parts.skills,
         channels=parts.channels,
         sessions=parts.sessions,
+        agent=parts.agent,
         webhooks=parts.webhooks,
         mcp_servers=parts.servers,
         status=ground.status,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from prx.agent.agent import Agent
 from prx.agent.providers.chain import Providers
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
@@ -10,6 +11,7 @@ from prx.channels.manager import Channels
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
 from prx.core.skill import SkillShelf
+from prx.daemon.agent import open_agent, open_providers
 from prx.daemon.life import Life
 from prx.daemon.options import Options
 from prx.daemon.secrets import secrets_of
@@ -56,6 +58,7 @@ class Parts:
     skills: Skills
     channels: Channels
     sessions: Sessions
+    agent: Agent
     servers: McpServers
     providers: Providers
 
@@ -87,6 +90,8 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     life.at_end("channels", channels.aclose)
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
     life.at_end("sessions", sessions.aclose)
+    providers = open_providers(live, points, skills, life)
+    agent = await open_agent(live, points, store, sessions, memory, skills, providers, webhooks.outbox, life)
     servers = McpServers(
         lambda: live.current.mcp,
         store,
@@ -96,9 +101,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         points.bus,
     )
     life.at_end("MCP servers", servers.aclose)
-    providers = Providers(lambda: live.current.provider, points.providers)
-    life.at_end("providers", providers.aclose)
-    parts = Parts(store, webhooks, memory, catalogue, skills, channels, sessions, servers, providers)
+    parts = Parts(store, webhooks, memory, catalogue, skills, channels, sessions, agent, servers, providers)
     life.at_end("configuration changes", live.aclose)
     live.listen(partial(_obey, parts))
     _show(ground, parts)
@@ -151,6 +154,8 @@ async def _obey(parts: Parts, change: Change) -> None:
         await parts.channels.reconfigured(change.old.channels_config)
     if _touches(change, "agent.session_"):
         await parts.sessions.catch_up()
+    if _touches(change, "agent."):
+        parts.agent.reconfigured()
     if _touches(change, "hooks."):
         await parts.webhooks.reconfigured(change.old.hooks)
     if _touches(change, "mcp."):

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from prx.agent.agent import Agent
 from prx.api.server import ApiRunner
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
@@ -39,6 +40,7 @@ class Daemon:
         self._config_watch = ConfigWatch(live, self._ground.points.bus, self._systemd)
         self._life = Life()
         self._gateway: ApiRunner | None = None
+        self._agent: Agent | None = None
 
     async def run(self) -> ExitCode:
         """Boot, serve until a signal, let the calls in flight finish, and end every part in bounded time.
@@ -57,6 +59,7 @@ class Daemon:
         life.in_background(self._systemd.feed_watchdog(), "watchdog")
         life.in_background(ground.status.measure_loop_lag(), "loop-lag")
         parts = await make_parts(ground, self._options, life)
+        self._agent = parts.agent
         life.in_background(self._config_watch.run(), "configuration")
         url = None
         if self._options.gateway:
@@ -68,6 +71,7 @@ class Daemon:
             await self._first_scan(unit)
         await parts.channels.reconfigured({})
         ground.supervisor.add(parts.sessions)
+        ground.supervisor.add(parts.agent)
         await parts.servers.start()
         parts.providers.reconfigured()
         if self._options.cron:
@@ -94,9 +98,13 @@ class Daemon:
         self._ground.status.set_ready(ready=False)
         self._systemd.stopping()
         _log.info("stopping", drain_secs=drain_secs)
-        if self._gateway is not None:
-            finishing = self._gateway.drain(drain_secs)
-            await self._life.end("calls in flight", finishing, within_secs=drain_secs + STEP_SECS)
+        finishing = self._finish(drain_secs)
+        await self._life.end("calls in flight", finishing, within_secs=drain_secs + STEP_SECS)
+
+    async def _finish(self, within_secs: float) -> None:
+        """Let requests in flight end, and turns that nobody waits for any more."""
+        parts = (self._gateway, self._agent)
+        await asyncio.gather(*(part.drain(within_secs) for part in parts if part is not None))
 
 
 def _make_own_plugins_directory(config: Config) -> None:

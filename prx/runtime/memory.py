@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from prx.core.errors import BadRequestError
@@ -69,22 +71,37 @@ class Memory:
 
     def recall(self, query: str, limit: int, timeout_secs: float) -> list[MemoryEntry]:
         """Return at most `limit` (100 at most) entries with a word of `query`, the best first."""
-        words = _WORD.findall(query)[:_MAX_QUERY_WORDS]
-        if not words:
-            return []
-        # Each word quoted, so that none is taken for an operator of the index's query language.
-        match = " OR ".join(f'"{word}"' for word in words)
+        words = _words(query)
+        return self._store.run_from_thread(partial(_found, words, limit), timeout_secs) if words else []
 
-        def job(db: sqlite3.Connection) -> list[MemoryEntry]:
-            rows = db.execute(
-                "SELECT entry.id, entry.text, entry.category, entry.importance FROM memory_index "
-                "JOIN memory_entries AS entry ON entry.number = memory_index.rowid "
-                "WHERE memory_index MATCH ? ORDER BY bm25(memory_index), entry.number DESC LIMIT ?",
-                (match, min(limit, _MAX_RECALLED)),
-            )
-            return [MemoryEntry(*row) for row in rows.fetchall()]
+    async def relevant(self, query: str, limit: int, least: float) -> list[MemoryEntry]:
+        """Do as `recall`, on the event loop, for entries with at least that share of the words of `query`."""
+        words = _words(query)
+        found = await self._store.run(partial(_found, words, limit)) if words and self.entries else []
+        return [entry for entry in found if _share(words, entry.text) >= least] if least else found
 
-        return self._store.run_from_thread(job, timeout_secs)
+
+def _words(query: str) -> list[str]:
+    """Return the words to look for, each once."""
+    return list(dict.fromkeys(_WORD.findall(query.casefold())))[:_MAX_QUERY_WORDS]
+
+
+def _found(words: Sequence[str], limit: int, db: sqlite3.Connection) -> list[MemoryEntry]:
+    # Each word quoted, so that none is taken for an operator of the index's query language.
+    match = " OR ".join(f'"{word}"' for word in words)
+    rows = db.execute(
+        "SELECT entry.id, entry.text, entry.category, entry.importance FROM memory_index "
+        "JOIN memory_entries AS entry ON entry.number = memory_index.rowid "
+        "WHERE memory_index MATCH ? ORDER BY bm25(memory_index), entry.number DESC LIMIT ?",
+        (match, min(limit, _MAX_RECALLED)),
+    )
+    return [MemoryEntry(*row) for row in rows.fetchall()]
+
+
+def _share(words: Sequence[str], text: str) -> float:
+    """Return which share of `words` is in `text`, from 0 to 1."""
+    there = set(_WORD.findall(text.casefold()))
+    return sum(word in there for word in words) / len(words)
 
 
 def _check(what: str, value: str, most: int) -> None:

@@ -176,6 +176,27 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         """,
     ),
     ("CREATE TABLE mcp_disabled (name TEXT PRIMARY KEY) WITHOUT ROWID",),
+    (
+        """
+        CREATE TABLE session_messages (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            session INTEGER NOT NULL REFERENCES sessions (number) ON DELETE CASCADE,
+            role TEXT NOT NULL,
+            content TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            state TEXT NOT NULL,
+            key TEXT,
+            fingerprint BLOB,
+            answer INTEGER,
+            reply_to TEXT,
+            details TEXT
+        )
+        """,
+        "CREATE INDEX session_messages_in_order ON session_messages (session, number)",
+        "CREATE UNIQUE INDEX session_messages_once ON session_messages (session, key) WHERE key IS NOT NULL",
+        "CREATE INDEX session_messages_open ON session_messages (number) WHERE state = 'open'",
+    ),
 )
 
 

@@ -39,9 +39,9 @@ _VOLATILE = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d+)?Z", "TIME"),
     (r'("\w*(?:_ms|_bytes|_secs)": *)[\d.e-]+', r"\1 N"),
     (r"\bprx_[\w-]{43}", "TOKEN"),
-    (r"\b(tok|req|sess)_[\w-]{16}(-[0-9a-f]+)?", r"\1_ID"),
+    (r"\b(tok|req|sess|msg|call)_[\w-]{16}(-[0-9a-f]+)?", r"\1_ID"),
     (r"\bpid \d+", "pid N"),
-    (r"token_command='\S*prx ", "token_command='prx "),
+    (r"token_command='[^']*prx ", "token_command='prx "),
     (r"sha256:[0-9a-f]{64}", "DIGEST"),
     (r"(X-RateLimit-(?:Remaining|Reset)|Content-Length|Date): .*", r"\1: ?"),
 ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from prx.agent.agent import Agent
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.api.deps import ApiDeps, Figures
@@ -34,6 +35,7 @@ from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
+from tests.support.agents import no_agent
 from tests.support.conformance import DOCUMENTED
 
 
@@ -83,6 +85,7 @@ class Api:
     mcp_servers: McpServers = field(default_factory=no_servers)
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
     sessions: Sessions = field(default_factory=no_sessions)
+    agent: Agent = field(default_factory=lambda: no_agent(no_sessions()))
     webhooks: Webhooks = field(
         default_factory=lambda: Webhooks(Store(Path("none")), Path("none"), Bus(), list, HooksConfig)
     )
@@ -212,6 +215,7 @@ def deps_of(harness: Api) -> ApiDeps:
         skills=harness.skills,
         channels=harness.channels,
         sessions=harness.sessions,
+        agent=harness.agent,
         webhooks=harness.webhooks,
         mcp_servers=harness.mcp_servers,
         status=harness.board,

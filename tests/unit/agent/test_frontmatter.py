@@ -17,12 +17,12 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", fullmatch=True)
 
 def test_name_description_and_triggers_are_read() -> None:
     text = b"---\nname: code_review\ndescription: >\n  Review\n  it\ntriggers: [/review, review this]\n---\nDo it\n"
-    assert parse_skill(text) == Frontmatter("code_review", "Review it", ("/review", "review this"))
+    assert parse_skill(text) == Frontmatter("code_review", "Review it", ("/review", "review this"), "Do it")
 
 
 def test_texts_that_yaml_takes_for_other_values_stay_texts() -> None:
     text = b"---\nname: 0x10\ndescription: on\ntriggers:\n- no\n- 2026-01-01\n- 1e3\n---\nDo it\n"
-    assert parse_skill(text) == Frontmatter("0x10", "on", ("no", "2026-01-01", "1e3"))
+    assert parse_skill(text) == Frontmatter("0x10", "on", ("no", "2026-01-01", "1e3"), "Do it")
 
 
 def test_keys_of_other_programs_and_windows_line_ends_are_fine() -> None:
@@ -34,7 +34,7 @@ def test_keys_of_other_programs_and_windows_line_ends_are_fine() -> None:
 def test_whatever_is_written_is_read_back(name: str, description: str, triggers: list[str]) -> None:
     # JSON is YAML: the quickest writer that is not the library's own.
     header = json.dumps({"name": name, "description": description, "triggers": triggers}, ensure_ascii=False)
-    assert parse_skill(f"---\n{header}\n---\nDo it".encode()) == (name, description, tuple(triggers))
+    assert parse_skill(f"---\n{header}\n---\nDo it".encode()) == (name, description, tuple(triggers), "Do it")
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), st.text("-:[]{}&*!|>'\"%@,#? \t\nab0\\xuU").map(str.encode)),

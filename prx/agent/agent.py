@@ -1,0 +1,330 @@
+"""The agent: takes messages, has each answered in its turn, and keeps both. Also the unit that owns the turns."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Self
+
+from prx.agent import message_table, session_table
+from prx.agent.mailboxes import Mailboxes
+from prx.agent.message_table import Accepted, State, key_is_taken
+from prx.agent.pending import Pending
+from prx.agent.session_table import Located
+from prx.agent.sessions import Sessions
+from prx.agent.turn import Draft, Inquiry, Turns
+from prx.config.schema import Config
+from prx.core.errors import PrxError, UnavailableError
+from prx.core.ids import new_id, now_utc
+from prx.core.message import Answer, Failure, Message, MessagePage
+from prx.core.outbox import Outbox
+from prx.runtime.bus import Bus
+from prx.runtime.changes import Changes
+from prx.runtime.logging import get_logger
+from prx.runtime.store import Store
+from prx.runtime.tasks import Tasks
+
+_MESSAGE: Final = "prx.session.message"
+_INTERRUPTED: Final = Failure(
+    "interrupted", "The daemon ended before the answer: send the message again, with the same Idempotency-Key"
+)
+_CANCELLED: Final = Failure("cancelled", "The turn was cancelled")
+_SESSION_ENDED: Final = Failure("cancelled", "The session was ended before the answer")
+
+_log = get_logger("agent")
+
+
+class Agent:
+    """Turns of all sessions: one at a time in each, in the order of its messages, and as many at once as may be.
+
+    A turn belongs to this unit, whoever waits for it: a client that leaves does not end it.
+    """
+
+    name = "agent.turns"
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        turns: Turns,
+        bus: Bus,
+        outbox: Outbox,
+        config: Callable[[], Config],
+    ) -> None:
+        """Use `open`: messages of an earlier life may still be open."""
+        self._store = store
+        self._sessions = sessions
+        self._turns = turns
+        self._bus = bus
+        self._outbox = outbox
+        self._config = config
+        self._mailboxes: Mailboxes[Pending] = Mailboxes()
+        self._by_key: dict[tuple[str, str], Pending] = {}
+        self._running: dict[asyncio.Task[None], Pending] = {}
+        self._changes = Changes()
+        self._tasks = Tasks(_log, lambda: None)
+        self._draining = False
+        sessions.tell_of_ends(self._end)
+
+    @classmethod
+    async def open(
+        cls,
+        store: Store,
+        sessions: Sessions,
+        turns: Turns,
+        bus: Bus,
+        outbox: Outbox,
+        config: Callable[[], Config],
+    ) -> Self:
+        """Begin with what is in `store`; messages that the last life left without an answer have failed."""
+        agent = cls(store, sessions, turns, bus, outbox, config)
+        while await store.run(agent._interrupt) == session_table.STEP:
+            pass
+        return agent
+
+    async def post(
+        self, session_id: str, content: str, *, key: str | None = None, request_id: str | None = None
+    ) -> Pending:
+        """Take a user's message, which is on disk when this returns; what is returned tells of its turn.
+
+        With a `key`, sending it again joins the turn that it has, returns the answer that it got, or tries again what
+        failed: the message is there once.
+
+        Raises:
+            NotFoundError: there is no such session.
+            ConflictError: the session is terminated or has had its turns, or the key is another message's.
+            UnavailableError: too many messages wait, the daemon is stopping, or the store cannot write.
+        """
+        if self._draining:
+            raise _stopping()
+        pending = None if key is None else self._by_key.get((session_id, key))
+        if pending is None:
+            message = Message(id=new_id("msg"), session_id=session_id, content=content, created_at=now_utc())
+            pending = Pending(message, request_id, key)
+            if key is not None:
+                self._by_key[session_id, key] = pending
+            self._tasks.start(self._take(pending))
+        elif pending.sent != content:
+            raise key_is_taken()
+        await pending.accepted()
+        return pending
+
+    async def transcript(self, session_id: str, *, limit: int = 50, offset: int = 0) -> MessagePage:
+        """Return messages of a session, the oldest first.
+
+        Raises:
+            NotFoundError: there is no such session.
+            UnavailableError: the store cannot be read.
+        """
+        return await self._sessions.look(
+            session_id, lambda db, session: message_table.page(db, session, limit=limit, offset=offset)
+        )
+
+    def cancel(self, session_id: str, message_id: str | None = None, why: Failure = _CANCELLED) -> bool:
+        """Cancel the turn of a message, or all of the session's, those that wait too; tell whether there was one."""
+
+        def meant(pending: Pending) -> bool:
+            return pending.message.session_id == session_id and message_id in (None, pending.message.id)
+
+        running = [pending for pending in self._running.values() if meant(pending)]
+        for pending in running:
+            pending.cancel(why)
+        waiting = self._mailboxes.withdraw(session_id, meant)
+        for pending in waiting:
+            self._tasks.start(self._settle(pending, Draft(), why))
+        return bool(running or waiting)
+
+    def reconfigured(self) -> None:
+        """Act on changed limits."""
+        self._changes.mark()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """See `Unit.run`."""
+        started()
+        try:
+            while True:
+                number = self._changes.number
+                self._begin_turns()
+                try:
+                    async with asyncio.timeout(self._patience_secs()):
+                        await self._changes.after(number)
+                except TimeoutError:
+                    await self._keep_open()
+        finally:
+            for task in self._running:
+                task.cancel()
+            if self._running:
+                await asyncio.wait(self._running)
+
+    async def drain(self, within_secs: float) -> None:
+        """Take no messages any more, and let the turns end that there are."""
+        self._draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_secs):
+                while self._running or len(self._mailboxes):
+                    await self._changes.after(self._changes.number)
+
+    async def aclose(self) -> None:
+        """Let what was said be written."""
+        await self._tasks.aclose()
+
+    async def _take(self, pending: Pending) -> None:
+        """Have a message on disk, then in its session's mailbox; never raises."""
+        session_id = pending.message.session_id
+
+        def job(db: sqlite3.Connection, session: Located, _now: datetime) -> Accepted:
+            most = self._config().agent.max_turns
+            accepted = message_table.accept(db, session, pending.message, pending.key, most)
+            if accepted.is_new:
+                self._outbox.put(db, "message.received", _facts(session, accepted.message))
+            return accepted
+
+        try:
+            self._mailboxes.reserve(session_id)
+            try:
+                accepted = await self._sessions.act(session_id, job, even_ended=True)
+            except BaseException:
+                self._mailboxes.give_up(session_id)
+                raise
+        except (PrxError, asyncio.CancelledError) as error:
+            self._forget(pending)
+            pending.refuse(error if isinstance(error, PrxError) else _stopping())
+            return
+        pending.take(accepted)
+        if accepted.answer is not None:
+            self._mailboxes.give_up(session_id)
+            self._forget(pending)
+            return
+        self._mailboxes.put(session_id, pending)
+        self._changes.mark()
+        if accepted.is_new:
+            self._bus.publish(_MESSAGE, _facts(accepted.session, accepted.message))
+
+    def _begin_turns(self) -> None:
+        most = self._config().agent.max_concurrent_turns
+        while len(self._running) < most and (pending := self._mailboxes.take()) is not None:
+            task = asyncio.create_task(self._serve(pending), name=f"turn {pending.message.id}")
+            self._running[task] = pending
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        pending = self._running.pop(task)
+        self._mailboxes.done(pending.message.session_id)
+        self._changes.mark()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a turn ended without a trace", message_id=pending.message.id, exc_info=error)
+
+    async def _serve(self, pending: Pending) -> None:
+        """See one turn to its end, whatever that is, and keep what came of it."""
+        draft = Draft()
+        work = asyncio.create_task(self._work(pending, draft))
+        pending.works(work)
+        secs = self._config().agent.turn_timeout_secs
+        try:
+            await asyncio.wait({work}, timeout=secs)
+        except asyncio.CancelledError:
+            pending.cancel(_INTERRUPTED)
+        if not work.done():
+            pending.cancel(
+                Failure("timeout", f"The turn took longer than {secs} s (agent.turn_timeout_secs)")
+            )
+            await asyncio.wait({work})
+        await self._settle(pending, draft, _failure_of(work, pending))
+
+    async def _work(self, pending: Pending, draft: Draft) -> None:
+        taken = pending.taken
+        assert taken is not None  # noqa: S101  # only then was it put into the mailbox
+        session = taken.session
+        past = await self._store.run(
+            partial(message_table.history, session=session.number, number=taken.number)
+        )
+        inquiry = Inquiry(pending.message, session.channel, session.user_id, past, pending.request_id)
+        await self._turns.run(inquiry, draft, pending.feed)
+
+    async def _settle(self, pending: Pending, draft: Draft, failure: Failure | None) -> None:
+        """Put the answer on disk and tell of it; never raises."""
+        taken = pending.taken
+        assert taken is not None  # noqa: S101  # as above
+        answer = draft.answer_to(pending.message, failure)
+        state = _state_of(draft, failure)
+
+        def job(db: sqlite3.Connection, session: Located, _now: datetime) -> None:
+            message_table.settle(db, session.number, taken.number, draft.content, answer, state)
+            session_table.count_turn(db, session.number, answer.usage)
+            self._outbox.put(db, "message.sent", _facts(session, answer))
+
+        try:
+            await self._sessions.act(pending.message.session_id, job, even_ended=True)
+        except PrxError as error:
+            _log.error("an answer could not be kept", message_id=pending.message.id, reason=error.message)
+            self._forget(pending)
+            pending.lose(error)
+        else:
+            self._forget(pending)
+            self._bus.publish(_MESSAGE, _facts(taken.session, answer))
+            pending.resolve(answer)
+
+    def _interrupt(self, db: sqlite3.Connection) -> int:
+        """Have messages that are open count as failed, a step of them; return how many."""
+        found = message_table.unanswered(db, self._sessions.limits())
+        for number, message, session in found:
+            draft = Draft()
+            answer = draft.answer_to(message, _INTERRUPTED)
+            message_table.settle(db, session.number, number, None, answer, _state_of(draft, _INTERRUPTED))
+            session_table.count_turn(db, session.number, answer.usage)
+            self._outbox.put(db, "message.sent", _facts(session, answer))
+        return len(found)
+
+    def _end(self, session_id: str) -> None:
+        self.cancel(session_id, why=_SESSION_ENDED)
+
+    def _forget(self, pending: Pending) -> None:
+        if pending.key is not None:
+            self._by_key.pop((pending.message.session_id, pending.key), None)
+
+    def _patience_secs(self) -> float:
+        """Return after which time a session would suffer from a turn that counts as no activity until its end."""
+        config = self._config().agent
+        return min(config.session_idle_secs, config.session_timeout_secs) / 3
+
+    async def _keep_open(self) -> None:
+        """Have turns that go on count as activity of their sessions."""
+        for session_id in {pending.message.session_id for pending in self._running.values()}:
+            with suppress(PrxError):
+                await self._sessions.act(session_id, lambda *_: None)
+
+
+def _state_of(draft: Draft, failure: Failure | None) -> State:
+    if failure is None:
+        return "answered"
+    return "failed" if draft.let_in else "blocked"
+
+
+def _failure_of(work: asyncio.Task[None], pending: Pending) -> Failure | None:
+    if work.cancelled():
+        return pending.stopped or _CANCELLED
+    error = work.exception()
+    if error is None or isinstance(error, PrxError):
+        return None if error is None else Failure(error.code, error.message)
+    _log.error("a turn failed", message_id=pending.message.id, exc_info=error)
+    return Failure("internal_error", f"Internal error. The daemon's log has more under {pending.message.id}")
+
+
+def _facts(session: Located, message: Message) -> Mapping[str, Any]:
+    """Return what events tell of a message: not what it says, which is for those who may read sessions."""
+    facts: dict[str, Any] = {
+        "id": message.id,
+        "session_id": session.id,
+        "channel": session.channel,
+        "user_id": session.user_id,
+        "role": message.role,
+    }
+    if isinstance(message, Answer):
+        facts |= {"reply_to": message.reply_to, "error": message.error and message.error.code}
+    return facts
+
+
+def _stopping() -> UnavailableError:
+    return UnavailableError("The daemon is stopping: it takes no messages any more")

@@ -1,0 +1,121 @@
+"""An agent with a model that says what the test wants."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from prx.agent.agent import Agent
+from prx.agent.prompt import Prompts
+from prx.agent.providers.chain import Providers
+from prx.agent.sessions import Sessions
+from prx.agent.skills import Skills
+from prx.agent.turn import Turns
+from prx.config.schema import Config, ProviderConfig
+from prx.core.outbox import NoOutbox, Outbox
+from prx.core.provider import ChatAnswer, ChatProvider, ChatRequest, ToolRequest
+from prx.core.session import TokenUsage
+from prx.core.tool import CallContext
+from prx.runtime.bus import Bus
+from prx.runtime.extension_points import ExtensionPoints
+from prx.runtime.memory import Memory
+from prx.runtime.store import Store
+
+Reply = str | ChatAnswer | BaseException | asyncio.Event
+"""What a model does next: say a piece of text, end with an answer, fail, or wait until it is told to go on."""
+
+
+class Model:
+    """A provider whose answers are a script: one list of replies for each request."""
+
+    name = "script"
+
+    def __init__(self, *script: Sequence[Reply]) -> None:
+        self.script = [*script]
+        self.asked: list[ChatRequest] = []
+        self.closed = 0
+        """How many answers were broken off."""
+
+    async def chat(
+        self, request: ChatRequest, _context: CallContext
+    ) -> AsyncGenerator[str | ChatAnswer, None]:
+        self.asked.append(request)
+        replies = self.script.pop(0) if self.script else saying(f"answer {len(self.asked)}")
+        try:
+            for reply in replies:
+                if isinstance(reply, BaseException):
+                    raise reply
+                if isinstance(reply, asyncio.Event):
+                    await reply.wait()
+                else:
+                    yield reply
+        except (asyncio.CancelledError, GeneratorExit):
+            self.closed += 1
+            raise
+
+
+def saying(text: str, *, usage: TokenUsage = TokenUsage(3, 2)) -> list[Reply]:  # noqa: B008  # never changes
+    return [text, ChatAnswer(text, usage=usage)]
+
+
+def calling(*calls: tuple[str, str], text: str = "") -> list[Reply]:
+    """Ask for tools, by name with their arguments as JSON."""
+    requests = [ToolRequest(f"call-{number}", *call) for number, call in enumerate(calls, 1)]
+    return [ChatAnswer(text, requests, TokenUsage(5, 1), "tool_calls")]
+
+
+def configured(**tables: Any) -> Config:
+    """Return a configuration whose model is the script."""
+    return Config.model_validate({"provider": {"name": "script", "model": "m1"}} | tables)
+
+
+@dataclass
+class Bench:
+    """An agent and everything around it that a test turns."""
+
+    store: Store
+    sessions: Sessions
+    points: ExtensionPoints
+    model: ChatProvider
+    config: Config = field(default_factory=configured)
+    skills: Skills = field(default_factory=lambda: Skills(list))
+    outbox: Outbox = field(default_factory=NoOutbox)
+    agent: Agent = field(init=False)
+
+    async def open(self) -> None:
+        """Begin with what is in the store."""
+        memory = await Memory.open(self.store)
+
+        def config() -> Config:
+            return self.config
+
+        provider = Providers(lambda: config().provider, self.points.providers)
+        turns = Turns(config, self.points, Prompts(config, memory, self.skills), provider)
+        self.agent = await Agent.open(self.store, self.sessions, turns, self.points.bus, self.outbox, config)
+
+    def configure(self, **tables: Any) -> None:
+        self.config = configured(**tables)
+        self.agent.reconfigured()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Run the unit, with the model offered, for the length of the block."""
+        started = asyncio.Event()
+        with self.points.providers.offering(self.model.name, self.model, "the test"):
+            unit = asyncio.ensure_future(self.agent.run(started.set))
+            await started.wait()
+            try:
+                yield
+            finally:
+                unit.cancel()
+                await asyncio.wait({unit})
+                await self.agent.aclose()
+
+
+def no_agent(sessions: Sessions) -> Agent:
+    """Return an agent for sessions that have no store."""
+    points, store = ExtensionPoints.on(Bus()), sessions._store
+    provider = Providers(ProviderConfig, points.providers)
+    turns = Turns(Config, points, Prompts(Config, Memory(store), Skills(list)), provider)
+    return Agent(store, sessions, turns, points.bus, NoOutbox(), Config)
