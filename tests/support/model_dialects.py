@@ -25,6 +25,8 @@ class Said:
     input: int = 100
     output: int = 20
     cached: int = 0
+    signature: str | None = None
+    """What a thinking model signs its thoughts with, for Anthropic and Google; in base64."""
 
 
 class Asked(NamedTuple):
@@ -210,6 +212,10 @@ class Messages:
         )
         event("ping")
         blocks: list[tuple[Any, list[Any]]] = []
+        if said.signature is not None:
+            thought = {"type": "thinking_delta", "thinking": "Hm."}
+            signed = {"type": "signature_delta", "signature": said.signature}
+            blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, [thought, signed]))
         if said.pieces:
             deltas = [{"type": "text_delta", "text": piece} for piece in said.pieces]
             blocks.append(({"type": "text", "text": ""}, deltas))
@@ -285,7 +291,10 @@ class GenerateContent:
         steps = [chunk([{"text": piece}]) for piece in said.pieces]
         for call in said.calls:
             arguments = json.loads("".join(call.arguments))
-            steps.append(chunk([{"functionCall": {"id": call.id, "name": call.name, "args": arguments}}]))
+            part = {"functionCall": {"id": call.id, "name": call.name, "args": arguments}}
+            steps.append(
+                chunk([part if said.signature is None else {**part, "thoughtSignature": said.signature}])
+            )
         steps.append(chunk([{"text": ""}], finishReason="STOP"))
         return Reply(steps)
 

@@ -43,11 +43,12 @@ def noting_responses(opened: list[httpx2.Response]) -> Iterator[None]:
 class HttpClient:
     """One HTTP client with one TLS context, for all providers."""
 
-    def __init__(self) -> None:
-        """Read the certificates of the system, which takes a while. Blocks."""
+    def __init__(self, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        """Read the certificates of the system, which takes a while; `transport` sends elsewhere. Blocks."""
         self.tls = ssl.create_default_context()
         self.http = httpx2.AsyncClient(
             verify=self.tls,
+            transport=transport,
             timeout=_timeouts(),
             limits=_LIMITS,
             # Pieces come as they are sent, and their size is what was sent.
@@ -61,7 +62,7 @@ class HttpClient:
 
 
 def make_model(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
-    """Return the library's `model` at `endpoint`. Imports the vendor's library, which takes a second. Blocks.
+    """Return the library's `model` at `endpoint`. Blocks: the first time it imports the vendor's library.
 
     Raises:
         ImportError: it is not installed.

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from prx.agent.providers.endpoints import Endpoint, check_installed
+from prx.agent.providers.known import Protocol
 from prx.core.provider import ProviderConfigurationError
 from prx.runtime.logging import get_logger
 from prx.runtime.tasks import Tasks
@@ -25,6 +26,7 @@ class Library:
         """Load nothing yet."""
         self._client: HttpClient | None = None
         self._models: OrderedDict[tuple[Endpoint, str], Asked] = OrderedDict()
+        self._rehearsed: set[Protocol] = set()
         self._making = asyncio.Lock()
         self._tasks = Tasks(_log, lambda: None)
 
@@ -52,19 +54,26 @@ class Library:
 
     async def _made(self, endpoint: Endpoint, name: str) -> "Asked":
         async with self._making:
-            self._client, asked = await asyncio.to_thread(_load, endpoint, name, self._client)
+            first = endpoint.protocol not in self._rehearsed
+            self._client, asked = await asyncio.to_thread(_load, endpoint, name, self._client, first=first)
+            self._rehearsed.add(endpoint.protocol)
             self._models[endpoint, name] = asked
             if len(self._models) > _MAX_MODELS:
                 self._models.popitem(last=False)
             return asked
 
 
-def _load(endpoint: Endpoint, name: str, client: "HttpClient | None") -> "tuple[HttpClient, Asked]":
+def _load(
+    endpoint: Endpoint, name: str, client: "HttpClient | None", *, first: bool
+) -> "tuple[HttpClient, Asked]":
     check_installed(endpoint)
     try:
         from prx.agent.providers.clients import HttpClient, make_model  # noqa: PLC0415  # takes a second
+        from prx.agent.providers.rehearsal import rehearse  # noqa: PLC0415
         from prx.agent.providers.stream import Asked  # noqa: PLC0415
 
+        if first:
+            rehearse(endpoint, name)
         client = client or HttpClient()
         return client, Asked(endpoint, make_model(endpoint, name, client))
     except ImportError as error:

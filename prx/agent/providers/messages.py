@@ -1,5 +1,6 @@
 """Conversations in the words of the client library, and its answers in ours. Imports the library."""
 
+import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -27,9 +28,11 @@ from pydantic_ai.tools import ToolDefinition
 
 from prx.core.provider import ChatAnswer, ChatMessage, ChatRequest, FinishReason, ToolRequest
 from prx.core.session import TokenUsage
+from prx.core.tool import ToolSpec
 
 _OPAQUE: Final = "pydantic-ai:"
 """Before what only the library understands: another provider's is not taken for it."""
+_REFUSED_AT_TOP: Final = frozenset({"allOf", "anyOf", "oneOf", "not", "enum", "const", "if", "then", "else"})
 _MAX_OPAQUE_CHARS: Final = 1024 * 1024
 _FINISHES: Final[Mapping[LibraryFinishReason | None, FinishReason]] = {
     "stop": "stop",
@@ -60,14 +63,7 @@ def to_messages(messages: Sequence[ChatMessage]) -> list[ModelMessage]:
 def to_parameters(request: ChatRequest) -> ModelRequestParameters:
     """Return what a request offers to the model and tells it."""
     return ModelRequestParameters(
-        function_tools=[
-            ToolDefinition(
-                name=tool.name,
-                description=tool.description,
-                parameters_json_schema=dict(tool.parameters),
-            )
-            for tool in request.tools
-        ],
+        function_tools=[_tool(tool) for tool in request.tools],
         instruction_parts=[InstructionPart(content=request.system)] if request.system else None,
     )
 
@@ -97,6 +93,24 @@ def to_answer(response: ModelResponse, provider: str) -> ChatAnswer:
         cost_usd=_cost_of(response),
         cached_tokens=usage.cache_read_tokens,
         opaque=_opaque_of(response),
+    )
+
+
+def _tool(tool: ToolSpec) -> ToolDefinition:
+    """Return a tool whose schema no provider refuses, and with it the whole request.
+
+    They want an object, and nothing beside its properties that says which objects: the description tells that instead.
+    Arguments are checked against the real schema in any case.
+    """
+    schema = {key: value for key, value in tool.parameters.items() if key not in _REFUSED_AT_TOP}
+    left_out = {key: tool.parameters[key] for key in _REFUSED_AT_TOP & tool.parameters.keys()}
+    told = (
+        f"\n\nThe arguments have to match this JSON Schema, too: {json.dumps(left_out)}" if left_out else ""
+    )
+    return ToolDefinition(
+        name=tool.name,
+        description=tool.description + told,
+        parameters_json_schema={"properties": {}, **schema, "type": "object"},
     )
 
 

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
+
 from prx.core.provider import ChatMessage, ToolRequest
 from prx.core.session import TokenUsage
 from tests.integration.providers.asking import HELLO, KEY, TOOLS, Asking
-from tests.support.model_dialects import Call, Dialect, Said
+from tests.support.model_dialects import Call, Dialect, GenerateContent, Messages, Said
 from tests.support.model_server import ModelServer
 
 PARIS = Call("call_1", "weather", ['{"city": ', '"Paris"}'])
@@ -87,3 +89,23 @@ async def test_a_conversation_of_another_provider_goes_on(
     ]
     assert (await asking.ask(history, tools=TOOLS))[1].text == "Yes."
     assert [text for text, _ in dialect.asked(server.received[0].body).results] == ["rain"]
+
+
+@pytest.mark.parametrize("dialect", [Messages(), GenerateContent()], ids=["anthropic", "google"])
+async def test_signed_thoughts_go_back_to_whom_they_came_from(
+    asking: Asking, server: ModelServer, dialect: Dialect
+) -> None:
+    asking.use(dialect, server)
+    server.replies.append(dialect.answer(Said(["I look."], [PARIS], signature="c2lnbmVk")))
+    pieces, answer = await asking.ask(tools=TOOLS)
+    assert pieces == ["I look."]
+    (call,) = answer.tool_calls
+    server.replies.append(dialect.answer(Said(["Sunny."])))
+    history = [
+        *HELLO,
+        ChatMessage("assistant", answer.text, answer.tool_calls, opaque=answer.opaque),
+        ChatMessage("tool", "sunny", tool_call_id=call.id),
+    ]
+    await asking.ask(history, tools=TOOLS)
+    assert "c2lnbmVk" in json.dumps(server.received[1].body)
+    assert "c2lnbmVk" not in json.dumps(server.received[0].body)

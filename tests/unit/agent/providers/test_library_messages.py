@@ -2,7 +2,9 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.messages import (
@@ -16,8 +18,9 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RequestUsage
 
-from prx.agent.providers.messages import to_answer, to_messages
-from prx.core.provider import ChatMessage, ToolRequest
+from prx.agent.providers.messages import to_answer, to_messages, to_parameters
+from prx.core.provider import ChatMessage, ChatRequest, ToolRequest
+from prx.core.tool import ToolSpec
 
 texts = st.text(max_size=30)
 calls = st.builds(ToolRequest, st.text(min_size=1, max_size=8), st.text(min_size=1, max_size=8), texts)
@@ -108,3 +111,24 @@ def test_arguments_given_as_an_object_are_json() -> None:
 
 def test_a_refusal_is_told_as_one() -> None:
     assert to_answer(ModelResponse(parts=[], finish_reason="content_filter"), "it").finish == "refused"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"properties": {"city": {"type": "string"}}},
+        {"type": "object"},
+        {"type": "object", "anyOf": [{"required": ["city"]}, {"required": ["zip"]}]},
+        {"oneOf": [{"type": "object"}, {"type": "object"}], "$defs": {"a": {"anyOf": []}}},
+    ],
+)
+def test_a_tool_is_described_as_an_object_that_every_provider_takes(schema: dict[str, Any]) -> None:
+    request = ChatRequest([], "m", tools=[ToolSpec("weather", "Tells it.", schema, "plugin:weather")])
+    (tool,) = to_parameters(request).function_tools
+    assert tool.parameters_json_schema["type"] == "object"
+    assert "properties" in tool.parameters_json_schema
+    assert not {"anyOf", "oneOf"} & tool.parameters_json_schema.keys()
+    for key in {"anyOf", "oneOf"} & schema.keys():
+        assert json.dumps({key: schema[key]}) in (tool.description or "")
+    assert (tool.description == "Tells it.") == (not {"anyOf", "oneOf"} & schema.keys())
