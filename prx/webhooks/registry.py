@@ -24,6 +24,7 @@ from prx.webhooks.hook import Hook, Keys, Origin
 from prx.webhooks.keyring import Keyring
 from prx.webhooks.signing import checked_secret, new_secret
 from prx.webhooks.targets import check_target
+from prx.webhooks.troubles import problems_of
 
 MAX_HOOKS: Final = 100
 MAX_OVERLAP: Final = timedelta(days=7)
@@ -184,31 +185,11 @@ class Registry:
 
     def problems(self) -> list[Problem]:
         """Return the hooks that do not get what they want."""
-        return [problem for hook in self.all() for problem in self._problems_of(hook)]
-
-    def _problems_of(self, hook: Hook) -> list[Problem]:
-        unit = f"hook.{hook.id}"
-        since = datetime.fromisoformat(hook.since or hook.created_at)
-        again = f"PATCH /api/v1/hooks/{hook.id} with"
-        if hook.origin == "config":
-            again = "change its table in [[hooks.endpoints]], for instance to"
-        found = []
-        if hook.reason is not None:
-            found.append(
-                Problem(
-                    unit,
-                    f"switched off: {hook.reason}",
-                    since,
-                    f'{again} {{"active": true}} to go on with its backlog',
-                )
-            )
-        if (fault := self._keyring.fault(hook)) is not None:
-            found.append(Problem(unit, fault, since, f"{again} another secret"))
-        if hook.lost:
-            reason = f"{hook.lost} events fell out of its backlog, which is bounded"
-            seen = f'{again} {{"active": true}} when you have seen this'
-            found.append(Problem(unit, reason, self._losing_since[hook.id], seen))
-        return found
+        return [
+            problem
+            for hook in self.all()
+            for problem in problems_of(hook, self._keyring.fault(hook), self._losing_since.get(hook.id))
+        ]
 
     async def _check(self, wanted: Wanted, by: Origin) -> None:
         errors: list[tuple[str, str]] = []
