@@ -52,6 +52,10 @@ class McpServerConfig(Table):
     )
     allow_tools: tuple[str, ...] | None = hot("Tools to offer; unset offers all.", None)
     deny_tools: tuple[str, ...] = hot("Tools not to offer, also where `allow_tools` names them.", ())
+    ask_clients: bool = hot(
+        "Pass what the server asks (for input, a model's answer, directories) on to the MCP client that calls.",
+        default=False,
+    )
 
     @model_validator(mode="after")
     def _is_reachable(self) -> Self:

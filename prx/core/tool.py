@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from prx.core.upstream import Progress
+from prx.core.upstream import Ask, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class CallContext:
     """How many publications by plugins led to this call."""
     progress: Progress | None = None
     """Told how far the call is, by tools that tell."""
+    ask: Ask | None = None
+    """Asks the client on whose behalf the call runs, where there is one that can be asked."""
 
 
 class Receipt(NamedTuple):

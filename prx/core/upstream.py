@@ -1,6 +1,6 @@
 """Connected MCP servers, as whoever passes them on sees them: what they have beside tools, and raw requests to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -8,6 +8,12 @@ from prx.core.errors import PrxError
 
 Progress = Callable[[float, float | None, str | None], None]
 """Told how far a request is: progress, total and message, as MCP defines them. Must not block."""
+
+Ask = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Asks the MCP client that calls: `sampling/createMessage`, `elicitation/create` or `roots/list`, with its params.
+
+Returns the client's result; raises UpstreamError where the client cannot be asked, or refuses.
+"""
 
 ItemKind = Literal["resources", "resourceTemplates", "prompts"]
 """What a server lists beside tools, by the key of MCP's result."""

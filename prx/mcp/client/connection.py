@@ -5,11 +5,12 @@ Only a unit's life imports this module, and with it the SDK, which costs half a 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import mcp_types
+import pydantic
 from mcp import Client, MCPError
 from mcp.client.client import ConnectMode
 from mcp.client.session import IncomingMessage
@@ -18,7 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from prx import __version__
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import Progress, UpstreamError
+from prx.core.upstream import Ask, Progress, UpstreamError
 from prx.mcp.client.requests import Message
 from prx.mcp.client.streams import Transport
 
@@ -134,7 +135,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    transport: Transport, *, legacy: bool, within_secs: float, noticed: Noticed
+    transport: Transport, *, legacy: bool, within_secs: float, noticed: Noticed, asked: Ask | None = None
 ) -> AsyncIterator[Connection]:
     """Connect for the length of the block. The same task must enter and leave it, and nobody cancel that task.
 
@@ -143,6 +144,7 @@ async def connected(
         legacy: use the handshake of before 2026 without asking what the server speaks.
         within_secs: how long the handshake may take.
         noticed: told of the server's notifications.
+        asked: answers what the server asks; None tells the server that it cannot.
 
     Raises:
         FAILURES: the server could not be started, does not answer, or speaks something else; see `reason_of`.
@@ -161,9 +163,30 @@ async def connected(
         message_handler=handle,
         cache=None,
         read_timeout_seconds=within_secs,
+        **({} if asked is None else _answers(asked)),
     )
     async with client:
         yield Connection(client, transport)
+
+
+def _answers(asked: Ask) -> dict[str, Any]:
+    """Return what has the SDK's client declare that it can be asked, and pass on what is."""
+
+    def passing(method: str, result: type[pydantic.BaseModel]) -> Callable[..., Awaitable[Any]]:
+        async def answer(_context: Any, params: Any = None) -> Any:
+            try:
+                found = await asked(method, {} if params is None else _plain(params))
+            except UpstreamError as error:
+                return mcp_types.ErrorData(code=error.number, message=error.message, data=error.data)
+            return result.model_validate(found, by_name=False)
+
+        return answer
+
+    return {
+        "sampling_callback": passing("sampling/createMessage", mcp_types.CreateMessageResult),
+        "elicitation_callback": passing("elicitation/create", mcp_types.ElicitResult),
+        "list_roots_callback": passing("roots/list", mcp_types.ListRootsResult),
+    }
 
 
 def reason_of(error: BaseException) -> str:

@@ -61,7 +61,11 @@ class Life:
         with anyio.CancelScope(deadline=anyio.current_time() + within_secs) as opening:
             try:
                 async with connected(
-                    transport, legacy=server.is_legacy, within_secs=within_secs, noticed=server.noticed
+                    transport,
+                    legacy=server.is_legacy,
+                    within_secs=within_secs,
+                    noticed=server.noticed,
+                    asked=server.questions.pass_on if server.config.ask_clients else None,
                 ) as connection:
                     reason = await self._serve(connection, opening)
             except FAILURES as error:

@@ -15,6 +15,7 @@ from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
 from prx.mcp.client.logins import LoginStore
 from prx.mcp.client.offers import Offers
+from prx.mcp.client.questions import Questions
 from prx.mcp.client.requests import LostError, SessionLostError, SlowError, TooLargeError
 from prx.mcp.client.results import tool_result
 from prx.runtime.bus import Bus
@@ -82,6 +83,7 @@ class McpServer:
         self.logins = logins
         self.offers = Offers(router, lambda listed: RemoteTool(self, listed))
         self.output = ForeignOutput("the server", f"mcp::{server}", server=server)
+        self.questions = Questions()
         self.connection: Connection | None = None
         self.connected_at: datetime | None = None
         self.fault: str | None = None
@@ -107,7 +109,8 @@ class McpServer:
     @property
     def is_legacy(self) -> bool:
         """Whether to connect without asking what the server speaks."""
-        return self.legacy or self.config.transport == "sse"
+        # In the newer era a server does not ask.
+        return self.legacy or self.config.transport == "sse" or self.config.ask_clients
 
     @property
     def request_secs(self) -> float:
@@ -148,7 +151,8 @@ class McpServer:
         """
         params = {"name": tool.own_name, "arguments": dict(arguments)}
         try:
-            result = await self.request("tools/call", params, context.progress)
+            with self.questions.answered_by(context.ask):
+                result = await self.request("tools/call", params, context.progress)
         except TooLargeError as error:
             return ToolResult(error=ToolFailure("output_too_large", error.message))
         except UpstreamError as error:

@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 
 from prx.core.errors import NotFoundError, PrxError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
-from prx.core.upstream import Progress
+from prx.core.upstream import Ask, Progress
 from prx.mcp.server.caller import CALL, Caller
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
@@ -39,7 +39,12 @@ class Calls:
         return self._router.spec(name)
 
     async def run(
-        self, caller: Caller, name: str, arguments: Mapping[str, Any], progress: Progress | None = None
+        self,
+        caller: Caller,
+        name: str,
+        arguments: Mapping[str, Any],
+        progress: Progress | None = None,
+        ask: Ask | None = None,
     ) -> dict[str, Any]:
         """Return the result; a call that was refused or failed is one with `isError`, fit for a model to read.
 
@@ -48,7 +53,7 @@ class Calls:
         """
         if not caller.may_call:
             return refused(caller.lacks(CALL))
-        context = CallContext(request_id=caller.request_id, progress=progress)
+        context = CallContext(request_id=caller.request_id, progress=progress, ask=ask)
         try:
             return shown(await self._router.call(name, arguments, context))
         except NotFoundError:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from prx.mcp.server.asking import Asking
 from prx.mcp.server.caller import Caller
 
 _STALLED_SECS: Final = 300.0
@@ -34,6 +35,8 @@ class Exchange:
         self.caller = caller
         self.call: asyncio.Task[dict[str, Any]] | None = None
         """A tool call that runs already, for which this request waits."""
+        self.asking: Asking | None = None
+        """What that call asks its client by."""
         self.status = 0
         """Of the answer, once it has one."""
         self.answer_headers: dict[str, str] = {}

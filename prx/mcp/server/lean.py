@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from prx.core.tool import ToolSpec
+from prx.mcp.server.asking import Asking
 from prx.mcp.server.calls import Calls
 from prx.mcp.server.exchange import Exchange
 from prx.mcp.server.sessions import Session
@@ -99,15 +100,21 @@ class LeanPath:
 
     async def answer(self, call: Call, exchange: Exchange) -> web.Response | None:
         """Run `call` and return its answer, or None where it takes longer: the exchange has it then, running."""
+        moment = _Moment(self._quick_secs)
+        # In the newest version a server does not ask.
+        asking = None if call.session is None else Asking(moment.end)
         running = asyncio.create_task(
-            self._calls.run(exchange.caller, call.name, call.arguments), name="mcp call"
+            self._calls.run(
+                exchange.caller, call.name, call.arguments, ask=None if asking is None else asking.ask
+            ),
+            name="mcp call",
         )
         self._running.add(running)
         running.add_done_callback(self._ended)
         calls = {} if call.session is None else call.session.calls
         calls[call.id] = running
         try:
-            await self._moment(running)
+            await moment.wait_for(running)
         except asyncio.CancelledError:
             # In the newest version a client cancels by closing the connection; in older ones that means nothing.
             if call.session is None:
@@ -122,25 +129,8 @@ class LeanPath:
                 return _reply(call, {"result": self._shaped(running.result(), call.version)})
             except (ValidationError, PydanticSerializationError):
                 pass  # an MCP server's result that is none: the SDK says so
-        exchange.call = running
+        exchange.call, exchange.asking = running, asking
         return None
-
-    async def _moment(self, running: asyncio.Task[Any]) -> None:
-        """Wait until a call is over, or has taken longer than a moment: `asyncio.wait`, at half its price."""
-        loop = asyncio.get_running_loop()
-        over = loop.create_future()
-
-        def end(_: object = None) -> None:
-            if not over.done():
-                over.set_result(None)
-
-        timer = loop.call_later(self._quick_secs, end)
-        running.add_done_callback(end)
-        try:
-            await over
-        finally:
-            timer.cancel()
-            running.remove_done_callback(end)
 
     async def aclose(self) -> None:
         """Cancel the calls that run."""
@@ -192,6 +182,29 @@ class LeanPath:
         self._running.discard(running)
         if not running.cancelled():
             running.exception()  # where nobody came back for it, nobody need hear of it
+
+
+class _Moment:
+    """How long a call may take here. Does what `asyncio.wait` does, at half its price, and can be ended."""
+
+    def __init__(self, secs: float) -> None:
+        self._secs = secs
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self, _: object = None) -> None:
+        """End it now."""
+        if not self._over.done():
+            self._over.set_result(None)
+
+    async def wait_for(self, running: asyncio.Task[Any]) -> None:
+        """Wait until the call is over, or the moment is."""
+        timer = asyncio.get_running_loop().call_later(self._secs, self.end)
+        running.add_done_callback(self.end)
+        try:
+            await self._over
+        finally:
+            timer.cancel()
+            running.remove_done_callback(self.end)
 
 
 def _of_session(exchange: Exchange, body: dict[str, Any], session: Session | None) -> Call | None:

@@ -38,6 +38,7 @@ from prx.mcp.server.news import (
 from prx.mcp.server.passed_on import Listen, PassedOn
 from prx.mcp.server.passing import Passing
 from prx.mcp.server.progress import progress_of
+from prx.mcp.server.questions import asking_by
 from prx.mcp.server.sessions import Send
 from prx.runtime.tools import ToolRouter
 
@@ -115,9 +116,13 @@ class PrxServer(Server[Any]):
         try:
             if asked.call is not None:
                 running, asked.call = asked.call, None
+                if asked.asking is not None:
+                    asked.asking.open(asking_by(context))
                 return await running
             async with progress_of(context) as progress:
-                return await self._calls.run(asked.caller, params.name, params.arguments or {}, progress)
+                return await self._calls.run(
+                    asked.caller, params.name, params.arguments or {}, progress, asking_by(context)
+                )
         except UnknownToolError as error:
             raise MCPError(INVALID_PARAMS, error.message) from None
 
