@@ -24,6 +24,7 @@ from prx.mcp.client.requests import Message
 from prx.mcp.client.streams import Transport
 
 _MAX_PAGES: Final = 100
+_MAX_INSTRUCTIONS: Final = 16 * 1024
 _LISTEN_AGAIN_SECS: Final = 5.0
 _ABOUT_US: Final = mcp_types.Implementation(name="prx", title="PRX", version=__version__)
 
@@ -46,7 +47,7 @@ class Connection:
         self.server_info: dict[str, Any] | None = (
             None if client.server_info is None else _plain(client.server_info)
         )
-        self.instructions = client.instructions
+        self.instructions = None if client.instructions is None else client.instructions[:_MAX_INSTRUCTIONS]
         self.is_modern = self.protocol_version in MODERN_PROTOCOL_VERSIONS
         self.lists: dict[str, list[Mapping[str, Any]]] = {}
         """What was listed beside tools, until the server says that it changed."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -17,7 +17,7 @@ from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
 from prx.mcp.client.connection import FAILURES, Connection, connected, reason_of
 from prx.mcp.client.http import HttpTransport
-from prx.mcp.client.listing import read_listing
+from prx.mcp.client.listing import Reader
 from prx.mcp.client.logins import Login
 from prx.mcp.client.sse import SseTransport
 from prx.mcp.client.stdio import StdioTransport
@@ -72,8 +72,8 @@ class Life:
                 reason = reason_of(error)
         if opening.cancelled_caught:
             reason = f"it did not connect within {within_secs:g} s (startup_timeout_ms)"
-        if not self._met:
-            # Some servers cannot stand to be asked what they speak: next time the other way.
+        if not self._met and transport.pid is not None:
+            # Some programs cannot stand to be asked what they speak: next time the other way.
             server.legacy = not server.legacy
         server.needs_auth = transport.needs_auth
         return transport.fault or reason
@@ -130,12 +130,14 @@ class Life:
         return reason
 
     async def _list_tools(self, connection: Connection) -> None:
-        listed: list[Any] = []
         server = self._server
+        reader = Reader(server.server, server.config, connection.objection)
         if "tools" in connection.capabilities:
             async for page in connection.pages("tools/list", "tools", server.request_secs):
-                listed += page
-        server.offers.replace(read_listing(server.server, server.config, listed, connection.objection))
+                reader.add(page)
+                if reader.is_full:
+                    break
+        await server.offers.replace(reader.listing())
 
     async def _follow(self, connection: Connection) -> str:
         """List the tools again whenever they changed, however often that is, and return why that is over."""

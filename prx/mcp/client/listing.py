@@ -11,6 +11,7 @@ from prx.core.tool import ToolSpec
 from prx.mcp.client.names import offered_name
 
 MAX_TOOLS: Final = 1000
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _MAX_TOOL_BYTES: Final = 128 * 1024
 _MAX_NAME_CHARS: Final = 256
 _MAX_SKIPPED: Final = 100
@@ -33,34 +34,59 @@ class Listing(NamedTuple):
     """What is not offered, by the server's own name, and why; 100 at most."""
 
 
-def read_listing(
-    server: str,
-    config: McpServerConfig,
-    listed: Iterable[Any],
-    objection: Callable[[Mapping[str, Any]], str | None],
-) -> Listing:
-    """Return which of `listed`, entries of `tools/list` as they came, can be offered.
+class Reader:
+    """Takes the pages of `tools/list` as they came, and keeps no more than can be offered."""
 
-    `objection` is asked last why one cannot be called.
-    """
-    tools: dict[str, ListedTool] = {}
-    skipped: dict[str, str] = {}
-    for position, entry in enumerate(listed):
-        name = entry.get("name") if isinstance(entry, dict) else None
-        reason: str | None
-        if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME_CHARS:
-            name, reason = f"#{position + 1}", f"it has no name of 1 to {_MAX_NAME_CHARS} characters"
-        elif name in tools:
-            reason = "the server lists it twice"
-        elif len(tools) == MAX_TOOLS:
-            reason = f"the server lists more than {MAX_TOOLS} tools"
-        else:
-            reason = _why_not(name, entry, config) or objection(entry)
-        if reason is None:
-            tools[name] = ListedTool(name, _spec(server, config, entry))
-        elif len(skipped) < _MAX_SKIPPED:
-            skipped[name] = reason
-    return Listing(list(tools.values()), skipped)
+    def __init__(
+        self, server: str, config: McpServerConfig, objection: Callable[[Mapping[str, Any]], str | None]
+    ) -> None:
+        """Read the list of `server`; `objection` is asked last why a tool cannot be called."""
+        self._server = server
+        self._config = config
+        self._objection = objection
+        self._tools: dict[str, ListedTool] = {}
+        self._skipped: dict[str, str] = {}
+        self._seen = 0
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is taken."""
+        return len(self._tools) >= MAX_TOOLS or self._bytes > _MAX_BYTES
+
+    def add(self, page: Iterable[Any]) -> None:
+        """Take the entries of one page."""
+        for entry in page:
+            self._seen += 1
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if isinstance(name, str) and 1 <= len(name) <= _MAX_NAME_CHARS:
+                reason = self._why_not(name, entry)
+            else:
+                name, reason = f"#{self._seen}", f"it has no name of 1 to {_MAX_NAME_CHARS} characters"
+            if reason is None:
+                self._tools[name] = ListedTool(name, _spec(self._server, self._config, entry))
+            elif len(self._skipped) < _MAX_SKIPPED:
+                self._skipped[name] = reason
+
+    def listing(self) -> Listing:
+        """Return what was read."""
+        return Listing(list(self._tools.values()), self._skipped)
+
+    def _why_not(self, name: str, tool: Mapping[str, Any]) -> str | None:
+        if name in self._tools:
+            return "the server lists it twice"
+        if self.is_full:
+            return f"the server lists more than {MAX_TOOLS} tools, or {_MAX_BYTES} bytes"
+        if (reason := _why_not(name, tool, self._config)) is not None:
+            return reason
+        try:
+            size = len(to_json(tool))
+        except ValueError:
+            return "its description is not Unicode"
+        self._bytes += size
+        if size > _MAX_TOOL_BYTES:
+            return f"it takes {size} bytes to describe, more than {_MAX_TOOL_BYTES}"
+        return self._objection(tool)
 
 
 def _why_not(name: str, tool: Mapping[str, Any], config: McpServerConfig) -> str | None:

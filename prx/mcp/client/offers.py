@@ -1,13 +1,16 @@
 """The tools of one server in the router: withdrawn and offered one by one, so that a bad one costs itself alone."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prx.core.errors import ConflictError
 from prx.core.tool import Tool
 from prx.mcp.client.listing import ListedTool, Listing
 from prx.runtime.tools import ToolRouter
+
+_AT_ONCE: Final = 20
 
 
 class _Offer(NamedTuple):
@@ -25,6 +28,7 @@ class Offers:
         self._offers: dict[str, _Offer] = {}
         self._refused: dict[str, tuple[ListedTool, str]] = {}
         self._left_out: dict[str, str] = {}
+        self._turn = 0
 
     def names(self) -> list[str]:
         """Return the server's own names of what is offered, in its order."""
@@ -38,17 +42,27 @@ class Offers:
         """Return what is not offered, and why."""
         return self._left_out | {own: reason for own, (_, reason) in self._refused.items()}
 
-    def replace(self, listing: Listing) -> None:
-        """Offer what is listed, and nothing else of before; what stays the same is not touched."""
+    async def replace(self, listing: Listing) -> None:
+        """Offer what is listed, and nothing else of before; what stays the same is not touched.
+
+        A tool that changed is withdrawn and offered in one step; others get their turn after every few, as checking a
+        schema takes its time.
+        """
         wanted = {tool.own_name: tool for tool in listing.tools}
-        for own, offer in list(self._offers.items()):
-            if wanted.get(own) != offer.listed:
-                self._offers.pop(own).withdraw.close()
+        self._keep_only(wanted)
         self._left_out = listing.skipped
-        self._refused = {}
-        for own, tool in wanted.items():
-            if own not in self._offers:
-                self._offer(own, tool)
+        turn = self._turn
+        for number, (own, tool) in enumerate(wanted.items()):
+            offer = self._offers.get(own)
+            if offer is not None and offer.listed == tool:
+                continue
+            if offer is not None:
+                self._offers.pop(own).withdraw.close()
+            self._offer(own, tool)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if turn != self._turn:
+                    return  # withdrawn meanwhile, or replaced again
         self._offers = {own: self._offers[own] for own in wanted if own in self._offers}
 
     def retry(self) -> None:
@@ -58,7 +72,14 @@ class Offers:
 
     def close(self) -> None:
         """Withdraw everything."""
-        self.replace(Listing([], {}))
+        self._keep_only(())
+        self._left_out = {}
+
+    def _keep_only(self, names: Collection[str]) -> None:
+        self._turn += 1
+        self._refused = {}
+        for own in [own for own in self._offers if own not in names]:
+            self._offers.pop(own).withdraw.close()
 
     def _offer(self, own: str, tool: ListedTool) -> None:
         with ExitStack() as stack:

@@ -1,5 +1,6 @@
 """A connected server for whoever passes it on: its lists, read once and again when they changed, and raw requests."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ _CAPABILITIES: Final[Mapping[ItemKind, str]] = {
     "prompts": "prompts",
 }
 _MAX_ITEMS: Final = 10_000
+_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class ConnectedServer:
@@ -51,9 +53,12 @@ class ConnectedServer:
             return []
         known = self._connection.lists.get(kind)
         if known is None:
-            known = []
+            known, size = [], 0
             async for page in self._connection.pages(_METHODS[kind], kind, self._unit.request_secs):
                 known += [item for item in page if isinstance(item, dict)][: _MAX_ITEMS - len(known)]
+                size += len(json.dumps(page))
+                if size > _MAX_BYTES or len(known) == _MAX_ITEMS:
+                    break
             self._connection.lists[kind] = known
         return known
 

@@ -171,7 +171,7 @@ async def test_more_tools_than_are_offered_are_left_out(tmp_path: Path) -> None:
     async with mcp_host(tmp_path, {"one": scripted("many=1200")}) as host:
         view = await host.until("connected")
         assert len(view.tools) == 1000
-        assert view.skipped["tool_1000"] == "the server lists more than 1000 tools"
+        assert view.skipped["tool_1000"] == "the server lists more than 1000 tools, or 16777216 bytes"
         assert len(view.skipped) == 100
 
 
