@@ -38,6 +38,7 @@ _STATUS_COLOURS: Final = {
     "idle": "yellow",
     "error": "red",
     "disconnected": "red",
+    "needs_auth": "red",
     "problem": "red",
     "quarantined": "red",
 }

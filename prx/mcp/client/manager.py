@@ -41,6 +41,8 @@ class _Slot:
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     reconnecting: bool = False
     withheld: ExitStack = field(default_factory=ExitStack)
+    is_over: bool = False
+    """Whether the server was removed, and this place with it."""
 
 
 class McpServers:
@@ -108,12 +110,12 @@ class McpServers:
 
     def status(self, name: str) -> Status:
         """Return how it is with one server, by its unit and the unit's state."""
-        slot = self._slots.get(name, _Slot())
         if self._is_off(name):
             return "disabled"
-        if slot.reconnecting:
+        slot = self._slots.get(name)
+        if slot is not None and slot.reconnecting:
             return "reconnecting"
-        if slot.unit is None or slot.changing.locked():
+        if slot is None or slot.unit is None or slot.changing.locked():
             return "connecting"
         if slot.unit.connection is not None:
             return "connected"
@@ -206,6 +208,9 @@ class McpServers:
         """Bring what runs for `name` to what is wanted now; one at a time, the last word wins."""
         slot = self._slots.setdefault(name, _Slot())
         async with slot.changing:
+            if slot.is_over:  # while this waited; the server may have come back since
+                self._tasks.start(self._settle(name))
+                return
             config = self._config().servers.get(name)
             wanted = None if config is None or self._is_off(name) else config
             if slot.unit is not None and (wanted is None or slot.unit.config != wanted):
@@ -214,8 +219,9 @@ class McpServers:
                 slot.withheld.close()
                 slot.unit = self._unit(name, wanted)
                 self._supervisor.add(slot.unit, self._restarts, own_problems=True)
-            if config is None and self._slots.get(name) is slot:
+            if config is None:
                 slot.withheld.close()
+                slot.is_over = True
                 del self._slots[name]
 
     async def _remove(self, slot: _Slot, unit: McpServer) -> None:

@@ -189,7 +189,7 @@ class McpServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.request_secs):
                 while self.connection in (None, last):
-                    self._hurry(0)
+                    self._hurry(0)  # once it pauses, which it does not do yet
                     await asyncio.sleep(_RETRY_SECS)
         if self.connection is None or self.connection is last:
             raise self._away()

@@ -280,3 +280,20 @@ async def test_a_call_before_the_first_connection_is_told_to_wait(tmp_path: Path
         await host.until("disconnected", error="killed by signal 9")
         with pytest.raises(UnavailableError, match="is not connected: its process was killed by signal 9"):
             await host.call("echo", {"text": "hello"})
+
+
+async def test_a_server_that_is_removed_and_added_at_once_is_one_server(tmp_path: Path) -> None:
+    servers = {"one": scripted()}
+    async with mcp_host(tmp_path, servers) as host:
+        before = (await host.until("connected")).pid
+        config = servers.pop("one")
+        for _ in range(3):
+            host.servers.reconfigured()
+        await eventually(lambda: host.supervisor.find("mcp.one") is None)
+        servers["one"] = config
+        for _ in range(3):
+            host.servers.reconfigured()
+        after = await host.until("connected")
+        assert after.pid != before
+        assert await host.output("echo", {"text": "hello"}) == "hello"
+        await eventually(lambda: children() == [after.pid])

@@ -1,0 +1,48 @@
+"""What the newer era repeats of a message in its headers, and the tools whose schemas say so wrongly."""
+
+from typing import Any
+
+import pytest
+
+from prx.config.integrations import McpServerConfig
+from prx.mcp.client.http import HttpTransport
+from prx.mcp.client.logins import LoginStore
+from prx.mcp.client.tokens import Tokens
+from prx.runtime.foreign_output import ForeignOutput
+
+
+@pytest.fixture
+def transport(tmp_path: Any) -> HttpTransport:
+    url = "https://example.com/mcp"
+    tokens = Tokens(LoginStore(tmp_path), "one", url, None)
+    return HttpTransport(
+        McpServerConfig(url=url), ForeignOutput("the server", "mcp::one"), tokens, lambda: None
+    )
+
+
+def tool(name: str, **annotated: Any) -> dict[str, Any]:
+    properties = {"region": {"type": "string", **annotated}, "text": {"type": "string"}}
+    return {"name": name, "inputSchema": {"type": "object", "properties": properties}}
+
+
+def test_arguments_that_a_tool_wants_as_headers_are_sent_as_such(transport: HttpTransport) -> None:
+    transport.speak("2026-07-28")
+    assert transport.objection(tool("ask", **{"x-mcp-header": "Region"})) is None
+    params = {"name": "ask", "arguments": {"region": "eu", "text": "hello"}}
+    assert transport._described({"method": "tools/call", "params": params}) == {
+        "mcp-method": "tools/call",
+        "mcp-name": "ask",
+        "Mcp-Param-Region": "eu",
+    }
+
+
+def test_a_tool_that_says_so_wrongly_cannot_be_called(transport: HttpTransport) -> None:
+    transport.speak("2026-07-28")
+    wrong = transport.objection(tool("ask", **{"x-mcp-header": "not a token"}))
+    assert wrong is not None
+    assert "x-mcp-header" in wrong
+
+
+def test_the_older_era_knows_nothing_of_that(transport: HttpTransport) -> None:
+    transport.speak("2025-11-25")
+    assert transport.objection(tool("ask", **{"x-mcp-header": "not a token"})) is None
