@@ -1,14 +1,71 @@
-"""The provider of a real daemon: told when it cannot be used, changed while it runs, loaded only where it is needed."""
+"""Language models of a real daemon: asked over real protocols, changed while it runs, loaded where they are needed."""
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
+from tests.e2e.test_sessions_last import Client
+from tests.e2e.test_talking import say
+from tests.support.model_dialects import Call, ChatCompletions, Messages, Said
+from tests.support.model_server import ModelServer, hold, model_server
 from tests.support.waiting import wait_until
 
 KEY = "sk-of-the-environment-that-nobody-sees"
+CHAT, CLAUDE = ChatCompletions(), Messages()
+
+
+@contextmanager
+def models() -> Iterator[ModelServer]:
+    """Serve models from a thread, for tests that wait for processes."""
+    there, over = threading.Event(), asyncio.Event()
+    found: list[tuple[ModelServer, asyncio.AbstractEventLoop]] = []
+
+    async def serve() -> None:
+        async with model_server() as server:
+            found.append((server, asyncio.get_running_loop()))
+            there.set()
+            await over.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    there.wait()
+    server, loop = found[0]
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with models() as server:
+        yield server
+
+
+def configuration(server: ModelServer) -> str:
+    """Return tables with one provider that speaks each of two protocols."""
+    return f"""
+[daemon]
+log_level = "debug"
+[provider]
+name = "house"
+model = "large"
+[provider.others.house]
+base_url = "{server.url}/v1"
+api_key = "env:HOUSE_KEY"
+[provider.others.claude]
+type = "anthropic"
+base_url = "{server.url}"
+api_key = "env:HOUSE_KEY"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +115,71 @@ def test_no_client_library_is_loaded_before_a_provider_needs_it(start_daemon: St
     daemon.prx("config", "set", "provider.name", "ollama")
     wait_until(lambda: has_loaded(daemon, "jiter"))
     assert daemon.stop() == 0
+
+
+def test_a_model_calls_a_tool_of_a_component_twice_at_once_and_answers(
+    start_daemon: StartDaemon, server: ModelServer, tmp_path: Path
+) -> None:
+    (tmp_path / "prx.toml").write_text(configuration(server))
+    (tmp_path / "plugins" / "echo.wasm").write_bytes(component("echo"))
+    client = Client(start_daemon(environment={"HOUSE_KEY": KEY}))
+    (tool,) = [tool["name"] for tool in client.get("/tools")["tools"]]
+    session = client.begin()
+    calls = [Call("one", tool, ['{"text": ', '"first"}']), Call("two", tool, ['{"text": "second"}'])]
+    server.replies += [
+        CHAT.answer(Said(["Let me ", "see."], calls, input=100, output=20, cached=50), "large"),
+        CHAT.answer(Said(["Both ", "came back."], input=150, output=10), "large"),
+    ]
+    status, answer = say(client.url, client.token, session, "echo twice")
+    assert (status, answer["error"]) == (200, None)
+    assert (answer["content"], answer["provider"], answer["model"]) == ("Both came back.", "house", "large")
+    assert answer["usage"] == {"input": 250, "output": 30}
+    assert [(each["id"], each["success"], each["output"]) for each in answer["tool_calls"]] == [
+        ("one", True, "first"),
+        ("two", True, "second"),
+    ]
+    first, second = server.received
+    assert first.headers["Authorization"] == f"Bearer {KEY}"
+    assert CHAT.asked(first.body).tools == [tool]
+    assert [text for text, _ in CHAT.asked(second.body).results] == ["first", "second"]
+    assert client.get(f"/sessions/{session}")["token_usage"] == {"input": 250, "output": 30}
+
+    # Another provider goes on with what the first one said, from the next message on.
+    client.daemon.prx("config", "set", "provider.model", "sonnet")
+    client.daemon.prx("config", "set", "provider.name", "claude")
+    server.replies.append(CLAUDE.answer(Said(["You said: echo twice."]), "sonnet"))
+    status, answer = say(client.url, client.token, session, "what did I say?")
+    assert (answer["content"], answer["provider"]) == ("You said: echo twice.", "claude")
+    third = server.received[2]
+    assert third.path == "/v1/messages"
+    assert [text for text, _ in CLAUDE.asked(third.body).results] == ["first", "second"]
+
+    server.replies.append(CLAUDE.error(401, f"this key is wrong: {KEY}"))
+    status, answer = say(client.url, client.token, session, "and now?")
+    assert answer["error"]["code"] == "needs_configuration"
+    assert "this key is wrong: ***REDACTED***" in answer["error"]["message"]
+    assert list(problems(client.url, client.token)) == ["provider.claude"]
+    assert client.daemon.stop() == 0
+    assert KEY not in "".join(client.daemon.text)
+    kept = b"".join(path.read_bytes() for path in client.daemon.data_dir.rglob("*") if path.is_file())
+    assert KEY.encode() not in kept
+
+
+def test_the_end_of_a_session_ends_the_request_to_the_model(
+    start_daemon: StartDaemon, server: ModelServer, tmp_path: Path
+) -> None:
+    (tmp_path / "prx.toml").write_text(configuration(server))
+    client = Client(start_daemon(environment={"HOUSE_KEY": KEY}))
+    session = client.begin()
+    server.replies.append(CHAT.answer(Said(["Once upon ", "a time"])).cut_after(2, hold))
+    answers: list[dict[str, object]] = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(say(client.url, client.token, session, "tell me a story")[1])
+    )
+    waiting.start()
+    wait_until(lambda: server.received)
+    client.daemon.prx("session", "end", session)
+    waiting.join()
+    wait_until(server.left.is_set)
+    assert answers[0]["error"] == {"code": "cancelled", "message": "The session was ended before the answer"}
+    assert client.daemon.stop() == 0
