@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from pydantic import BaseModel
 
 _OF_A_BODY: Final = frozenset({400, 413, 415})
 _OF_A_QUERY: Final = frozenset({400})
+
+
+class Header(NamedTuple):
+    """A header of the request that a route looks at."""
+
+    meaning: str
+    pattern: str | None = None
+    """What its value has to match, as the route itself makes sure of."""
 
 
 class Promises(TypedDict, total=False):
@@ -16,7 +24,7 @@ class Promises(TypedDict, total=False):
     answer: Any
     status: int | tuple[int, ...]
     streams: Mapping[str, Any]
-    headers: Mapping[str, str]
+    headers: Mapping[str, Header]
     sends: Mapping[str, str]
     refuses: tuple[int, ...]
 
@@ -33,8 +41,8 @@ class Contract:
     """The model that reads the request's query."""
     upload: int | None = None
     """How many bytes of files are taken, as multipart/form-data."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of the request that the route looks at, each with what it is for."""
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    """Headers of the request that the route looks at."""
     answer: Any = None
     """The shape of the answer's JSON, an `Answer` of `prx.api.bodies`."""
     streams: Mapping[str, Any] = field(default_factory=dict)

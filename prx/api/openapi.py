@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from prx import __version__
 from prx.api.answers.errors import ErrorAnswer
-from prx.api.contract import Contract
+from prx.api.contract import Contract, Header
 from prx.api.openapi_frame import HEADERS, INFO, REFUSALS, SECURITY, header, headers_of
 from prx.api.openapi_schemas import Schemas, parameters_of_path, parameters_of_query
 from prx.api.routes import ANY_TOKEN, PUBLIC, Route
@@ -81,10 +81,7 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     parameters = [
         *parameters_of_path(route.path),
         *([] if route.contract.query is None else parameters_of_query(route.contract.query)),
-        *(
-            {"name": name, "in": "header", "description": meaning, "schema": {"type": "string"}}
-            for name, meaning in route.contract.headers.items()
-        ),
+        *(_header(name, declared) for name, declared in route.contract.headers.items()),
     ]
     operation: dict[str, Any] = {
         "operationId": route.view.__name__,
@@ -100,6 +97,11 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     if (body := _body(route.contract, schemas)) is not None:
         operation["requestBody"] = body
     return operation
+
+
+def _header(name: str, declared: Header) -> dict[str, Any]:
+    schema = {"type": "string"} | ({} if declared.pattern is None else {"pattern": declared.pattern})
+    return {"name": name, "in": "header", "description": declared.meaning, "schema": schema}
 
 
 def _security(scope: str) -> list[dict[str, list[str]]]:

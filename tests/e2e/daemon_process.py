@@ -113,10 +113,11 @@ class DaemonProcess:
 
 
 def call(
-    url: str, token: str | None = None, body: dict[str, Any] | None = None
+    url: str, token: str | None = None, body: dict[str, Any] | None = None, method: str | None = None
 ) -> tuple[int, dict[str, Any]]:
     """Return status and JSON of a GET, or of a POST where there is a body; the answer has to be a documented one."""
-    request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())  # noqa: S310
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method)  # noqa: S310
     request.add_header("Content-Type", "application/json")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")

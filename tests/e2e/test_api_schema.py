@@ -99,6 +99,19 @@ class Subject:
             "removed-hooks": self.make("/hooks", hook, 3),
         }
 
+    def succeed(self, hook: str) -> None:
+        """Call once what generated values are seldom right for."""
+        granted = {"decisions": {"kv": True}}
+        for method, path, body in (
+            ("PUT", "/plugins/check-digits/grants", granted),
+            ("PATCH", f"/hooks/{hook}", {"active": True}),
+            ("PATCH", "/config", {"agent.max_turns": 60}),
+            ("POST", "/tools/check_luhn/call", {"arguments": {"number": "79927398713"}}),
+            ("POST", "/plugins/check-digits/rollback", {}),
+        ):
+            status, answer = call(self.url + path, self.token, body, method)
+            assert status == 200, answer
+
     def served(self) -> set[tuple[str, str]]:
         """Return the operations that succeeded, as the daemon counts them: 499 is a stream that its reader left."""
         request = urllib.request.Request(f"{self.url.removesuffix('/api/v1')}/metrics")  # noqa: S310
@@ -117,6 +130,7 @@ class Subject:
 def test_every_answer_is_one_that_the_document_describes(daemon: DaemonProcess, tmp_path: Path) -> None:
     subject = Subject(daemon)
     dictionaries = subject.dictionaries()
+    subject.succeed(dictionaries["hooks"][0])
     rules = RULES.read_text() + "".join(
         f"\n[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in dictionaries.items()
     )

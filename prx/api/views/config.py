@@ -8,6 +8,7 @@ from pydantic import Field, RootModel
 
 from prx.api.answers.config import Origins, PatchOutcome
 from prx.api.bodies import reply
+from prx.api.contract import Header
 from prx.api.deps import LIVE
 from prx.api.routes import Routes
 from prx.config.inspection import json_schema
@@ -37,7 +38,7 @@ async def get_config(request: web.Request) -> web.Response:
     "/config",
     scope="config:write",
     body=Changes,
-    headers={"If-Match": "Make the change only to the configuration with this `ETag`."},
+    headers={"If-Match": Header("Make the change only to the configuration with this `ETag`.")},
     answer=PatchOutcome,
     sends=_ETAG,
     refuses=(403, 409, 412, 503),

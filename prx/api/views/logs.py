@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from prx.api.answers.logs import DroppedEvent, LogAnswer, LogEntry
 from prx.api.bodies import Flag, PageLimit, Parameters, WholeNumber
+from prx.api.contract import Header
 from prx.api.deps import LOG, STREAMS
 from prx.api.log_stream import LogSource
 from prx.api.routes import Routes
@@ -20,7 +21,9 @@ from prx.runtime.logs.query import LogQuery
 routes = Routes()
 
 _STREAM: Final = {"log": LogEntry, "dropped": DroppedEvent}
-_RESUME: Final = {"Last-Event-ID": "The `id` of the last line that is known: a stream goes on behind it."}
+_RESUME: Final = {
+    "Last-Event-ID": Header("The `id` of the last line that is known: a stream goes on behind it.")
+}
 _MOMENT: Final = WithJsonSchema(
     {
         "anyOf": [

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final
 
 from aiohttp import hdrs, web
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from prx.api.answers.messages import (
     ShownAnswer,
@@ -15,6 +15,7 @@ from prx.api.answers.messages import (
     Transcript,
 )
 from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
+from prx.api.contract import Header
 from prx.api.deps import AGENT, REQUEST_ID, STREAMS
 from prx.api.routes import Routes
 from prx.api.turn_stream import TurnSource, shown_answer, shown_message
@@ -24,7 +25,7 @@ from prx.core.message import MAX_CONTENT_BYTES, MAX_KEY_CHARS
 routes = Routes()
 
 _KEY: Final = "Idempotency-Key"
-_FIT_KEY: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_CHARS}}}")
+_FIT_KEY: Final = rf"^[\x21-\x7e]{{1,{MAX_KEY_CHARS}}}$"
 
 
 def fit_content(content: str) -> str:
@@ -44,7 +45,9 @@ def fit_content(content: str) -> str:
 class NewMessage(Body):
     """A message to the agent."""
 
-    content: Annotated[str, AfterValidator(fit_content)]
+    content: Annotated[
+        str, Field(json_schema_extra={"pattern": r"[^\s\x1c-\x1f]"}), AfterValidator(fit_content)
+    ]
     """What to say, up to 256 KiB."""
 
 
@@ -60,7 +63,11 @@ class TranscriptPart(Parameters):
     "/sessions/{id}/messages",
     scope="sessions:write",
     body=NewMessage,
-    headers={_KEY: "makes it safe to send the message again: it is there once, and so is its answer"},
+    headers={
+        _KEY: Header(
+            "Makes it safe to send the message again: it is there once, and so is its answer.", _FIT_KEY
+        )
+    },
     answer=ShownAnswer,
     streams={
         "token": ShownPiece,
@@ -99,7 +106,7 @@ async def list_messages(request: web.Request, asked: TranscriptPart) -> web.Resp
 
 def _key_of(request: web.Request) -> str | None:
     key = request.headers.get(_KEY)
-    if key is not None and not _FIT_KEY.fullmatch(key):
+    if key is not None and not re.fullmatch(_FIT_KEY, key):
         raise BadRequestError(
             f"The {_KEY} does not fit: it has 1 to {MAX_KEY_CHARS} printable ASCII characters without blanks"
         )

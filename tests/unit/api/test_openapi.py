@@ -10,6 +10,7 @@ from pydantic import Field
 
 from prx.api.app import ROUTES
 from prx.api.bodies import Answer, Body, Flag, PageLimit, Parameters, WholeNumber
+from prx.api.contract import Header
 from prx.api.errors import STATUS
 from prx.api.openapi import describe
 from prx.api.openapi_frame import REFUSALS
@@ -164,7 +165,7 @@ def test_paths_headers_and_streams_are_described() -> None:
         "/things/{id}/parts/{part}",
         scope="tools:read",
         streams={"thing": Thing},
-        headers={"If-Match": "Only this one."},
+        headers={"If-Match": Header("Only this one.", "^x")},
         sends={"ETag": "Names it."},
     )(look)
     operation = described("/things/{id}/parts/{part}", "get", routes)
@@ -173,6 +174,7 @@ def test_paths_headers_and_streams_are_described() -> None:
         ("part", "path"),
         ("If-Match", "header"),
     ]
+    assert operation["parameters"][2]["schema"] == {"type": "string", "pattern": "^x"}
     answer = operation["responses"]["200"]
     assert answer["headers"]["ETag"]["description"] == "Names it."
     [event] = answer["content"]["text/event-stream"]["schema"]["oneOf"]
