@@ -1,7 +1,7 @@
 """What of a log line's context is written: plain JSON values of bounded size, without secrets.
 
-Three things hide a secret: the name of its key, its form (a token, user and password in a URL), and, for what the
-configuration holds, its value, wherever that turns up.
+Three things hide a secret: the name of its key, its form (a token, the secret of a webhook, user and password in a
+URL), and, for what the configuration holds, its value, wherever that turns up.
 """
 
 import json
@@ -24,6 +24,7 @@ _LEAST_HIDDEN: Final = 8
 """A shorter value would be taken out of ordinary words."""
 _MAX_HIDDEN: Final = 1000
 _TOKEN: Final = re.compile(r"\bprx_[A-Za-z0-9_-]{43}")
+_HOOK_SECRET: Final = re.compile(r"\bwhsec_[A-Za-z0-9+/]+={0,2}")
 _BEARER: Final = re.compile(r"(\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
@@ -54,6 +55,8 @@ class Redaction:
             text = without_credentials(text)
         if "prx_" in text:
             text = _TOKEN.sub(MASK, text)
+        if "whsec_" in text:
+            text = _HOOK_SECRET.sub(MASK, text)
         if "earer" in text or "EARER" in text:
             text = _BEARER.sub(rf"\1{MASK}", text)
         return text

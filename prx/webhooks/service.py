@@ -21,6 +21,8 @@ from prx.webhooks.outbox import HookOutbox
 from prx.webhooks.pauses import FIRST_SECS
 from prx.webhooks.registry import Registry
 
+_NAME_THREADS: Final = 32
+"""As many hooks whose names hang delay no other."""
 _STATUSES: Final = ("active", "disabled", "failed")
 
 
@@ -40,7 +42,7 @@ class Webhooks:
     ) -> None:
         """Know no hooks before `load`. `problems` are those of `/status`, of which hooks are told."""
         self._store = store
-        self._system_names = SystemNames()
+        self._system_names = SystemNames(threads=_NAME_THREADS)
         names = names or self._system_names
         self.registry = Registry(store, data_dir, names, config)
         self._configured = ConfiguredHooks(self.registry)

@@ -184,6 +184,7 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
         caller.send("PUT", "/plugins/remember/grants", body, admin)
     for raw in raw_requests(canary):
         caller.send_raw(raw)
+    register_hooks(caller, canary, admin)
     # A guest that prints what it got: everything that PRX itself knows to be secret.
     for text in (
         token,
@@ -191,6 +192,7 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
         f"the key is {canary['key of a plugin']}, {canary['environment of a key']}",
         json.dumps({"password": canary["password of a channel"], "hook": canary["secret of a hook"]}),
         f"Authorization: Bearer {canary['header of a server']}",
+        f"whsec_{canary['secret of a printed hook']}",
     ):
         told = caller.send(
             "POST", "/tools/remember/call", json.dumps({"arguments": {"text": text}}).encode(), admin
@@ -199,7 +201,7 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
     # What the guest keeps and gives back is its own: the last answers and the store hold what it was given.
     given = (
         "token of the api", "userinfo of a url", "key of a plugin", "environment of a key", "password of a channel",
-        "secret of a hook", "header of a server",
+        "secret of a hook", "header of a server", "secret of a printed hook",
     )  # fmt: skip
     assert set(canary.found_in(caller.answers)) <= set(given)
     caller.answers = b""
@@ -233,6 +235,18 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
             if canary["secret of a patch"].encode() in path.read_bytes():
                 assert path.name == "overlay.toml", path
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def register_hooks(caller: Caller, canary: Canaries, admin: dict[str, str]) -> None:
+    """Register webhooks, one of which is taken, with secrets."""
+    hook = {"url": "https://1.1.1.1/", "events": ["mcp.connected"]}
+    for secret in (f"whsec_{canary['secret of a registered hook']}", canary["secret of a refused hook"]):
+        caller.send("POST", "/hooks", json.dumps({**hook, "secret": secret}).encode(), admin)
+        caller.send("POST", "/hooks", json.dumps({**hook, "secret": [secret]}).encode(), admin)
+    [registered] = caller.send("GET", "/hooks", headers=admin)["hooks"]
+    change = {"secret": f"whsec_{canary['next secret of a hook']}"}
+    caller.send("PATCH", f"/hooks/{registered['id']}", json.dumps(change).encode(), admin)
+    caller.send("GET", f"/hooks/{registered['id']}", headers=admin)
 
 
 def patches(canary: Canaries) -> Iterator[dict[str, Any]]:

@@ -48,10 +48,10 @@ def look_up(name: str) -> list[Address]:
 class SystemNames:
     """The system's resolver, on threads of its own: a name that hangs holds up nothing else of the daemon."""
 
-    def __init__(self, ask: Callable[[str], list[Address]] = look_up) -> None:
-        """Start no thread before the first lookup, which is `ask`."""
+    def __init__(self, ask: Callable[[str], list[Address]] = look_up, *, threads: int = _THREADS) -> None:
+        """Start no thread before the first lookup, which is `ask`; names that hang take one of `threads` each."""
         self._ask = ask
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="prx-names")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="prx-names")
         self._asked: dict[str, asyncio.Future[list[Address]]] = {}
 
     async def addresses(self, name: str) -> Sequence[Address]:

@@ -77,6 +77,10 @@ def test_a_token_is_hidden_wherever_it_stands() -> None:
     assert plain({"text": f"<{token}>"}) == {"text": f"<{MASK}>"}
 
 
+def test_the_secret_of_a_webhook_is_hidden_wherever_it_stands() -> None:
+    assert plain({"text": "<whsec_AAAA+/==>, whsec_xxxxxxxxxxx"}) == {"text": f"<{MASK}>, {MASK}"}
+
+
 def test_ordinary_text_stays() -> None:
     for text in (
         "a // b @ c",
@@ -84,6 +88,7 @@ def test_ordinary_text_stays() -> None:
         "http://a/b@c",
         "No bearer token; send it",
         "prx_tool.run",
+        "a secret is whsec_ and base64",
     ):
         assert plain({"text": text}) == {"text": text}
 
