@@ -22,6 +22,7 @@ from prx.api.deps import (
     ROUTER,
     SESSIONS,
     SKILLS,
+    SOCKETS,
     STATUS,
     STREAMS,
     WEBHOOKS,
@@ -35,6 +36,7 @@ from prx.api.mcp_mount import mount_mcp
 from prx.api.openapi import Document
 from prx.api.resident import ResidentMemory
 from prx.api.routes import Route
+from prx.api.sockets import Sockets, mount_sockets
 from prx.api.sse import Streams
 from prx.api.turn import Shared
 from prx.api.views import (
@@ -89,6 +91,9 @@ def build_app(deps: ApiDeps) -> web.Application:
     app[EDGE] = edge
     app[METRICS] = deps.metrics
     app[STREAMS] = Streams(edge.lift_deadline, edge.still_admits)
+    app[SOCKETS] = Sockets()
+    app[AGENT], app[SESSIONS] = deps.agent, deps.sessions
+    mount_sockets(app, edge)
     app.on_response_prepare.append(edge.dress)
     app[MCP] = deps.mcp_endpoint
     mount_mcp(app, edge)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import web
 
@@ -29,6 +29,9 @@ from prx.runtime.metrics import Metrics
 from prx.runtime.status import StatusBoard
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
+
+if TYPE_CHECKING:
+    from prx.api.sockets import Sockets
 
 
 class Figures(NamedTuple):
@@ -85,6 +88,7 @@ ROUTER: Final = web.AppKey("ROUTER", ToolRouter)
 SESSIONS: Final = web.AppKey("SESSIONS", Sessions)
 SKILLS: Final = web.AppKey("SKILLS", Skills)
 STATUS: Final = web.AppKey("STATUS", StatusBoard)
+SOCKETS: Final[web.AppKey["Sockets"]] = web.AppKey("SOCKETS")
 STREAMS: Final = web.AppKey("STREAMS", Streams)
 WEBHOOKS: Final = web.AppKey("WEBHOOKS", Webhooks)
 REQUEST_ID: Final = web.RequestKey("REQUEST_ID", str)

@@ -33,6 +33,8 @@ from prx.core.errors import ForbiddenError, PrxError, UnauthorizedError, Unavail
 from prx.core.ids import new_id
 from prx.runtime.logging import get_logger
 
+BEARER_PROTOCOL: Final = "bearer."
+"""What a subprotocol begins with that is a token."""
 _HEADERS: Final = web.RequestKey("HEADERS", dict[str, str])
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")
 _FIXED_HEADERS: Final = {
@@ -96,12 +98,15 @@ class Edge:
         self._by_token = RateLimiter(_MAX_TOKEN_BUCKETS, deps.clock)
         self._by_address = RateLimiter(_MAX_ADDRESS_BUCKETS, deps.clock)
 
-    def guarded(self, handler: Handler, scope: str, *, metrics: bool = False) -> Handler:
+    def guarded(
+        self, handler: Handler, scope: str, *, metrics: bool = False, socket: bool = False
+    ) -> Handler:
         """Return what lets only tokens with `scope` through to `handler`, and counts the requests to it.
 
-        Where it tells `metrics`, everybody is let through while these are public.
+        Where it tells `metrics`, everybody is let through while these are public; to a `socket` a token may come as the
+        subprotocol `bearer.<token>`.
         """
-        guard = Guard.of(scope, metrics=metrics)
+        guard = Guard.of(scope, metrics=metrics, socket=socket)
         guarded = self.traffic.counted(partial(self._serve, guard, handler))
         self._guards[guarded] = guard
         return guarded
@@ -126,8 +131,8 @@ class Edge:
 
     def admission(self, request: web.Request) -> Callable[[], bool]:
         """Return what tells whether the token of a request that was let in would be let in now, without keeping it."""
-        scope = self._guards[request.match_info.handler].scope
-        secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
+        guard = self._guards[request.match_info.handler]
+        scope, secret = guard.scope, _secret_of(request, guard)
 
         def admitted() -> bool:
             token = None if secret is None else self._tokens.authenticate(secret)
@@ -182,7 +187,7 @@ class Edge:
         settings = self._current()
         if settings.cors is not None:
             headers.update(settings.cors.headers_for(request))
-        secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
+        secret = _secret_of(request, guard)
         token = None if secret is None or guard.probe else self._token(secret)
         self._count(request, token, guard, headers)
         if guard.probe:
@@ -280,6 +285,15 @@ def _timed_out(secs: float) -> UnavailableError:
         f"The request took longer than {secs} s and was given up; "
         "[gateway] request_timeout_secs sets the limit"
     )
+
+
+def _secret_of(request: web.Request, guard: Guard) -> str | None:
+    secret = _bearer(request.headers.get(hdrs.AUTHORIZATION))
+    if secret is None and guard.socket:
+        named = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
+        prefixed = (name.strip() for name in named if name.strip().startswith(BEARER_PROTOCOL))
+        secret = next(prefixed, "").removeprefix(BEARER_PROTOCOL) or None
+    return secret
 
 
 def _bearer(authorization: str | None) -> str | None:

@@ -53,9 +53,11 @@ class Guard:
     """A load balancer's probe: served to any Host, at any rate, ready or not."""
     metrics: bool = False
     """Asks for no token while `gateway.metrics_public`."""
+    socket: bool = False
+    """For WebSockets, whose token may come as a subprotocol: a browser sends no other header with it."""
 
     @classmethod
-    def of(cls, scope: str, *, metrics: bool = False) -> "Guard":
+    def of(cls, scope: str, *, metrics: bool = False, socket: bool = False) -> "Guard":
         """Return the guard of a route declared with `scope`."""
         group = scope.replace(":", "_")
         return cls(
@@ -63,6 +65,7 @@ class Guard:
             group=group if group in RateLimitsConfig.model_fields else "other",
             probe=scope == PUBLIC,
             metrics=metrics,
+            socket=socket,
         )
 
 

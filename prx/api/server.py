@@ -13,7 +13,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 
 from prx.api.app import EDGE
-from prx.api.deps import MCP, STREAMS
+from prx.api.deps import MCP, SOCKETS, STREAMS
 from prx.api.edge import Edge
 from prx.core.errors import BadRequestError
 from prx.runtime.logging import get_logger
@@ -51,6 +51,7 @@ class ApiRunner(web.AppRunner):
     async def drain(self, within_secs: float) -> None:
         """End the streams, and let the other requests in flight finish within `within_secs`; the port stays open."""
         self.app[STREAMS].drain()
+        self.app[SOCKETS].drain()
         self.app[MCP].end_streams()
         if self.server is not None:
             self.server.pre_shutdown()
@@ -60,6 +61,7 @@ class ApiRunner(web.AppRunner):
     async def shutdown(self) -> None:
         """End the streams before the connections are closed."""
         self.app[STREAMS].end()
+        self.app[SOCKETS].drain()
         self.app[MCP].end_streams()
         await super().shutdown()
 

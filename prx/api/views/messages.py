@@ -1,6 +1,5 @@
 """Messages of sessions: sending one, and the transcript."""
 
-import re
 from typing import Annotated, Final
 
 from aiohttp import hdrs, web
@@ -15,31 +14,16 @@ from prx.api.answers.messages import (
     Transcript,
 )
 from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
+from prx.api.contents import FIT_KEY, fit_content, fit_key
 from prx.api.contract import Header
 from prx.api.deps import AGENT, REQUEST_ID, STREAMS
 from prx.api.routes import Routes
 from prx.api.turn_stream import TurnSource, shown_answer, shown_message
 from prx.core.errors import BadRequestError
-from prx.core.message import MAX_CONTENT_BYTES, MAX_KEY_CHARS
 
 routes = Routes()
 
 _KEY: Final = "Idempotency-Key"
-_FIT_KEY: Final = rf"^[\x21-\x7e]{{1,{MAX_KEY_CHARS}}}$"
-
-
-def fit_content(content: str) -> str:
-    """Return a message's text if it may be one.
-
-    Raises:
-        ValueError: it is blank or too long.
-    """
-    if not content.strip():
-        raise ValueError("there is nothing in it but blanks")
-    size = len(content.encode())
-    if size > MAX_CONTENT_BYTES:
-        raise ValueError(f"has at most {MAX_CONTENT_BYTES} bytes, this one has {size}")
-    return content
 
 
 class NewMessage(Body):
@@ -65,7 +49,7 @@ class TranscriptPart(Parameters):
     body=NewMessage,
     headers={
         _KEY: Header(
-            "Makes it safe to send the message again: it is there once, and so is its answer.", _FIT_KEY
+            "Makes it safe to send the message again: it is there once, and so is its answer.", FIT_KEY
         )
     },
     answer=ShownAnswer,
@@ -106,8 +90,7 @@ async def list_messages(request: web.Request, asked: TranscriptPart) -> web.Resp
 
 def _key_of(request: web.Request) -> str | None:
     key = request.headers.get(_KEY)
-    if key is not None and not re.fullmatch(_FIT_KEY, key):
-        raise BadRequestError(
-            f"The {_KEY} does not fit: it has 1 to {MAX_KEY_CHARS} printable ASCII characters without blanks"
-        )
-    return key
+    try:
+        return None if key is None else fit_key(key)
+    except ValueError as error:
+        raise BadRequestError(f"The {_KEY} does not fit: it {error}") from error

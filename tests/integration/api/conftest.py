@@ -23,6 +23,7 @@ from prx.runtime.store import Store
 from prx.runtime.supervisor import Supervisor
 from prx.webhooks.service import Webhooks
 from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
+from tests.support.agents import Bench, Model
 from tests.support.line_channel import LinePlatform, connecting_to, line_platform
 
 
@@ -92,24 +93,51 @@ async def webhooks(tmp_path: Path, store: Store, hooks_config: dict[str, Any]) -
 
 
 @pytest.fixture
-async def api(
-    tmp_path: Path, store: Store, echo: Echo, book: LogBook, channels: Channels, webhooks: Webhooks
-) -> AsyncIterator[Api]:
-    """The port with one tool, ready to serve."""
+def model() -> Model:
+    """The language model of the agent; it answers what a test has it answer."""
+    return Model()
+
+
+@pytest.fixture
+async def bench(store: Store, model: Model) -> AsyncIterator[Bench]:
+    """The agent and its sessions."""
     points = ExtensionPoints.on(Bus())
     sessions = await Sessions.open(store, points.bus, NoOutbox(), AgentConfig)
+    bench = Bench(store, sessions, points, model)
+    await bench.open()
+    async with bench.serving():
+        yield bench
+    await sessions.aclose()
+
+
+@pytest.fixture
+async def api(
+    tmp_path: Path, bench: Bench, echo: Echo, book: LogBook, channels: Channels, webhooks: Webhooks
+) -> AsyncIterator[Api]:
+    """The port with one tool, ready to serve."""
+    points = bench.points
+    services = HostServices(bench.store, Memory(bench.store), points.bus)
     harness = Api(
         TokenStore(tmp_path),
-        Catalogue(PluginsConfig, tmp_path, points, HostServices(store, Memory(store), points.bus)),
+        Catalogue(PluginsConfig, tmp_path, points, services),
         points.tools,
         book,
         points.bus,
         live_config(tmp_path),
         channels=channels,
-        sessions=sessions,
+        sessions=bench.sessions,
+        agent=bench.agent,
         webhooks=webhooks,
     )
     harness.token, _ = harness.tokens.create("admin")
     with harness.router.offering([echo]):
         async with serving(harness, build_app(deps_of(harness))):
             yield harness
+
+
+@pytest.fixture
+async def session(api: Api) -> str:
+    """A session, in which messages may be sent as quickly as a test likes."""
+    api.configure(rate_limits={"sessions_write": 0, "sessions_read": 0})
+    reply = await api.post("/api/v1/sessions", json={"channel": "api", "user_id": "user_123"})
+    return str(reply.json()["id"])

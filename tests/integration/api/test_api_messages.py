@@ -2,75 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prx.agent.sessions import Sessions
-from prx.api.app import build_app
-from prx.api.tokens import TokenStore
-from prx.config.schema import AgentConfig, PluginsConfig
-from prx.core.outbox import NoOutbox
 from prx.core.provider import ChatAnswer, ProviderError
-from prx.plugins.catalogue import Catalogue
-from prx.plugins.host.interfaces import HostServices
-from prx.runtime.bus import Bus
-from prx.runtime.extension_points import ExtensionPoints
-from prx.runtime.logs.book import LogBook
-from prx.runtime.memory import Memory
-from prx.runtime.store import Store
-from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
+from tests.integration.api.api_harness import Api
 from tests.support.agents import Bench, Model, calling, saying
 from tests.support.conformance import DOCUMENTED
 from tests.support.waiting import eventually
 
 SESSIONS = "/api/v1/sessions"
-
-
-@pytest.fixture
-def model() -> Model:
-    return Model()
-
-
-@pytest.fixture
-async def bench(store: Store, model: Model) -> AsyncIterator[Bench]:
-    points = ExtensionPoints.on(Bus())
-    sessions = await Sessions.open(store, points.bus, NoOutbox(), AgentConfig)
-    bench = Bench(store, sessions, points, model)
-    await bench.open()
-    async with bench.serving():
-        yield bench
-    await sessions.aclose()
-
-
-@pytest.fixture
-async def api(tmp_path: Path, bench: Bench, echo: Echo, book: LogBook) -> AsyncIterator[Api]:
-    points = bench.points
-    harness = Api(
-        TokenStore(tmp_path),
-        Catalogue(
-            PluginsConfig, tmp_path, points, HostServices(bench.store, Memory(bench.store), points.bus)
-        ),
-        points.tools,
-        book,
-        points.bus,
-        live_config(tmp_path),
-        sessions=bench.sessions,
-        agent=bench.agent,
-    )
-    harness.token, _ = harness.tokens.create("admin")
-    harness.configure(rate_limits={"sessions_write": 0, "sessions_read": 0})
-    with harness.router.offering([echo]):
-        async with serving(harness, build_app(deps_of(harness))):
-            yield harness
-
-
-@pytest.fixture
-async def session(api: Api) -> str:
-    reply = await api.post(SESSIONS, json={"channel": "api", "user_id": "user_123"})
-    return str(reply.json()["id"])
 
 
 async def say(api: Api, session: str, content: str = "hello", **more: Any) -> Any:

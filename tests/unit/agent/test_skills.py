@@ -91,3 +91,39 @@ async def test_many_bad_skills_are_told_in_few_lines(workspace: Path, skills: Sk
         problems = list(skills.problems())
         assert (len(problems), problems[-1].reason) == (32, "19 more skills cannot be used")
         assert set(shown(skills)) == {"code_review", "summarize"}
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("do it", "short"),
+        ("DO  it, please", "short"),
+        ("do it again and again", "long"),
+        ("do items", None),
+        ("please do it", None),
+        ("/do", "short"),
+        ("/dont", None),
+        ("", None),
+    ],
+)
+async def test_a_message_asks_for_a_skill_by_the_words_that_it_begins_with(
+    workspace: Path, skills: Skills, message: str, found: str | None
+) -> None:
+    put(workspace, "short", skill("short"))
+    put(workspace, "long", skill("long", triggers="[do it again]"))
+    async with looking(skills):
+        triggered = skills.triggered_by(message)
+        assert (triggered and triggered.name) == found
+
+
+async def test_instructions_are_those_of_the_file_as_it_is_now(workspace: Path, skills: Skills) -> None:
+    path = put(workspace, "short", skill("short"))
+    put(workspace, "bad", b"no frontmatter")
+    async with looking(skills):
+        triggered = skills.triggered_by("do it")
+        assert triggered is not None
+        assert await skills.instructions(triggered) == "# short\n\nDo it well."
+        path.write_bytes(skill("short").replace(b"well", b"better"))
+        assert await skills.instructions(triggered) == "# short\n\nDo it better."
+        path.unlink()
+        assert await skills.instructions(triggered) is None
