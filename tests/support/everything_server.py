@@ -70,6 +70,14 @@ async def with_progress(context: Context, _arguments: Json) -> list[Json]:
     return [text("It is done.")]
 
 
+async def touch(context: Context, arguments: Json) -> list[Json]:
+    """Not of the suite: tell that a resource changed, and of lists that did."""
+    await context.session.send_resource_updated(arguments["uri"])
+    await context.session.send_prompt_list_changed()
+    await context.session.send_resource_list_changed()
+    return []
+
+
 async def fail(_context: Context, _arguments: Json) -> list[Json]:
     raise RuntimeError("This tool intentionally returns an error for testing")
 
@@ -122,6 +130,7 @@ TOOLS: dict[str, tuple[Json, Callable[..., Awaitable[list[Json]]]]] = {
     "test_tool_with_progress": (NOTHING, with_progress),
     "test_error_handling": (NOTHING, fail),
     "test_reconnection": (NOTHING, giving(text("Reconnection test completed."))),
+    "touch": ({"type": "object", "properties": {"uri": {"type": "string"}}}, touch),
     "test_sampling": (
         {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
         sample,
@@ -298,7 +307,8 @@ async def main() -> None:
         ("logging/setLevel", SetLevelRequestParams, nothing),
     ):
         server.add_request_handler(method, params, handler)
-    options = server.create_initialization_options(NotificationOptions(tools_changed=True))
+    changing = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)
+    options = server.create_initialization_options(changing)
     async with stdio_server() as (read, write):
         await server.run(read, write, options)
 

@@ -146,3 +146,9 @@ class Port:
         assert wire.session is not None
         found: Session = self._life._sessions._by_id[wire.session]
         return found
+
+    @property
+    def held(self) -> dict[str, int]:
+        """How many clients want to hear of each resource."""
+        found: dict[str, int] = self._life._passing._held
+        return found
