@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-Step = bytes | Callable[["ModelServer", web.Request], Awaitable[None]]
+Step = bytes | Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 """Bytes to send, or something to do between them."""
 
 
@@ -59,7 +59,7 @@ class ModelServer:
                 if isinstance(step, bytes):
                     await response.write(step)
                 else:
-                    await step(self, request)
+                    await step(request, response)
         except (ConnectionError, asyncio.CancelledError):
             self.left.set()
             raise
@@ -68,18 +68,18 @@ class ModelServer:
         return response
 
 
-async def hold(_server: ModelServer, _request: web.Request) -> None:
+async def hold(_request: web.Request, _response: web.StreamResponse) -> None:
     """Send nothing more for as long as the client waits."""
     await asyncio.get_running_loop().create_future()
 
 
-async def drop(_server: ModelServer, request: web.Request) -> None:
+async def drop(request: web.Request, _response: web.StreamResponse) -> None:
     """Break the connection."""
     assert request.transport is not None
     request.transport.abort()
 
 
-async def finish(_server: ModelServer, _request: web.Request) -> None:
+async def finish(_request: web.Request, _response: web.StreamResponse) -> None:
     """End the answer as if it were whole."""
 
 

@@ -14,7 +14,7 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
 
 from prx.agent.providers.endpoints import Endpoint
-from prx.agent.providers.failures import TooLongError
+from prx.agent.providers.failures import NotReadError
 
 CONNECT_SECS: Final = 10.0
 _SEND_SECS: Final = 60.0
@@ -135,10 +135,13 @@ async def _taken_in_hand(response: httpx2.Response) -> None:
     """Note a response for whoever ends it, and bound what is read of it.
 
     Raises:
-        TooLongError: it is compressed although nobody asked for that, and its size is anything.
+        NotReadError: it leads elsewhere, where the key is not meant for, or it is compressed although nobody asked for
+            that, and its size is anything.
     """
+    if response.has_redirect_location:
+        raise NotReadError("it redirects to another address: set base_url to where its API is")
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise TooLongError("the answer is compressed, which it was not asked to be")
+        raise NotReadError("the answer is compressed, which it was not asked to be")
     if (opened := _opened.get()) is not None:
         opened.append(response)
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # for the type checker
@@ -154,7 +157,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
         async for chunk in self._stream:
             left -= len(chunk)
             if left < 0:
-                raise TooLongError(f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB")
+                raise NotReadError(f"the answer has more than {_MAX_ANSWER_BYTES >> 20} MiB: it was cut off")
             yield chunk
 
     async def aclose(self) -> None:

@@ -51,8 +51,8 @@ _AGAIN: Final = frozenset({408, 409, 425})
 _SERVERS_FAULT: Final = 500
 
 
-class TooLongError(httpx2.ReadError):
-    """More is coming than is read of an answer."""
+class NotReadError(httpx2.ReadError):
+    """We do not read an answer of this kind, or not to its end; says why."""
 
 
 class Failures:
@@ -65,9 +65,10 @@ class Failures:
 
     def of(self, error: Exception) -> ProviderError:
         """Return the failure that `error` is."""
-        too_long = next((cause for cause in _causes(error) if isinstance(cause, TooLongError)), None)
-        if too_long is not None:
-            return ProviderError(f"{self._who}: {too_long}; it was not read to its end")
+        if (
+            unread := next((cause for cause in _causes(error) if isinstance(cause, NotReadError)), None)
+        ) is not None:
+            return ProviderError(f"{self._who}: {unread}")
         if isinstance(error, ModelAPIError):
             return self._of_answer(error)
         if isinstance(error, ContentFilterError):

@@ -223,7 +223,7 @@ async def test_a_model_that_falls_silent_is_given_up(
 
 
 async def test_an_answer_without_an_end_is_given_up(asking: Asking, server: ModelServer) -> None:
-    async def babble(_server: ModelServer, _request: object) -> None:
+    async def babble(_request: object, _response: object) -> None:
         await asyncio.sleep(0.05)
 
     asking.use(CHAT, server, answer_timeout_secs=1)
@@ -279,6 +279,15 @@ async def test_an_answer_of_any_size_is_not_read_to_its_end(asking: Asking, serv
     error = await failure(asking)
     assert type(error) is ProviderError
     assert "more than" in error.message
+
+
+async def test_a_redirect_is_not_followed_with_the_key(
+    asking: Asking, server: ModelServer, dialect: Dialect
+) -> None:
+    asking.use(dialect, server)
+    server.replies += [Reply([], 307, {"Location": f"{server.url}/elsewhere"}), dialect.answer(FINE)]
+    assert "set base_url to where its API is" in (await failure(asking)).message
+    assert len(server.received) == 1
 
 
 async def test_a_compressed_answer_is_refused(asking: Asking, server: ModelServer) -> None:
