@@ -1,6 +1,7 @@
 """The providers of the configuration as one: the first that answers, with those in `fallback` behind it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -30,6 +31,8 @@ from prx.runtime.logging import get_logger
 from prx.runtime.registry import Registry
 from prx.runtime.tasks import Tasks
 
+_PATIENCE_SECS: Final = 10.0
+"""How long a pause is worth it where another provider may be asked instead."""
 _CORRECT: Final = "correct the configuration; the next message goes by it: docs/providers.md"
 _ASK_AGAIN: Final = "it is asked again with the next message"
 
@@ -52,7 +55,7 @@ class Providers:
         self._library = Library()
         self._totals = Totals()
         self._failed: dict[Link, Problem] = {}
-        self._not_installed: dict[Link, str] = {}
+        self._unusable: dict[Link, str] = {}
         self._since = now_utc()
         self._tasks = Tasks(_log, lambda: None)
 
@@ -65,11 +68,12 @@ class Providers:
         """See `ChatProvider.chat`; `request.model` is the first provider's, the others have their own."""
         config = self._config()
         first, *others = chain_of(config)
+        links = [first._replace(model=request.model), *others]
         failures: list[ProviderError] = []
-        for link in (first._replace(model=request.model), *others):
-            has_begun = False
+        for link in links:
+            has_begun, is_last = False, link is links[-1]
             try:
-                async with aclosing(self._ask(config, link, request, context)) as answer:
+                async with aclosing(self._ask(config, link, request, context, is_last=is_last)) as answer:
                     async for piece in answer:
                         has_begun = True
                         yield piece
@@ -86,7 +90,7 @@ class Providers:
         """Follow the configuration: forget the old one's keys and failures, and load what the new one needs."""
         self._library.forget()
         self._failed.clear()
-        self._not_installed.clear()
+        self._unusable.clear()
         self._since = now_utc()
         self._tasks.start(self._prepare(self._config()))
 
@@ -111,14 +115,25 @@ class Providers:
         await self._library.aclose()
 
     async def _ask(
-        self, config: ProviderConfig, link: Link, request: ChatRequest, context: CallContext
+        self,
+        config: ProviderConfig,
+        link: Link,
+        request: ChatRequest,
+        context: CallContext,
+        *,
+        is_last: bool,
     ) -> Answer:
         """Yield the answer of one provider, which may be asked more than once for it."""
         name, ended = link.name, False
         try:
             ask = await self._request(config, link, request, context)
             begins_by = asyncio.get_running_loop().time() + config.first_token_timeout_secs
-            again = self._retries.of(lambda: ask(begins_by), most=config.max_retries, begins_by=begins_by)
+            again = self._retries.of(
+                lambda: ask(begins_by),
+                most=config.max_retries,
+                begins_by=begins_by,
+                patience_secs=math.inf if is_last else _PATIENCE_SECS,
+            )
             async with aclosing(again) as answer:
                 async for piece in answer:
                     if isinstance(piece, ChatAnswer):
@@ -192,7 +207,7 @@ class Providers:
                 self._offer(config, link)
         except ProviderConfigurationError as error:
             return error.message
-        return self._not_installed.get(link)
+        return self._unusable.get(link)
 
     async def _prepare(self, config: ProviderConfig) -> None:
         """Find what is not installed, and load what the first message would wait for."""
@@ -203,9 +218,9 @@ class Providers:
                 await asyncio.to_thread(check_installed, endpoint)
                 if link == Link(config.name, config.model):
                     await self._library.model(endpoint, config.model)
-            except ProviderConfigurationError as error:
+            except ProviderError as error:
                 if config is self._config():
-                    self._not_installed[link] = error.message
+                    self._unusable[link] = error.message
 
 
 def _nobody_answered(failures: Sequence[ProviderError]) -> ProviderError:

@@ -16,7 +16,7 @@ from pydantic_ai.providers import Provider, infer_provider_class
 from prx.agent.providers.endpoints import Endpoint
 from prx.agent.providers.failures import NotReadError
 
-CONNECT_SECS: Final = 10.0
+_CONNECT_SECS: Final = 10.0
 _SEND_SECS: Final = 60.0
 _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _LIMITS: Final = httpx2.Limits(max_connections=256, max_keepalive_connections=16, keepalive_expiry=60.0)
@@ -123,7 +123,7 @@ def _openai(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
 
 def _timeouts() -> httpx2.Timeout:
     # How long an answer may take is for who waits for it to say: see `stream.py`.
-    return httpx2.Timeout(None, connect=CONNECT_SECS, write=_SEND_SECS, pool=CONNECT_SECS)
+    return httpx2.Timeout(None, connect=_CONNECT_SECS, write=_SEND_SECS, pool=_CONNECT_SECS)
 
 
 async def _with_our_timeouts(request: httpx2.Request) -> None:

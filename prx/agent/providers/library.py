@@ -34,7 +34,7 @@ class Library:
         """Return a model at an address.
 
         Raises:
-            ProviderConfigurationError: its client library is not installed, or cannot be loaded; says what to do.
+            ProviderError: its client library is not installed or cannot be loaded, or it takes no such address.
         """
         if (made := self._models.get((endpoint, name))) is not None:
             self._models.move_to_end((endpoint, name))
@@ -68,14 +68,14 @@ def _load(
 ) -> "tuple[HttpClient, Asked]":
     check_installed(endpoint)
     try:
-        from prx.agent.providers.clients import HttpClient, make_model  # noqa: PLC0415  # takes a second
+        from prx.agent.providers.clients import HttpClient  # noqa: PLC0415  # takes a second
         from prx.agent.providers.rehearsal import rehearse  # noqa: PLC0415
         from prx.agent.providers.stream import Asked  # noqa: PLC0415
 
         if first:
             rehearse(endpoint, name)
         client = client or HttpClient()
-        return client, Asked(endpoint, make_model(endpoint, name, client))
+        return client, Asked.at(endpoint, name, client)
     except ImportError as error:
         raise ProviderConfigurationError(
             f'the client library of provider "{endpoint.name}" is installed, but cannot be loaded: {error}; '

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx2
 
-from prx.agent.providers.clients import HttpClient, make_model
+from prx.agent.providers.clients import HttpClient
 from prx.agent.providers.endpoints import Endpoint
 from prx.agent.providers.limits import Limits
 from prx.agent.providers.stream import Asked
@@ -51,7 +51,7 @@ async def _rehearse(endpoint: Endpoint, model: str) -> None:
     request = ChatRequest(_MESSAGES, model, "system", [_TOOL], temperature=1.0, max_tokens=1)
     try:
         with suppress(ProviderError):
-            async for _ in Asked(endpoint, make_model(endpoint, model, client)).chat(request, _LIMITS):
+            async for _ in Asked.at(endpoint, model, client).chat(request, _LIMITS):
                 pass
     finally:
         await client.aclose()

@@ -26,13 +26,16 @@ class Retries:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     chance: Callable[[], float] = random.random
 
-    async def of(self, ask: Callable[[], Answer], *, most: int, begins_by: float) -> Answer:
+    async def of(
+        self, ask: Callable[[], Answer], *, most: int, begins_by: float, patience_secs: float
+    ) -> Answer:
         """Yield what `ask` yields; of an answer that failed before its first piece, what a later one yields.
 
         Args:
             ask: makes one request.
             most: how many requests are made beside the first.
             begins_by: after which time of the event loop's clock none is made any more.
+            patience_secs: the longest pause; who asks for a longer one is not asked again.
 
         Raises:
             ProviderError: as the last request.
@@ -48,7 +51,8 @@ class Retries:
                         yield piece
             except ProviderUnavailableError as error:
                 pause = max(backoff.pause_secs(), error.retry_after_secs or 0.0)
-                if has_begun or left == 0 or asyncio.get_running_loop().time() + pause >= begins_by:
+                is_too_late = asyncio.get_running_loop().time() + pause >= begins_by
+                if has_begun or left == 0 or pause > patience_secs or is_too_late:
                     raise
                 _log.info("a model is asked again", pause_secs=round(pause, 2), reason=error.message)
             else:

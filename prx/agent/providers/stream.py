@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from httpx2 import Response
 from pydantic_ai.direct import model_request_stream
@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import Model, StreamedResponse
 
-from prx.agent.providers.clients import noting_responses
+from prx.agent.providers.clients import HttpClient, make_model, noting_responses
 from prx.agent.providers.endpoints import Endpoint
 from prx.agent.providers.failures import FOREIGN, Failures
 from prx.agent.providers.limits import Limits
@@ -34,6 +34,19 @@ class Asked:
 
     endpoint: Endpoint
     model: Model[Any]
+
+    @classmethod
+    def at(cls, endpoint: Endpoint, model: str, client: HttpClient) -> Self:
+        """Return `model` at `endpoint`. Blocks: the first time it imports the vendor's library.
+
+        Raises:
+            ImportError: it is not installed.
+            ProviderError: it takes no such address.
+        """
+        try:
+            return cls(endpoint, make_model(endpoint, model, client))
+        except FOREIGN as error:
+            raise Failures(endpoint, model).of(error) from error
 
     async def chat(self, request: ChatRequest, limits: Limits) -> AsyncGenerator[str | ChatAnswer, None]:
         """Ask once; see `ChatProvider.chat`. Whoever closes the generator closes the connection."""

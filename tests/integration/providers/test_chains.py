@@ -16,7 +16,7 @@ from prx.core.provider import (
 )
 from prx.core.tool import CallContext
 from tests.integration.providers.asking import HELLO, KEY, Asking, table
-from tests.support.model_dialects import ChatCompletions, GenerateContent, Messages, Said
+from tests.support.model_dialects import ChatCompletions, Dialect, GenerateContent, Messages, Said
 from tests.support.model_server import ModelServer, drop, hold
 from tests.support.waiting import eventually
 
@@ -104,6 +104,21 @@ async def test_half_an_answer_is_never_finished_by_another_provider(
     assert len(server.received) == 1
 
 
+async def test_nobody_waits_long_for_one_provider_while_there_is_another(
+    asking: Asking, server: ModelServer
+) -> None:
+    three(asking, server, max_retries=1)
+    server.replies += [
+        CHAT.error(429, "in a minute", Retry_After="60"),
+        CLAUDE.error(429, "soon", Retry_After="5"),
+        CLAUDE.error(429, "not yet", Retry_After="5"),
+        GEMINI.error(429, "in a minute", Retry_After="60"),
+        GEMINI.answer(FINE),
+    ]
+    assert (await asking.ask())[1].provider == "third"
+    assert asking.pauses == [5.0, 60.0]
+
+
 async def test_the_same_provider_may_stand_in_with_another_model(asking: Asking, server: ModelServer) -> None:
     asking.use(CHAT, server, fallback=["it/small"], max_retries=0)
     server.replies += [CHAT.error(503, "the large one is down"), CHAT.answer(FINE, "small")]
@@ -169,6 +184,16 @@ async def test_an_unknown_name_is_a_problem_that_says_what_there_is(asking: Aski
     assert problem.unit == "provider.antropic"
     assert 'there is no provider "antropic"; perhaps "anthropic" is meant' in problem.reason
     with pytest.raises(ProviderConfigurationError, match="perhaps"):
+        await asking.ask()
+
+
+@pytest.mark.parametrize("host", ["exa mple.com", "a" * 300])
+async def test_an_address_that_only_the_client_library_refuses_is_a_failure_like_any_other(
+    asking: Asking, dialect: Dialect, host: str
+) -> None:
+    own = {"type": dialect.kind, "base_url": f"http://{host}:9/v1", "api_key": KEY}
+    asking.configure(name="it", others={"it": own}, max_retries=0)
+    with pytest.raises(ProviderError):
         await asking.ask()
 
 
