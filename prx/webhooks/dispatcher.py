@@ -1,6 +1,7 @@
 """The unit that delivers: a lane for each hook, and one hand that reads and writes the store for all of them."""
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -74,9 +75,9 @@ class Dispatcher:
                 asyncio.TaskGroup() as group,
             ):
                 self._group, self._sender = group, Sender(client, self._config)
-                self._registry.changed = self._hook_changed
+                self._registry.changed = self._follow
                 for hook in self._registry.all():
-                    self._hook_changed(hook)
+                    self._follow(hook)
                 group.create_task(self._feed.run())
                 group.create_task(self._sweep_forever())
                 group.create_task(self._turn_forever())
@@ -127,15 +128,19 @@ class Dispatcher:
             NotFoundError: the hook has no such delivery.
             ConflictError: the hook is not active.
         """
-        number, _ = await self._store.run(lambda db: deliveries.find(db, hook, delivery_id))
-        if not hook.active:
-            raise ConflictError(
-                f'Hook {hook.id} is not active: switch it on with {{"active": true}}, and all that it waits for is '
-                "delivered"
-            )
-        await self._store.run(lambda db: deliveries.try_again(db, hook.number, number))
-        self._hook_changed(hook)
-        _, delivery = await self._store.run(lambda db: deliveries.find(db, hook, delivery_id))
+
+        def job(connection: sqlite3.Connection) -> Delivery:
+            number, _ = deliveries.find(connection, hook, delivery_id)
+            if not hook.active:
+                raise ConflictError(
+                    f'Hook {hook.id} is not active: switch it on with {{"active": true}}, and all that it waits for '
+                    "is delivered"
+                )
+            deliveries.try_again(connection, hook.number, number)
+            return deliveries.find(connection, hook, delivery_id)[1]
+
+        delivery = await self._store.run(job)
+        self._follow(hook)
         return delivery
 
     async def _send(self, hook: Hook, pending: Pending) -> Outcome:
@@ -148,32 +153,33 @@ class Dispatcher:
         self.attempts["delivered" if outcome.delivered else "failed"] += 1
         return outcome
 
-    def _hook_changed(self, hook: Hook) -> None:
+    def _follow(self, hook: Hook) -> None:
         """Have a lane for `hook` if it is to be served as it is now."""
-        current = next((each for each in self._registry.all() if each.number == hook.number), None)
+        current = self._registry.current(hook)
         serves = current is not None and current.active and self._registry.keys(current) is not None
-        known = self._lanes.get(hook.number)
         if current is None:
             self._sweep_due.set()
-        if known is not None and not known[1].done() and serves and current is not None:
-            known[0].hook = current
-            known[0].rewind()
-            return
-        if known is not None:
+        if current is None or not serves:
+            self._end_lane(hook)
+        elif hook.number in self._lanes:
+            lane, _ = self._lanes[hook.number]
+            lane.hook = current
+            lane.rewind()
+        elif self._group is not None:
+            self._begin_lane(current, self._group)
+
+    def _begin_lane(self, hook: Hook, group: asyncio.TaskGroup) -> None:
+        lane = Lane(
+            hook, self._send, self._switch_off, self._turn_due.set, self._config, self._first_pause_secs
+        )
+        self._lanes[hook.number] = lane, group.create_task(lane.run(), name=f"hook {hook.id}")
+
+    def _end_lane(self, hook: Hook) -> None:
+        if hook.number in self._lanes:
             lane, task = self._lanes.pop(hook.number)
             self._left += lane.results
             task.cancel()
-        if serves and current is not None and self._group is not None:
-            lane = Lane(
-                current,
-                self._send,
-                self._switch_off,
-                self._turn_due.set,
-                self._config,
-                self._first_pause_secs,
-            )
-            self._lanes[hook.number] = lane, self._group.create_task(lane.run(), name=f"hook {hook.id}")
-        self._turn_due.set()
+            self._turn_due.set()
 
     async def _switch_off(self, hook: Hook, result: Result, reason: str) -> None:
         while True:
@@ -207,7 +213,7 @@ class Dispatcher:
         try:
             found = await self._store.run(lambda db: deliveries.turn(db, results, wanted))
         except asyncio.CancelledError:
-            self._left = results  # written down at the end; twice does no harm
+            self._left = [*results, *self._left]  # written down at the end; twice does no harm
             raise
         except UnavailableError as error:  # `/status` says so, too
             _log.warning("what became of deliveries cannot be stored and waits", reason=error.message)

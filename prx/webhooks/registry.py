@@ -91,6 +91,10 @@ class Registry:
             raise NotFoundError(f'Hook "{hook_id[:80]}" not found; GET /api/v1/hooks lists what there is')
         return hook
 
+    def current(self, hook: Hook) -> Hook | None:
+        """Return `hook` as it is now; None once it is removed."""
+        return self._hooks.get(hook.id)
+
     def keys(self, hook: Hook) -> Keys | None:
         """Return the secrets of a hook; None where they cannot be read, as `problems` says."""
         return self._keyring.get(hook)
