@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,23 @@ TOOLS = (
     "bare",
     "gone",
     "rubbish",
+    "scoped",
 )
+
+
+# Answers that are none, whatever was asked.
+_PLAIN: dict[str, Callable[[], web.Response]] = {
+    "html": lambda: web.Response(text="<h1>Welcome</h1>", content_type="text/html"),
+    "refused": lambda: web.json_response(
+        {"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "no such city"}}, status=400
+    ),
+    "broken": lambda: web.Response(status=500, text="oops"),
+    "scoped": lambda: web.Response(
+        status=403, headers={"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="read write"'}
+    ),
+    "bare": lambda: web.Response(status=202),
+    "rubbish": lambda: web.Response(text="{not json", content_type="application/json"),
+}
 
 
 @dataclass
@@ -112,7 +128,7 @@ class HttpServer:
         error = {"code": -32601, "message": "Method not found"}
         return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error})
 
-    async def _call(self, request: web.Request, message: Any) -> web.StreamResponse:  # noqa: C901
+    async def _call(self, request: web.Request, message: Any) -> web.StreamResponse:
         done = _result(message, {"content": [{"type": "text", "text": "done"}]})
         match message["params"]["name"]:
             case "hang":
@@ -129,25 +145,16 @@ class HttpServer:
             case "resume":
                 self.kept["event-1"] = done
                 stream = await _stream(request)
-                await stream.write(b"id: event-1\nevent: message\ndata:\n\n")
+                await stream.write(b"id: event-1\nretry: 10\nevent: message\ndata:\n\n")
                 return stream
             case "large":
                 return web.json_response(
                     _result(message, {"content": [{"type": "text", "text": "x" * 9_000_000}]})
                 )
-            case "html":
-                return web.Response(text="<h1>Welcome</h1>", content_type="text/html")
-            case "refused":
-                error = {"code": -32602, "message": "no such city"}
-                return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=400)
-            case "broken":
-                return web.Response(status=500, text="oops")
-            case "bare":
-                return web.Response(status=202)
             case "gone":
                 raise web.HTTPTemporaryRedirect("http://elsewhere.example/mcp")
-            case "rubbish":
-                return web.Response(text="{not json", content_type="application/json")
+            case name if name in _PLAIN:
+                return _PLAIN[name]()
         stream = await _stream(request)
         await stream.write(_event(done))
         return stream

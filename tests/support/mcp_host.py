@@ -42,6 +42,7 @@ class McpHost:
         self.router = router
         self.bus = bus
         self.supervisor = supervisor
+        self.caller = CallContext(request_id="test")
 
     def view(self, name: str = "one") -> ServerView:
         """Return what is known of a server."""

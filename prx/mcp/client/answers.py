@@ -1,5 +1,6 @@
 """Answers over HTTP, read as far as they are wanted: JSON, and streams of events."""
 
+import re
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple
 
@@ -7,6 +8,8 @@ import httpx2
 
 from prx.mcp.client.requests import LostError, TooLargeError
 
+_TOO_FEW: Final = re.compile(r"""\berror="?insufficient_scope\b""", re.IGNORECASE)
+_SCOPE: Final = re.compile(r"""\bscope="([^"]*)\"""", re.IGNORECASE)
 _MAX_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -20,6 +23,17 @@ class Event(NamedTuple):
     kind: str
     id: str
     data: bytes
+    pause_secs: float | None
+    """How long the server wants to be left alone before the stream is taken up again."""
+
+
+def wanted_scopes(response: httpx2.Response) -> str | None:
+    """Return the scopes that a refusal says a login needs; None where that is not why it is one."""
+    challenge: str = response.headers.get("www-authenticate", "")
+    if _TOO_FEW.search(challenge) is None:
+        return None
+    found = _SCOPE.search(challenge)
+    return found[1] if found is not None else ""
 
 
 def media_type(response: httpx2.Response) -> str:
@@ -56,7 +70,8 @@ async def events_of(response: httpx2.Response) -> AsyncGenerator[Event, None]:
     """
     try:
         async for event in httpx2.EventSource(response, max_event_size=_MAX_BYTES):
-            yield Event(event.event, event.id or "", event.data.encode())
+            pause_secs = None if event.retry is None else event.retry / 1000
+            yield Event(event.event, event.id or "", event.data.encode(), pause_secs)
     except httpx2.SSEError as error:
         raise TooLargeError(f"the server's stream cannot be read: {error}", 0) from error
 

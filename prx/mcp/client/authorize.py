@@ -77,7 +77,7 @@ async def log_in(url: str, oauth: OAuthConfig, show: Callable[[str], None]) -> L
                 client_id=oauth.client_id,
                 client_secret=_secret(oauth),
                 redirect_uris=[redirect],
-                token_endpoint_auth_method="client_secret_post" if oauth.client_secret else "none",
+                token_endpoint_auth_method="client_secret_basic" if oauth.client_secret else "none",
             )
 
         async def shown(address: str) -> None:

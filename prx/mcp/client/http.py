@@ -29,7 +29,15 @@ from pydantic_core import to_json
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
-from prx.mcp.client.answers import BrokenAnswerError, Event, body_of, events_of, is_answer_to, media_type
+from prx.mcp.client.answers import (
+    BrokenAnswerError,
+    Event,
+    body_of,
+    events_of,
+    is_answer_to,
+    media_type,
+    wanted_scopes,
+)
 from prx.mcp.client.requests import LostError, Message, Requests, SessionLostError, TooLargeError
 from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted
 from prx.mcp.client.tokens import LoginOverError, Tokens
@@ -44,6 +52,7 @@ _WRITE_SECS: Final = 30.0
 _FAREWELL_SECS: Final = 2.0
 _REST_SECS: Final = 1.0
 _PAUSE_SECS: Final = 1.0
+_LONGEST_PAUSE_SECS: Final = 60.0
 _MAX_RESUMED: Final = 2
 _MAX_REDIRECTS: Final = 3
 _KEPT_METHOD: Final = frozenset({307, 308})
@@ -270,6 +279,10 @@ class HttpTransport:
         if status == _UNAUTHORIZED:
             self.needs_auth = True
             raise UnavailableError(_NO_LOGIN)
+        if (scopes := wanted_scopes(response)) is not None:
+            reason = f"it wants a login with more scopes ({scopes or 'it does not say which'})"
+            remedy = "set oauth.scopes to all that are needed, then log in again with `prx mcp login`"
+            raise UpstreamError(f"{reason}: {remedy}", mcp_types.INVALID_REQUEST)
         if status == _MISSING and self._session_id is not None:
             # It was restarted: whatever is asked in the old session never runs.
             self._fail(message, SessionLostError("it has forgotten the session"))
@@ -291,10 +304,12 @@ class HttpTransport:
             LostError: the answer is not among them.
         """
         last_id: str | None = None
+        pause_secs = _PAUSE_SECS
         events = events_of(response)
         try:
             async for event in events:
                 last_id = event.id or last_id
+                pause_secs = _pause_secs(event, pause_secs)
                 if self._take_event(event, number):
                     await self._take_rest(events)
                     return
@@ -303,7 +318,7 @@ class HttpTransport:
                 raise LostError(f"its answer broke off: {type(error).__name__}") from error
         if last_id is None or resumed == _MAX_RESUMED:
             raise LostError("its answer broke off")
-        await asyncio.sleep(_PAUSE_SECS)
+        await asyncio.sleep(pause_secs)
         async with await self._opened("GET", {"accept": _EVENTS, _LAST_EVENT: last_id}) as again:
             if again.status_code != _OK:
                 raise LostError("its answer broke off, and cannot be had again")
@@ -319,6 +334,7 @@ class HttpTransport:
     async def _listen(self) -> None:
         """Hear what the server says unasked, as long as the session lasts; many a server says nothing."""
         last_id: str | None = None
+        pause_secs = _PAUSE_SECS
         while True:
             headers = {"accept": _EVENTS} | ({_LAST_EVENT: last_id} if last_id else {})
             try:
@@ -327,10 +343,11 @@ class HttpTransport:
                         return
                     async for event in events_of(response):
                         last_id = event.id or last_id
+                        pause_secs = _pause_secs(event, pause_secs)
                         self._take_event(event, None)
             except (httpx2.HTTPError, PrxError):
                 self._doubt()
-            await asyncio.sleep(_PAUSE_SECS)
+            await asyncio.sleep(pause_secs)
 
     def _take_event(self, event: Event, number: Any) -> bool:
         """Deliver an event; True where it answers the request `number`."""
@@ -385,6 +402,10 @@ class _Opened:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         await self._response.aclose()
+
+
+def _pause_secs(event: Event, before: float) -> float:
+    return before if event.pause_secs is None else min(event.pause_secs, _LONGEST_PAUSE_SECS)
 
 
 def origin(url: httpx2.URL) -> str:

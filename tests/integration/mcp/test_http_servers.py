@@ -46,6 +46,7 @@ async def test_tools_are_called_in_one_session_which_is_ended_in_the_end(tmp_pat
         ("broken", "tool_error", "it answered with HTTP 500"),
         ("html", "tool_error", "it answered with text/html"),
         ("bare", "tool_error", "it accepted a request without answering it"),
+        ("scoped", "tool_error", "it wants a login with more scopes (read write): set oauth.scopes"),
         ("gone", "tool_error", "it redirects to http://elsewhere.example: set the url to where it is"),
         ("rubbish", "tool_error", "it answered something else than it was asked"),
         ("large", "output_too_large", "the server's answer has more than 8388608 bytes"),
