@@ -1,64 +1,22 @@
-"""Runs the SDK's session manager for the length of one life, and lets requests through it."""
+"""The unit that serves `/mcp`: it begins a life of the MCP server, and lets requests through to it."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import copy_context
+from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final
 
 import sse_starlette.sse
-from aiohttp import hdrs, web
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.subscriptions import (
-    PromptsListChanged,
-    ResourcesListChanged,
-    ResourceUpdated,
-    ServerEvent,
-    ToolsListChanged,
-)
-from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from aiohttp import web
 
 from prx.core.errors import UnavailableError
 from prx.core.upstream import Upstreams
-from prx.mcp.server.calls import Calls
-from prx.mcp.server.events import SESSION, Events
 from prx.mcp.server.exchange import Exchange
-from prx.mcp.server.lean import LeanPath
-from prx.mcp.server.news import (
-    LOGGED,
-    PROMPTS_CHANGED,
-    RESOURCE_UPDATED,
-    RESOURCES_CHANGED,
-    TOOLS_CHANGED,
-    Batch,
-    News,
-)
-from prx.mcp.server.passing import LEVELS, Passing
-from prx.mcp.server.protocol import PrxServer
-from prx.mcp.server.sessions import Session, Sessions
-from prx.runtime.logging import get_logger
+from prx.mcp.server.life import Life
+from prx.mcp.server.sessions import Sessions
 from prx.runtime.tools import ToolRouter
 
-_EVENTS: Final[Mapping[str, ServerEvent]] = {
-    TOOLS_CHANGED: ToolsListChanged(),
-    PROMPTS_CHANGED: PromptsListChanged(),
-    RESOURCES_CHANGED: ResourcesListChanged(),
-}
-_NO_LIMIT: Final = 1 << 40
-_RETRY_MS: Final = 1000
-_LAST_WORDS_SECS: Final = 2.0
-
-_log = get_logger("mcp::server")
 _SWEEP_SECS: Final = 5.0
-_MAX_OPEN: Final = 1024
-_MAX_OPEN_OF_SESSION: Final = 64
 
 
 class Host:
@@ -91,7 +49,7 @@ class Host:
         self._quick_secs = quick_secs
         self._sweep_secs = sweep_secs
         self._sessions = partial(Sessions, clock=clock, **bounds)
-        self._life: _Life | None = None
+        self._life: Life | None = None
 
     @property
     def serving(self) -> bool:
@@ -102,13 +60,15 @@ class Host:
         """See `Unit.run`."""
         # Its own watcher asks twice a second, for ever and owned by nobody, whether uvicorn ends: there is none.
         sse_starlette.sse._get_shutdown_state().watcher_started = True  # noqa: SLF001
-        life = _Life(self._router, self._upstreams, self._quick_secs, self._sessions)
+        life = Life(self._router, self._upstreams, self._quick_secs, self._sessions)
         async with life.manager.run():
             try:
                 with life.hearing():
                     async with asyncio.TaskGroup() as group:
                         group.create_task(life.watch_tools())
                         group.create_task(life.tell_news())
+                        if life.passing is not None:
+                            group.create_task(life.hold_forever(life.passing))
                         group.create_task(life.sweep_forever(self._sweep_secs))
                         self._life = life
                         started()
@@ -130,212 +90,3 @@ class Host:
         """End what stays open only to tell news; calls go on."""
         if self._life is not None:
             self._life.end_streams()
-
-
-class _Life:
-    """What is there from one start to the next stop: the SDK's session manager cannot be used again."""
-
-    def __init__(
-        self,
-        router: ToolRouter,
-        upstreams: Upstreams | None,
-        quick_secs: float,
-        sessions: Callable[..., Sessions],
-    ) -> None:
-        calls = Calls(router)
-        self._router = router
-        self._upstreams = upstreams
-        self._news = News()
-        self._passing = None if upstreams is None else Passing(upstreams, self._news)
-        self._server = PrxServer(router, calls, self._passing)
-        self._events = Events()
-        self._sessions = sessions(self._end_session)
-        self._lean = LeanPath(calls, self._server.server_info_stamp, quick_secs)
-        self._open: dict[asyncio.Task[None], Exchange] = {}
-        self.manager = StreamableHTTPSessionManager(
-            self._server,
-            self._events,
-            retry_interval=_RETRY_MS,
-            # Bounded by `Sessions` and by the edge.
-            session_idle_timeout=None,
-            max_sessions=None,
-            max_request_body_size=_NO_LIMIT,
-        )
-
-    def hearing(self) -> AbstractContextManager[None]:
-        """Take what MCP servers tell for the length of the block."""
-        if self._upstreams is None or self._passing is None:
-            return nullcontext()
-        return self._upstreams.noticing(self._passing.notice)
-
-    async def serve(self, exchange: Exchange) -> web.StreamResponse:
-        session = self._sessions.get(exchange.headers.get(MCP_SESSION_ID_HEADER), exchange.caller)
-        call = self._lean.read(exchange, session)
-        if call is not None and (answer := await self._lean.answer(call, exchange)) is not None:
-            return answer
-        if len(self._open) >= _MAX_OPEN or (session is not None and session.open >= _MAX_OPEN_OF_SESSION):
-            raise UnavailableError(f"{len(self._open)} MCP requests are open: try again later")
-        if not _opens_session(exchange):
-            return await self._through_sdk(exchange, session)
-        session = await self._sessions.open(exchange.caller)
-        exchange.on_start = partial(self._opened, session)
-        try:
-            return await self._through_sdk(exchange, session)
-        finally:
-            if session.id is None:
-                self._sessions.forget(session)
-
-    async def watch_tools(self) -> None:
-        """Take changes of the tools as news."""
-        changes = self._router.changes
-        number = changes.number
-        while True:
-            number = await changes.after(number)
-            self._news.changed(TOOLS_CHANGED)
-
-    async def tell_news(self) -> None:
-        """Tell clients of both eras what they may and want to know."""
-        while True:
-            batch = await self._news.next()
-            if RESOURCES_CHANGED in batch.lists and self._passing is not None:
-                await self._passing.hold_again()
-            for event in (
-                *map(_EVENTS.__getitem__, sorted(batch.lists)),
-                *map(ResourceUpdated, batch.updated),
-            ):
-                await self._server.bus.publish(event)
-            for session in self._sessions:
-                if session.caller.may_list:
-                    _tell(session, batch)
-
-    async def sweep_forever(self, every_secs: float) -> None:
-        """End sessions and streams that are not to go on."""
-        while True:
-            await asyncio.sleep(every_secs)
-            await self._sessions.sweep()
-            for exchange in self._open.values():
-                if not exchange.caller.still_admitted():
-                    exchange.leave()
-
-    def end_streams(self) -> None:
-        self._server.listening.close()
-        for exchange in self._open.values():
-            if exchange.is_stream:
-                exchange.leave()
-
-    async def aclose(self) -> None:
-        """End everything that is open, in bounded time."""
-        await self._lean.aclose()
-        for exchange in self._open.values():
-            exchange.leave()
-        for session in self._sessions:
-            await session.aclose()
-        tasks = set(self._open)
-        for pause in (_LAST_WORDS_SECS, None):
-            if tasks:
-                await asyncio.wait(tasks, timeout=pause)
-            for task in tasks:
-                task.cancel()
-
-    async def _through_sdk(self, exchange: Exchange, session: Session | None) -> web.StreamResponse:
-        context = copy_context()
-        context.run(SESSION.set, session)
-        task = asyncio.create_task(self._application(exchange), name="mcp request", context=context)
-        self._open[task] = exchange
-        task.add_done_callback(self._closed)
-        if session is None:
-            return await exchange.answered(task)
-        if exchange.is_stream:
-            exchange.on_start = partial(_listens, session)
-        session.open += 1
-        try:
-            return await exchange.answered(task)
-        finally:
-            session.open -= 1
-            if exchange.is_stream and exchange.status == HTTPStatus.OK:
-                session.listening -= 1
-            self._sessions.touch(session)
-            if exchange.status == HTTPStatus.NOT_FOUND or (
-                exchange.request.method == hdrs.METH_DELETE and exchange.status == HTTPStatus.OK
-            ):
-                self._sessions.forget(session)
-                await self._clean_up(session)
-
-    async def _application(self, exchange: Exchange) -> None:
-        scope = exchange.scope() | {"user": _user(exchange.caller.token_id)}
-        await self.manager.handle_request(scope, exchange.receive, exchange.send)
-
-    def _opened(self, session: Session, exchange: Exchange) -> None:
-        session_id = exchange.answer_headers.get(MCP_SESSION_ID_HEADER)
-        if session_id is not None and exchange.status < HTTPStatus.BAD_REQUEST:
-            self._sessions.establish(session, session_id)
-
-    def _closed(self, task: asyncio.Task[None]) -> None:
-        exchange = self._open.pop(task)
-        if exchange.call is not None:
-            exchange.call.cancel()  # the SDK did not come to ask for it
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("request failed", request_id=exchange.caller.request_id, exc_info=error)
-
-    async def _end_session(self, session: Session) -> None:
-        """End a session as its client would."""
-        await self._clean_up(session)
-        assert session.id is not None  # noqa: S101 - tells the type; only established ones are ended
-        scope = {
-            "type": "http",
-            "method": hdrs.METH_DELETE,
-            "path": "/mcp",
-            "query_string": b"",
-            "headers": [(MCP_SESSION_ID_HEADER.encode(), session.id.encode())],
-            "user": _user(session.caller.token_id),
-        }
-        await self.manager.handle_request(scope, _no_body, _to_nobody)
-
-    async def _clean_up(self, session: Session) -> None:
-        """Drop what is kept for a session that is over."""
-        self._events.forget(session)
-        await session.aclose()
-        if self._passing is not None:
-            for uri in session.subscribed:
-                await self._passing.release(uri)
-
-
-def _opens_session(exchange: Exchange) -> bool:
-    """Tell whether the SDK would make a session for a request."""
-    headers = exchange.headers
-    return MCP_SESSION_ID_HEADER not in headers and (
-        headers.get(MCP_PROTOCOL_VERSION_HEADER) in (None, *HANDSHAKE_PROTOCOL_VERSIONS)
-    )
-
-
-def _user(token_id: str) -> AuthenticatedUser:
-    """Return whom the SDK compares with the one who opened a session."""
-    return AuthenticatedUser(AccessToken(token="", client_id=token_id, scopes=[]))
-
-
-def _listens(session: Session, exchange: Exchange) -> None:
-    """Count a stream that a session opened, and tell it what it missed while it had none."""
-    if exchange.status == HTTPStatus.OK:
-        session.listening += 1
-        session.heard_again()
-
-
-def _tell(session: Session, batch: Batch) -> None:
-    for method in sorted(batch.lists):
-        session.tell(method)
-    for uri in batch.updated:
-        if uri in session.subscribed:
-            session.tell(RESOURCE_UPDATED, {"uri": uri})
-    if session.level is not None:
-        least = LEVELS.index(session.level)
-        for line in batch.lines:
-            if LEVELS.index(line["level"]) >= least:
-                session.tell(LOGGED, line)
-
-
-async def _no_body() -> dict[str, Any]:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _to_nobody(_message: Any) -> None:
-    pass

@@ -65,6 +65,10 @@ class LeanPath:
         self._accepted: dict[str, bool] = {}
         self._mirrored: dict[str, tuple[ToolSpec, bool]] = {}
 
+    def __len__(self) -> int:
+        """Return how many calls run."""
+        return len(self._running)
+
     def read(self, exchange: Exchange, session: Session | None) -> Call | None:
         """Return the plain call that a request is, or None where the SDK has to look at it."""
         request = exchange.request

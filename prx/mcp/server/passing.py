@@ -6,7 +6,7 @@ knows one gives it. A server that fails hides nothing of the others: lists leave
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from prx.runtime.logging import get_logger
 
 INVALID_PARAMS: Final = -32602
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-_VARIABLE: Final = re.compile(r"\\\{[^}]*\\\}")
+_VARIABLE: Final = re.compile(r"\{[^{}]*\}")
 _MAX_SUBSCRIPTIONS: Final = 4096
+_LIST_SECS: Final = 5.0
 
 _log = get_logger("mcp::server")
 
@@ -102,6 +103,11 @@ class Passing:
             with suppress(PrxError):  # it has gone, or never minded
                 await (await self._resource(uri)).request("resources/unsubscribe", {"uri": uri})
 
+    async def release_all(self, uris: Iterable[str]) -> None:
+        """Undo one `hold` of each."""
+        for uri in list(uris):
+            await self.release(uri)
+
     async def hold_again(self) -> None:
         """Subscribe anew to what is held, after a server has come back."""
         for uri in list(self._held):
@@ -110,10 +116,11 @@ class Passing:
 
     async def set_level(self, level: str) -> None:
         """Have every server that logs tell lines of `level` and worse."""
-        for upstream in self._upstreams.connected():
-            if "logging" in upstream.capabilities:
-                with suppress(PrxError):
-                    await upstream.request("logging/setLevel", {"level": level})
+        logging = [each for each in self._upstreams.connected() if "logging" in each.capabilities]
+        asked = (each.request("logging/setLevel", {"level": level}) for each in logging)
+        for failure in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(failure, BaseException) and not isinstance(failure, PrxError):
+                raise failure
 
     async def _listed(self, kind: ItemKind) -> list[tuple[Upstream, Sequence[Mapping[str, Any]]]]:
         upstreams = self._upstreams.connected()
@@ -143,9 +150,11 @@ class Passing:
 
 async def _or_nothing(upstream: Upstream, kind: ItemKind) -> Sequence[Mapping[str, Any]]:
     try:
-        return await upstream.items(kind)
-    except PrxError as error:
-        _log.warning("a server's list is left out", server=upstream.name, list=kind, reason=error.message)
+        async with asyncio.timeout(_LIST_SECS):
+            return await upstream.items(kind)
+    except (PrxError, TimeoutError) as error:
+        reason = error.message if isinstance(error, PrxError) else f"no answer within {_LIST_SECS:g} s"
+        _log.warning("a server's list is left out", server=upstream.name, list=kind, reason=reason)
         return []
 
 
@@ -153,4 +162,17 @@ def _fits(uri: str, template: Any) -> bool:
     """Tell whether `uri` may be made of a URI template; its variables are taken for any text."""
     if not isinstance(template, str):
         return False
-    return re.fullmatch(_VARIABLE.sub(".*", re.escape(template)), uri, re.DOTALL) is not None
+    first, *parts = _VARIABLE.split(template)
+    if not parts:
+        return uri == first
+    *middle, last = parts
+    # Not one pattern of all: a template of many variables would make matching endless.
+    at, end = len(first), len(uri) - len(last)
+    if not (uri.startswith(first) and uri.endswith(last) and at <= end):
+        return False
+    for part in middle:
+        found = uri.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

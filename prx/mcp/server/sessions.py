@@ -7,6 +7,7 @@ which of a client's forgotten sessions may make room for a new one: all of that 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from prx.core.errors import UnavailableError
@@ -15,7 +16,6 @@ from prx.mcp.server.caller import Caller
 _MAX_SESSIONS: Final = 512
 _MAX_PER_TOKEN: Final = 64
 _IDLE_SECS: Final = 1800.0
-
 _MAX_UNTOLD: Final = 256
 _TELL_SECS: Final = 60.0
 
@@ -80,9 +80,10 @@ class Session:
             await asyncio.wait({self._telling})
 
     async def _tell_all(self, send: Send) -> None:
-        while self._untold:
-            async with asyncio.timeout(_TELL_SECS):
-                await send(*self._untold.popleft())
+        with suppress(TimeoutError):  # it takes nothing: the next news tries again
+            while self._untold:
+                async with asyncio.timeout(_TELL_SECS):
+                    await send(*self._untold.popleft())
 
 
 class Sessions:

@@ -150,5 +150,5 @@ class Port:
     @property
     def held(self) -> dict[str, int]:
         """How many clients want to hear of each resource."""
-        found: dict[str, int] = self._life._passing._held
+        found: dict[str, int] = self._life.passing._held
         return found
