@@ -105,11 +105,31 @@ def test_a_server_that_fails_is_found_by_the_doctor_and_degrades_the_daemon(
     assert "there is no license" in problem["reason"]
     code, _ = refused(daemon, "doctor")
     assert code == 1
-    report = subprocess.run(
-        [sys.executable, "-m", "prx", "doctor"], cwd=daemon.home, env=daemon.environment,
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
-    assert report.count('the MCP server "broken"') == 1
+    assert said(daemon, "doctor").count('the MCP server "broken"') == 1
+
+
+def test_a_secret_that_a_server_complains_about_is_in_no_answer_and_no_log(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "prx.toml").write_text(
+        table("broken", "exits", "tells=API_KEY", more="env = { API_KEY = 'canary-of-the-server' }")
+    )
+    daemon = start_daemon()
+    daemon.event("ready")
+    wait_until(lambda: status(daemon, "broken") == "disconnected")
+    assert "and the key ***REDACTED*** is none" in daemon.prx("mcp", "info", "broken")
+    for words in (("mcp", "list"), ("status",), ("logs",), ("config", "show"), ("doctor",)):
+        assert "canary" not in said(daemon, *words)
+    daemon.stop()
+    assert "canary" not in "".join(daemon.text)
+
+
+def said(daemon: DaemonProcess, *words: str) -> str:
+    command = [sys.executable, "-m", "prx", *words]
+    done = subprocess.run(
+        command, cwd=daemon.home, env=daemon.environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
 
 
 def test_without_servers_the_sdk_is_not_imported(start_daemon: StartDaemon, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""MCP servers that the daemon connects to: units, tools, lists. Only `life`, `connection` and `stdio` load the SDK."""
+"""MCP servers that the daemon connects to: units, tools, lists. Only what a unit's life imports loads the SDK."""

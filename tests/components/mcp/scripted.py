@@ -220,6 +220,8 @@ def answer(message: dict[str, Any]) -> None:
 def main() -> None:
     if "exits" in BEHAVIOUR:
         sys.stderr.write("there is no license\nfor this machine\n")
+        if "tells" in BEHAVIOUR:
+            sys.stderr.write(f"and the key {os.environ[BEHAVIOUR['tells']]} is none\n")
         sys.exit(7)
     if "silent" in BEHAVIOUR:
         threading.Event().wait()

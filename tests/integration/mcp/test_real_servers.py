@@ -63,6 +63,7 @@ async def test_everything_of_a_server_of_the_older_era(tmp_path: Path, npm: Path
     async with mcp_host(tmp_path, {"one": package(npm, "server-everything", "stdio")}) as host:
         view = await host.until("connected", within_secs=60)
         assert view.protocol_version == "2025-11-25"
+        assert set(view.skipped) == {"simulate-research-query"}, "it only runs as a task"
         assert await host.output("echo", {"message": "hello"}) == "Echo: hello"
         image = await host.call("get-tiny-image")
         assert image.raw is not None
@@ -144,6 +145,7 @@ async def test_a_server_of_files_serves_what_it_was_given_and_is_back_after_a_ki
     async with mcp_host(tmp_path, {"one": config}) as host:
         before = await host.until("connected", within_secs=60)
         assert "read_text_file" in before.tools
+        assert before.skipped == {}
         note = {"path": str(tmp_path / "files/note.txt")}
         assert "remember the milk" in str(await host.output("read_text_file", note))
         host.servers.reconnect("one")
