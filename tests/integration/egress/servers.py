@@ -85,8 +85,10 @@ async def accepting(
             task.cancel()
         if handlers:
             await asyncio.wait(handlers)
-        for writer in writers:
-            writer.close()
+        left = list(writers)
+        for writer in left:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in left), return_exceptions=True)
 
 
 @asynccontextmanager
