@@ -81,6 +81,8 @@ class ServerProcess(asyncio.SubprocessProtocol):
         self._silent = asyncio.Event()
         self._open_pipes = {0, 1, 2}
         self._how_it_ended: str | None = None
+        self.pid = 0
+        """Its process id, and its group's."""
 
     @classmethod
     async def start(
@@ -103,7 +105,7 @@ class ServerProcess(asyncio.SubprocessProtocol):
         """
         held, leash = os.pipe()
         try:
-            transport, process = await asyncio.get_running_loop().subprocess_exec(
+            _, process = await asyncio.get_running_loop().subprocess_exec(
                 lambda: cls(leash, on_line, on_complaint, on_end),
                 # -I -S: nothing of its environment is the launcher's business.
                 sys.executable, "-I", "-S", _LAUNCHER, str(held), command.program, *command.arguments,
@@ -112,18 +114,12 @@ class ServerProcess(asyncio.SubprocessProtocol):
                 start_new_session=True,
                 pass_fds=(held,),
             )  # fmt: skip
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter where there is a NUL in it
             os.close(leash)
-            raise UnavailableError(f"its process cannot be started: {error.strerror}") from error
+            raise UnavailableError(f"its process cannot be started: {error}") from error
         finally:
             os.close(held)
-        process._transport = transport  # noqa: SLF001  # its own class
         return process
-
-    @property
-    def pid(self) -> int:
-        """Its process id, and its group's."""
-        return self._transport.get_pid()
 
     @property
     def fault(self) -> str | None:
@@ -169,6 +165,11 @@ class ServerProcess(asyncio.SubprocessProtocol):
         self._kill(signal.SIGKILL)  # whoever of its group is left
         os.close(self._leash)
         self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the process, which runs by now."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Cut what it wrote into lines."""

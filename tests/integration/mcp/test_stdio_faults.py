@@ -87,6 +87,13 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
         await host.until("disconnected", "two", error="nowhere does not exist")
 
 
+async def test_an_argument_that_no_program_can_be_given_is_told(tmp_path: Path) -> None:
+    before = open_descriptors()
+    async with mcp_host(tmp_path, {"one": scripted("a\0b")}, restarts=SLOW) as host:
+        await host.until("disconnected", error="its process cannot be started: embedded null byte")
+    await eventually(lambda: open_descriptors() <= before)
+
+
 async def test_a_file_that_is_no_program_is_refused_by_the_kernel_and_told(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_bytes(b"\x7fELF rubbish")
