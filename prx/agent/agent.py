@@ -57,6 +57,7 @@ class Agent:
         self._store = store
         self._sessions = sessions
         self._turns = turns
+        self.approvals = turns.approvals
         self._bus = bus
         self._outbox = outbox
         self._config = config

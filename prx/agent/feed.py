@@ -2,13 +2,13 @@
 
 from typing import Literal, NamedTuple
 
-from prx.core.message import Answer, CalledTool, Failure
+from prx.core.message import Answer, Approval, CalledTool, Failure
 from prx.core.provider import ToolRequest
 from prx.runtime.changes import Changes
 
-TurnEventName = Literal["token", "tool_call", "tool_result", "done", "error"]
+TurnEventName = Literal["token", "tool_call", "approval", "tool_result", "done", "error"]
 
-TurnNews = str | ToolRequest | CalledTool | Answer | Failure
+TurnNews = str | ToolRequest | Approval | CalledTool | Answer | Failure
 """A `token` is a piece of text; `done` has the answer, and so has an `error` that could be kept."""
 
 

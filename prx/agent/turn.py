@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from prx.agent.approvals import Approvals
 from prx.agent.feed import Feed
 from prx.agent.message_table import PastTurn
 from prx.agent.prompt import Prompts
@@ -104,6 +105,7 @@ class Turns:
         self._points = points
         self._prompts = prompts
         self._provider = provider
+        self.approvals = Approvals(lambda: config().agent, points.bus)
 
     async def run(self, inquiry: Inquiry, draft: Draft, feed: Feed) -> None:
         """Come to an answer, which is then in `draft`. Cancelling this ends the model's and the tools' calls.
@@ -120,7 +122,9 @@ class Turns:
             "channel": inquiry.channel,
             "user_id": inquiry.user_id,
         }
-        turn = _Turn(draft, feed, Stages(self._points.middleware, about, context), context)
+        turn = _Turn(
+            message.session_id, draft, feed, Stages(self._points.middleware, about, context), context
+        )
         content = await turn.stages.inbound(message.content)
         draft.let_in = True
         draft.content = content if content != message.content else None
@@ -197,11 +201,17 @@ class Turns:
     async def _call(self, turn: "_Turn", request: ToolRequest, *, may_run: bool) -> CalledTool:
         turn.feed.tell("tool_call", request)
         if may_run:
-            called = await self._outcome(request, turn.context)
+            called = await self._allowed(turn, request)
         else:
             called = CalledTool(*request, error=_NO_MORE_CALLS)
         turn.feed.tell("tool_result", called)
         return called
+
+    async def _allowed(self, turn: "_Turn", request: ToolRequest) -> CalledTool:
+        denied = await self.approvals.ask(turn.session_id, request, turn.feed)
+        if denied is not None:
+            return CalledTool(*request, error=denied)
+        return await self._outcome(request, turn.context)
 
     async def _outcome(self, request: ToolRequest, context: CallContext) -> CalledTool:
         try:
@@ -222,6 +232,7 @@ class Turns:
 class _Turn:
     """What is at hand during one turn."""
 
+    session_id: str
     draft: Draft
     feed: Feed
     stages: Stages

@@ -40,6 +40,7 @@ from prx.api.sockets import Sockets, mount_sockets
 from prx.api.sse import Streams
 from prx.api.turn import Shared
 from prx.api.views import (
+    approvals,
     channels,
     config,
     events,
@@ -60,6 +61,7 @@ PREFIX: Final = "/api/v1"
 EDGE: Final = web.AppKey("EDGE", Edge)
 _KIB: Final = 1024
 _VIEWS: Final = (
+    approvals,
     channels,
     config,
     events,

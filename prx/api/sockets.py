@@ -51,15 +51,28 @@ class Cancellation(Body):
     """One message's turn; otherwise all of the session's."""
 
 
+class Decision(Body):
+    """Whether a call of a tool may run."""
+
+    type: str
+    id: str
+    """Of the approval."""
+    approve: bool
+    reason: str | None = Field(default=None, min_length=1, max_length=1000)
+
+
 class Ping(Body):
     """A question whether the other side is there."""
 
     type: str
 
 
-_FRAMES: Final[Mapping[str, type[SaidMessage | Cancellation | Ping]]] = {
+Frame = SaidMessage | Cancellation | Decision | Ping
+
+_FRAMES: Final[Mapping[str, type[Frame]]] = {
     "message": SaidMessage,
     "cancel": Cancellation,
+    "approval": Decision,
     "ping": Ping,
 }
 
@@ -161,13 +174,17 @@ class _Socket:
         except PrxError as error:
             await self._tell({"type": "error", **_refusal(error)})
 
-    async def _obey(self, asked: SaidMessage | Cancellation | Ping) -> None:
+    async def _obey(self, asked: Frame) -> None:
         if not self._admits():
             await self._close(WSCloseCode.POLICY_VIOLATION, "the token is not valid any more")
         elif isinstance(asked, Ping):
             await self._tell({"type": "pong"})
         elif isinstance(asked, Cancellation):
             self._agent.cancel(self._session_id, asked.message_id)
+        elif isinstance(asked, Decision):
+            self._agent.approvals.decide(
+                self._session_id, asked.id, approve=asked.approve, reason=asked.reason
+            )
         else:
             pending = await self._agent.post(
                 self._session_id, asked.content, key=asked.key, request_id=self._request_id
@@ -227,14 +244,16 @@ def _offered(request: web.Request) -> tuple[str, ...]:
     return (PROTOCOL, *(name for name in named if name.startswith(BEARER_PROTOCOL)))
 
 
-def _read(frame: WSMessage) -> SaidMessage | Cancellation | Ping:
+def _read(frame: WSMessage) -> Frame:
     try:
         said = from_json(frame.data) if frame.type is WSMsgType.TEXT else None
     except ValueError as error:
         raise BadRequestError(f"The frame is not JSON: {error}") from error
     shape = _FRAMES.get(str(said.get("type"))) if isinstance(said, dict) else None
     if shape is None:
-        raise BadRequestError("A frame is the text of a JSON object whose type is message, cancel or ping")
+        raise BadRequestError(
+            "A frame is the text of a JSON object whose type is message, cancel, approval or ping"
+        )
     try:
         return shape.model_validate(said)
     except ValidationError as error:

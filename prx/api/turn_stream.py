@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from prx.agent.feed import Feed, TurnEvent
+from prx.api.answers.approvals import ShownApproval
 from prx.api.answers.messages import (
     ShownAnswer,
     ShownCall,
@@ -18,7 +19,7 @@ from prx.api.bodies import encoded
 from prx.api.sse import frame
 from prx.core.ids import iso_utc
 from prx.core.message import Answer as AnswerMessage
-from prx.core.message import CalledTool, Failure, Message
+from prx.core.message import Approval, CalledTool, Failure, Message
 from prx.core.provider import ToolRequest
 from prx.core.session import TokenUsage
 
@@ -52,6 +53,8 @@ def shown_event(event: TurnEvent) -> Any:
             return ShownPiece(text=text)
         case ToolRequest() as request:
             return _called(request)
+        case Approval() as approval:
+            return shown_approval(approval)
         case CalledTool() as call:
             return _came_of(call)
         case AnswerMessage(error=None) as answer:
@@ -60,6 +63,11 @@ def shown_event(event: TurnEvent) -> Any:
             return ShownError(error=_why(error), message=shown_answer(answer))
         case Failure() as failure:
             return ShownError(error=_why(failure), message=None)
+
+
+def shown_approval(approval: Approval) -> ShownApproval:
+    """Return a call that waits for a decision."""
+    return {"id": approval.id, "call": _called(approval.call), "expires_at": iso_utc(approval.expires_at)}
 
 
 class TurnSource:

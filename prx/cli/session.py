@@ -85,7 +85,7 @@ def send(session_id: str, message: str, *, as_json: bool) -> None:
     key = {"Idempotency-Key": secrets.token_urlsafe(16)}
     path = f"/sessions/{segment(session_id)}/messages"
     with daemon() as client, client.answer_of(path, {"content": content}, key) as events:
-        ended = _followed(events, quiet=as_json)
+        ended = _followed(session_id, events, quiet=as_json)
     if ended is None:
         raise DaemonDownError("the daemon ended before the answer: send the message again")
     answer = ended.get("message", ended)
@@ -94,6 +94,42 @@ def send(session_id: str, message: str, *, as_json: bool) -> None:
     if (error := ended.get("error")) is not None:
         click.echo(f"prx: no answer ({error['code']}): {printable(error['message'])}", err=True)
         sys.exit(ExitCode.FAILED)
+
+
+@session.command()
+@click.argument("session_id", metavar="ID")
+@click.argument("approval_id", metavar="[APPROVAL]", required=False)
+@click.option("--deny", is_flag=True, help="Do not allow it.")
+@click.option("--reason", help="Why not, for the model to know.")
+@as_json_option
+def approve(
+    session_id: str, approval_id: str | None, *, deny: bool, reason: str | None, as_json: bool
+) -> None:
+    """Allow a call of a tool that waits for it, or deny it; without APPROVAL list what waits."""
+    path = f"/sessions/{segment(session_id)}/approvals"
+    with daemon() as client:
+        if approval_id is None:
+            found = client.get(path)
+        else:
+            decision = {"approve": not deny} | ({} if reason is None else {"reason": reason})
+            found = client.request("POST", f"{path}/{segment(approval_id)}", decision)
+    if as_json:
+        show_json(found)
+    elif approval_id is not None:
+        click.echo(f"{approval_id} is {'denied' if deny else 'approved'}.")
+    elif found["approvals"]:
+        rows = [
+            (
+                each["id"],
+                each["call"]["name"],
+                json.dumps(each["call"]["arguments"]),
+                moment(each["expires_at"]),
+            )
+            for each in found["approvals"]
+        ]
+        click.echo(table(("ID", "TOOL", "ARGUMENTS", "DENIED AT"), rows))
+    else:
+        click.echo("Nothing waits for an approval.")
 
 
 @session.command()
@@ -112,24 +148,30 @@ def end(session_id: str, *, as_json: bool) -> None:
         click.echo(f"{session_id} is terminated.")
 
 
-def _followed(events: Iterator[ServerSentEvent], *, quiet: bool) -> dict[str, Any] | None:
+def _followed(session_id: str, events: Iterator[ServerSentEvent], *, quiet: bool) -> dict[str, Any] | None:
     """Show a turn as it goes on; return how it ended, None where that was not told."""
-    told = False
+    in_line = False
     for event in events:
+        if event.name != "token" and in_line:
+            in_line = False
+            click.echo()
         if event.name in ("done", "error"):
-            if told:
-                click.echo()
             return event.data  # type: ignore[no-any-return]  # a JSON object
         if quiet:
             continue
         if event.name == "token":
-            told = True
+            in_line = True
             text = event.data["text"]
             click.echo(printable_lines(text) if sys.stdout.isatty() else text, nl=False)
             sys.stdout.flush()
         elif event.name == "tool_call":
             arguments = json.dumps(event.data["arguments"], ensure_ascii=False)
             click.echo(f"prx: {event.data['name']} {printable(arguments)}", err=True)
+        elif event.name == "approval":
+            name, approval = event.data["call"]["name"], event.data["id"]
+            click.echo(
+                f"prx: {printable(name)} waits for: prx session approve {session_id} {approval}", err=True
+            )
         elif event.data["error"] is not None:
             failed = f"{event.data['name']} failed: {event.data['error']['message']}"
             click.echo(f"prx: {printable(failed)}", err=True)

@@ -132,6 +132,12 @@ class AgentConfig(Table):
         "Turns that run at the same time over all sessions; more wait.", 8, ge=1, le=1000
     )
     turn_timeout_secs: int = hot("Seconds after which a turn is given up.", 1800, ge=1, le=86400)
+    approval: tuple[str, ...] = hot(
+        'Tools that wait for somebody to allow each call, as names in which "*" stands for anything.', ()
+    )
+    approval_timeout_secs: int = hot(
+        "Seconds after which a call that nobody allowed is denied.", 300, ge=1, le=86400
+    )
 
 
 class OtherProviderConfig(Table):

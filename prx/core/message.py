@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
+from prx.core.provider import ToolRequest
 from prx.core.session import TokenUsage
 
 MAX_CONTENT_BYTES: Final = 256 * 1024
@@ -76,6 +77,17 @@ class Answer(Message):
     def tool_calls(self) -> Sequence[CalledTool]:
         """What was called, in the order in which the model asked for it."""
         return [call for each in self.rounds for call in each.calls]
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A call of a tool that waits for somebody to allow it."""
+
+    id: str
+    session_id: str
+    call: ToolRequest
+    expires_at: datetime
+    """When it is denied, unless somebody decides before."""
 
 
 class MessagePage(NamedTuple):

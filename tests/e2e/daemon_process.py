@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -113,19 +113,23 @@ class DaemonProcess:
 
 
 def call(
-    url: str, token: str | None = None, body: dict[str, Any] | None = None, method: str | None = None
+    url: str,
+    token: str | None = None,
+    body: dict[str, Any] | None = None,
+    method: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Return status and JSON of a GET, or of a POST where there is a body; the answer has to be a documented one."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method)  # noqa: S310
+    request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))  # noqa: S310
     request.add_header("Content-Type", "application/json")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=WAIT_SECS) as answer:  # noqa: S310
-            status, headers, content = answer.status, answer.headers, answer.read()
+            status, sent, content = answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         with error:
-            status, headers, content = error.code, error.headers, error.read()
-    DOCUMENTED.check(request.get_method(), urlsplit(url).path, status, headers, content)
+            status, sent, content = error.code, error.headers, error.read()
+    DOCUMENTED.check(request.get_method(), urlsplit(url).path, status, sent, content)
     return status, json.loads(content)

@@ -1,16 +1,16 @@
 """Talking to a real daemon, whose model is the built-in one: from a shell, and over a kill."""
 
 import json
-import signal
-import threading
-import uuid
 from typing import Any
 
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
+from tests.e2e.conversations import converse_through_kills
 from tests.e2e.daemon_process import DaemonProcess, call
 from tests.e2e.test_sessions_last import Client
 from tests.support.waiting import wait_until
+
+LAX = {"PRX__GATEWAY__RATE_LIMITS__SESSIONS_WRITE": "0", "PRX__AGENT__MAX_TURNS": "10000"}
 
 
 def with_echo(daemon: DaemonProcess) -> Client:
@@ -49,67 +49,8 @@ def test_a_tool_is_called_from_a_shell_without_a_model(start_daemon: StartDaemon
 
 
 def test_no_acknowledged_message_is_lost_or_doubled_by_kills(start_daemon: StartDaemon) -> None:
-    """Three clients talk, each in a session of its own, while the daemon is killed again and again."""
-    daemon = start_daemon()
-    token = daemon.token()
-    client = Client(daemon, token)
-    sessions = [client.begin() for _ in range(3)]
-    acknowledged: dict[str, list[tuple[str, str]]] = {session: [] for session in sessions}
-    for _ in range(4):
-        url = daemon.event("ready")["url"] if daemon is not client.daemon else client.url
-        talkers = [
-            threading.Thread(target=talk, args=(url, token, session, acknowledged[session]))
-            for session in sessions
-        ]
-        before = sum(map(len, acknowledged.values()))
-        for talker in talkers:
-            talker.start()
-        wait_until(lambda before=before: sum(map(len, acknowledged.values())) > before + 3)  # type: ignore[misc]
-        daemon.stop(signal.SIGKILL)
-        for talker in talkers:
-            talker.join()
-        daemon = start_daemon()
-    client = Client(daemon, token)
-    for session in sessions:
-        messages = whole_transcript(client, session)
-        assert len(acknowledged[session]) > 3
-        said = [message["content"] for message in messages if message["role"] == "user"]
-        assert len(said) == len(set(said))
-        answers = {
-            message["content"]: answer["id"]
-            for message in messages
-            for answer in messages
-            if answer.get("reply_to") == message["id"] and answer["error"] is None
-        }
-        assert [answers[content] for content, _ in acknowledged[session]] == [
-            answer for _, answer in acknowledged[session]
-        ]
-        answered = [
-            answer["reply_to"] for answer in messages if answer["role"] == "assistant" and not answer["error"]
-        ]
-        assert len(answered) == len(set(answered))
-
-
-def talk(url: str, token: str, session: str, acknowledged: list[tuple[str, str]]) -> None:
-    """Send messages, each for as long as it is not answered, until the daemon is gone."""
-    while True:
-        content = f"message {uuid.uuid4()}"
-        try:
-            status, answer = say(url, token, session, content)
-        except OSError:
-            return
-        if status == 200 and answer["error"] is None:
-            acknowledged.append((content, answer["id"]))
+    converse_through_kills(lambda: start_daemon(environment=LAX), messages=60, kills=4)
 
 
 def say(url: str, token: str, session: str, content: str) -> tuple[int, dict[str, Any]]:
     return call(f"{url}/sessions/{session}/messages", token, {"content": content})
-
-
-def whole_transcript(client: Client, session: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = client.get(f"/sessions/{session}/messages?limit=500&offset={len(found)}")
-        found += page["messages"]
-        if len(found) >= page["total"]:
-            return found

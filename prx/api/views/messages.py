@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from aiohttp import hdrs, web
 from pydantic import AfterValidator, Field
 
+from prx.api.answers.approvals import ShownApproval
 from prx.api.answers.messages import (
     ShownAnswer,
     ShownCall,
@@ -56,6 +57,7 @@ class TranscriptPart(Parameters):
     streams={
         "token": ShownPiece,
         "tool_call": ShownCall,
+        "approval": ShownApproval,
         "tool_result": ShownResult,
         "done": ShownAnswer,
         "error": ShownError,

@@ -11,7 +11,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from prx.api.deps import SOCKETS
 from prx.core.provider import ChatAnswer, ProviderError
 from tests.integration.api.api_harness import Api
-from tests.support.agents import Bench, Model, calling
+from tests.support.agents import Bench, Model, calling, saying
 from tests.support.waiting import eventually
 
 SESSIONS = "/api/v1/sessions"
@@ -231,3 +231,18 @@ async def test_only_so_many_sockets_may_be_open(
             async with talking(api, session):
                 pass
     assert refused.value.status == 503
+
+
+async def test_an_approval_is_asked_for_and_given(api: Api, bench: Bench, session: str, model: Model) -> None:
+    bench.configure(agent={"approval": ["echo"]})
+    model.script = [calling(("echo", '{"text": "x"}')), saying("done")]
+    async with talking(api, session) as socket:
+        await socket.send_json({"type": "message", "content": "hello"})
+        asked = (await heard(socket, "approval"))[-1]
+        assert asked["call"] == {"id": "call-1", "name": "echo", "arguments": {"text": "x"}}
+        await socket.send_json({"type": "approval", "id": "appr_none", "approve": True})
+        assert (await heard(socket, "error"))[-1]["error"]["code"] == "not_found"
+        await socket.send_json({"type": "approval", "id": asked["id"], "approve": True})
+        result, *_, done = await heard(socket, "done")
+    assert (result["type"], result["success"]) == ("tool_result", True)
+    assert done["message"]["content"] == "done"
