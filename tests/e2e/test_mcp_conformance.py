@@ -27,6 +27,10 @@ _ROOT = Path(__file__).parents[2]
 _VERDICT = re.compile(r"^[✓✗] ([a-z0-9-]+): (\d+) passed, (\d+) failed$", re.MULTILINE)
 
 SCENARIOS: Final = 32
+# What only the coming release of the suite asks for. A result that asks for input is not passed on, as the server that is
+# passed on asks in the way of the older era; three of the 28 checks of `server-stateless` need a tool with such a result,
+# the other 25 pass. The extension for tasks is not offered.
+NOT_OFFERED: Final = ("input-required-result-", "tasks-", "server-stateless")
 
 
 @pytest.fixture(scope="session")
@@ -69,21 +73,37 @@ def address(daemon: DaemonProcess) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
-async def test_the_official_suite_passes_against_a_daemon_that_passes_a_server_on(
-    daemon: DaemonProcess, npm: Path, tmp_path: Path
-) -> None:
+async def conformance(
+    daemon: DaemonProcess, npm: Path, package: str, home: Path
+) -> tuple[set[str], set[str], str]:
+    """Run one version of the official suite; return its scenarios, those that failed, and the whole report."""
     token = await asyncio.to_thread(daemon.token)
     async with token_proxy(address(daemon), token) as proxy:
         suite = await asyncio.create_subprocess_exec(
-            npm / ".bin/node", npm / ".bin/conformance", "server", "--url", f"{proxy}/mcp", "--suite", "all",
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            npm / ".bin/node", npm / package / "dist/index.js", "server", "--url", f"{proxy}/mcp", "--suite", "all",
+            cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         told, _ = await asyncio.wait_for(suite.communicate(), 300)
     report = told.decode()
-    verdicts = {name: (int(passed), int(failed)) for name, passed, failed in _VERDICT.findall(report)}
-    failed = {name for name, (_, failures) in verdicts.items() if failures}
-    assert len(verdicts) == SCENARIOS, report
+    verdicts = {name: int(failed) for name, _, failed in _VERDICT.findall(report)}
+    return set(verdicts), {name for name, failed in verdicts.items() if failed}, report
+
+
+async def test_the_official_suite_passes_against_a_daemon_that_passes_a_server_on(
+    daemon: DaemonProcess, npm: Path, tmp_path: Path
+) -> None:
+    scenarios, failed, report = await conformance(daemon, npm, "@modelcontextprotocol/conformance", tmp_path)
+    assert len(scenarios) == SCENARIOS, report
     assert not failed, report
+
+
+async def test_the_coming_suite_passes_in_the_newest_version_as_far_as_it_is_offered(
+    daemon: DaemonProcess, npm: Path, tmp_path: Path
+) -> None:
+    scenarios, failed, report = await conformance(daemon, npm, "conformance-next", tmp_path)
+    assert {"http-header-validation", "http-custom-header-server-validation", "caching"} <= scenarios
+    unexpected = {name for name in failed if not name.startswith(NOT_OFFERED)}
+    assert not unexpected, report
 
 
 def inspect(daemon: DaemonProcess, npm: Path, *words: str) -> Any:

@@ -130,6 +130,11 @@ TOOLS: dict[str, tuple[Json, Callable[..., Awaitable[list[Json]]]]] = {
     "test_tool_with_progress": (NOTHING, with_progress),
     "test_error_handling": (NOTHING, fail),
     "test_reconnection": (NOTHING, giving(text("Reconnection test completed."))),
+    "test_logging_tool": (NOTHING, with_logging),
+    "test_custom_headers": (
+        {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Where"}}},
+        giving(text("Headers were compared.")),
+    ),
     "touch": ({"type": "object", "properties": {"uri": {"type": "string"}}}, touch),
     "test_sampling": (
         {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
