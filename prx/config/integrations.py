@@ -16,16 +16,28 @@ class OAuthConfig(Table):
         "Who logs in: a person with `prx mcp login`, or the daemon itself as the client.",
         "authorization_code",
     )
-    issuer: str | None = hot("The authorization server that the client's own credentials are for.", None)
-    client_id: str | None = hot("Client registered by hand; unset registers one.", None)
+    issuer: str | None = hot(
+        "The authorization server that the client's secret is for, and is sent to alone; unset takes the one that the "
+        "server names.",
+        None,
+    )
+    client_id: str | None = hot("Client registered by hand; unset registers one.", None, min_length=1)
     client_secret: Secret | None = hot("Secret of that client.", None)
     scopes: tuple[str, ...] = hot("Scopes to ask for; empty asks for what the server names.", ())
+    redirect_port: int | None = hot(
+        "Port of `http://127.0.0.1:PORT/callback`, for a client that was registered with it; unset takes a free one.",
+        None,
+        ge=1,
+        le=65535,
+    )
 
     @model_validator(mode="after")
     def _can_log_in(self) -> Self:
         needed = (self.client_id, self.client_secret, self.issuer)
         if self.grant == "client_credentials" and None in needed:
             raise ValueError('grant "client_credentials" needs client_id, client_secret and issuer')
+        if self.client_secret is not None and None in needed:
+            raise ValueError("client_secret needs client_id and issuer: else the server says who gets it")
         return self
 
 

@@ -1,6 +1,5 @@
 """MCP servers of a real daemon: configured in its file, driven by the command line, ended with it."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -11,9 +10,7 @@ import pytest
 
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
-from tests.support.http_mcp import http_server
 from tests.support.mcp_host import SCRIPT
-from tests.support.oauth_server import browse, oauth_server
 from tests.support.processes import is_running
 from tests.support.waiting import wait_until
 
@@ -140,27 +137,3 @@ def test_without_servers_the_sdk_is_not_imported(start_daemon: StartDaemon, tmp_
     imported = {line.rpartition("|")[2].strip() for line in daemon.text if line.startswith("import time:")}
     assert "prx.mcp.client.manager" in imported
     assert not {name for name in imported if name == "mcp" or name.startswith(("mcp.", "mcp_types"))}
-
-
-async def test_a_person_logs_in_from_the_command_line_and_the_daemon_connects(
-    start_daemon: StartDaemon, tmp_path: Path
-) -> None:
-    async with http_server() as server, oauth_server(server):
-        (tmp_path / "prx.toml").write_text(f"[mcp.servers.tickets]\nurl = '{server.url}'\n")
-        daemon = await asyncio.to_thread(start_daemon)
-        await asyncio.to_thread(daemon.event, "ready")
-        await asyncio.to_thread(wait_until, lambda: status(daemon, "tickets") == "needs_auth")
-        command = [sys.executable, "-m", "prx", "mcp", "login", "tickets"]
-        login = await asyncio.create_subprocess_exec(
-            *command, cwd=daemon.home, env=daemon.environment, stdout=subprocess.PIPE
-        )
-        assert login.stdout is not None
-        said = (await login.stdout.readuntil(b"\n\n  ")) + await login.stdout.readline()
-        assert "close this page" in await browse(said.decode().split()[-1])
-        assert (await login.stdout.read()).decode().strip() == "Logged in to tickets."
-        assert await login.wait() == 0
-        await asyncio.to_thread(wait_until, lambda: status(daemon, "tickets") == "connected")
-        assert await asyncio.to_thread(daemon.prx, "mcp", "call", "tickets", "echo") == "done"
-        assert (
-            await asyncio.to_thread(daemon.prx, "mcp", "logout", "tickets") == "Forgot the login to tickets."
-        )

@@ -14,10 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prx.config.integrations import McpServerConfig
-from prx.mcp.client.authorize import log_in
-from prx.mcp.client.logins import LoginStore
+from prx.mcp.client.oauth.logins import LoginFile
+from tests.support.login_servers import browse, user_logs_in
 from tests.support.mcp_host import McpHost, mcp_host
-from tests.support.oauth_server import browse
 from tests.support.waiting import eventually
 
 _VALUES = {"number": 5, "integer": 5, "string": "text", "boolean": True, "array": [], "object": {}}
@@ -37,13 +36,7 @@ async def main(url: str) -> None:
 
 
 async def _log_in(host: McpHost, config: McpServerConfig, home: Path) -> None:
-    pages: list[asyncio.Future[str]] = []
-    url = config.url or ""
-    login = await log_in(
-        url, config.oauth, lambda address: pages.append(asyncio.ensure_future(browse(address)))
-    )
-    await asyncio.gather(*pages)
-    LoginStore(home).set("one", url, login)
+    await asyncio.to_thread(LoginFile(home).put, "one", await user_logs_in(config))
     host.servers.reconnect("one")
     await host.until("connected")
 
@@ -58,11 +51,13 @@ async def _call_everything(host: McpHost) -> None:
 
 async def _oauth(given: dict[str, Any], url: str) -> dict[str, Any]:
     known = {key: given[key] for key in ("client_id", "client_secret") if key in given}
-    if "client-credentials" not in os.environ.get("MCP_CONFORMANCE_SCENARIO", ""):
-        return known
-    # Whoever has credentials knows whose they are; the suite does not say.
-    about = json.loads(await browse(url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")))
-    return {**known, "grant": "client_credentials", "issuer": about["authorization_servers"][0]}
+    if "client_secret" in known:
+        # Whoever has credentials knows whose they are; the suite does not say.
+        _, about = await browse(url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp"))
+        known["issuer"] = json.loads(about)["authorization_servers"][0]
+    if "client-credentials" in os.environ.get("MCP_CONFORMANCE_SCENARIO", ""):
+        known["grant"] = "client_credentials"
+    return known
 
 
 if __name__ == "__main__":

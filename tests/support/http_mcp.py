@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,8 +56,8 @@ class HttpServer:
     """Answers for streams that are resumed, by the event that they follow."""
     wanted: str | None = None
     """What the header `Authorization` has to be."""
-    about: str | None = None
-    """Where it says who gives out what `wanted` is."""
+    guard: Callable[[web.Request], web.Response | None] | None = None
+    """Answers in its place whom it does not let in."""
     frozen: bool = False
     """Whether requests are taken and nothing is answered, as by a machine that has gone."""
 
@@ -74,9 +74,10 @@ class HttpServer:
         message = await request.json()
         if self.frozen:
             await asyncio.Event().wait()
+        if self.guard is not None and (refusal := self.guard(request)) is not None:
+            return refusal
         if self.wanted is not None and request.headers.get("Authorization") != self.wanted:
-            challenge = {"WWW-Authenticate": f'Bearer resource_metadata="{self.about}"'} if self.about else {}
-            return web.Response(status=401, headers=challenge)
+            return web.Response(status=401)
         if message["method"] == "initialize":
             return self._welcome(message)
         session = request.headers.get("Mcp-Session-Id")
@@ -92,6 +93,8 @@ class HttpServer:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Open the stream of what is told unasked, or go on with one that broke off."""
+        if self.guard is not None and (refusal := self.guard(request)) is not None:
+            return refusal
         stream = await _stream(request)
         if (last := request.headers.get("Last-Event-Id")) in self.kept:
             await stream.write(_event(self.kept.pop(last)))
@@ -175,10 +178,13 @@ def _result(message: Any, result: Any) -> Any:
 
 
 @asynccontextmanager
-async def http_server(port: int = 0, **settings: Any) -> AsyncIterator[HttpServer]:
-    """Serve on `port` for the length of the block; its end is sudden."""
+async def http_server(
+    port: int = 0, routes: Sequence[web.RouteDef] = (), **settings: Any
+) -> AsyncIterator[HttpServer]:
+    """Serve on `port`, and `routes` beside it, for the length of the block; its end is sudden."""
     server = HttpServer(**settings)
     app = web.Application()
+    app.add_routes(routes)
     app.router.add_post("/mcp", server.post)
     app.router.add_get("/mcp", server.get)
     app.router.add_delete("/mcp", server.delete)

@@ -11,6 +11,8 @@ from prx.channels.adapters import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
 from prx.cli.output import moment
 from prx.config.integrations import ChannelConfig, HookEndpointConfig, McpServerConfig
+from prx.core.errors import PrxError
+from prx.mcp.client.oauth.logins import LoginFile
 from prx.webhooks.events import canonical
 from prx.webhooks.signing import checked_secret
 
@@ -32,8 +34,21 @@ def mcp_servers(site: Site) -> Iterator[Finding]:
         key = f"mcp.servers.{name}"
         if server.url is not None and (fault := _fault_of(server.url)) is not None:
             yield _no_address(f"{key}.url", fault, f'the tools of the MCP server "{name}" are missing')
+        if server.url is not None:
+            yield from _login(name, server.url, site.data_dir)
         if server.command is not None and server.transport in (None, "stdio"):
             yield from _program(key, name, server, server.command)
+
+
+def _login(name: str, url: str, data_dir: Path) -> Iterator[Finding]:
+    try:
+        LoginFile(data_dir).find(name, url)
+    except PrxError as error:
+        yield Finding(
+            f'the MCP server "{name}": {error.message}',
+            "it stays disconnected",
+            f"`prx mcp login {name}`, where that does not say otherwise",
+        )
 
 
 def channels(site: Site) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ _PRIVATE: Final = (
     "tokens.json",
     "secrets.json",
     "secrets.key",
+    "mcp-logins.json",
     "generations",
     "cache",
     "cache/key",
@@ -33,6 +34,7 @@ _UNFINISHED: Final = {
     "tokens.json.tmp": "tokens.json",
     "secrets.json.tmp": "secrets.json",
     "secrets.key.tmp": "secrets.json",
+    "mcp-logins.json.tmp": "mcp-logins.json",
 }
 
 

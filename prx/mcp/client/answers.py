@@ -1,6 +1,5 @@
 """Answers over HTTP, read as far as they are wanted: JSON, and streams of events."""
 
-import re
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple
 
@@ -8,8 +7,6 @@ import httpx2
 
 from prx.mcp.client.requests import LostError, TooLargeError
 
-_TOO_FEW: Final = re.compile(r"""\berror="?insufficient_scope\b""", re.IGNORECASE)
-_SCOPE: Final = re.compile(r"""\bscope="([^"]*)\"""", re.IGNORECASE)
 _MAX_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -25,15 +22,6 @@ class Event(NamedTuple):
     data: bytes
     pause_secs: float | None
     """How long the server wants to be left alone before the stream is taken up again."""
-
-
-def wanted_scopes(response: httpx2.Response) -> str | None:
-    """Return the scopes that a refusal says a login needs; None where that is not why it is one."""
-    challenge: str = response.headers.get("www-authenticate", "")
-    if _TOO_FEW.search(challenge) is None:
-        return None
-    found = _SCOPE.search(challenge)
-    return found[1] if found is not None else ""
 
 
 def media_type(response: httpx2.Response) -> str:

@@ -1,11 +1,9 @@
 """An MCP server over streamable HTTP: each message is a request of its own, and one that fails costs itself alone."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
-from functools import cache
 from types import TracebackType
 from typing import Any, Final
 
@@ -29,18 +27,12 @@ from pydantic_core import to_json
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
-from prx.mcp.client.answers import (
-    BrokenAnswerError,
-    Event,
-    body_of,
-    events_of,
-    is_answer_to,
-    media_type,
-    wanted_scopes,
-)
+from prx.mcp.client.answers import BrokenAnswerError, Event, body_of, events_of, is_answer_to, media_type
+from prx.mcp.client.oauth.bearer import Bearer
+from prx.mcp.client.oauth.logins import NeedsLoginError
 from prx.mcp.client.requests import LostError, Message, Requests, SessionLostError, TooLargeError
 from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted
-from prx.mcp.client.tokens import LoginOverError, Tokens
+from prx.mcp.client.tls import tls_context
 from prx.runtime.foreign_output import ForeignOutput
 
 _SESSION: Final = "mcp-session-id"
@@ -58,15 +50,7 @@ _MAX_REDIRECTS: Final = 3
 _KEPT_METHOD: Final = frozenset({307, 308})
 _OPENING: Final = frozenset({"initialize", "server/discover"})
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_AUTHORIZATION: Final = "authorization"
-_NO_LOGIN: Final = "it asks for a login (HTTP 401)"
-_OK, _ACCEPTED, _REDIRECT, _BAD, _UNAUTHORIZED, _MISSING = 200, 202, 300, 400, 401, 404
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Return the one context of all connections: each takes 20 ms and 790 KiB to make."""
-    return ssl.create_default_context()
+_OK, _ACCEPTED, _REDIRECT, _BAD, _MISSING = 200, 202, 300, 400, 404
 
 
 class HttpTransport:
@@ -76,14 +60,13 @@ class HttpTransport:
     busy = False
 
     def __init__(
-        self, config: McpServerConfig, output: ForeignOutput, tokens: Tokens, doubt: Callable[[], None]
+        self, config: McpServerConfig, output: ForeignOutput, bearer: Bearer, doubt: Callable[[], None]
     ) -> None:
-        """Reach `config.url` with `tokens`; `doubt` is called when an exchange failed in a way that others may, too."""
+        """Reach `config.url` as `bearer`; `doubt` is called when an exchange failed in a way that others may, too."""
         self._config = config
         self._url = self._post_url = httpx2.URL(config.url or "")
         self._output = output
-        self._tokens = tokens
-        self._has_own_login = any(name.lower() == _AUTHORIZATION for name in config.headers)
+        self._bearer = bearer
         self._doubt = doubt
         self._client: httpx2.AsyncClient
         self._inbox = Inbox()
@@ -100,6 +83,7 @@ class HttpTransport:
 
     async def __aenter__(self) -> tuple[Inbox, Outbox]:
         """Make the client; nothing is sent yet."""
+        await self._bearer.open()
         headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
         self._client = httpx2.AsyncClient(
             # What is compressed could be any size.
@@ -121,10 +105,12 @@ class HttpTransport:
             if has_session:
                 with suppress(TimeoutError, httpx2.HTTPError):
                     async with asyncio.timeout(_FAREWELL_SECS):
-                        await self._client.delete(self._url, headers=self._own_headers())
+                        headers = {**self._own_headers(), **self._bearer.headers}
+                        await self._client.delete(self._url, headers=headers)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._bearer.aclose()
             await self._client.aclose()
 
     def speak(self, version: str) -> None:
@@ -208,7 +194,8 @@ class HttpTransport:
             self._doubt()
         except PrxError as error:
             self._fail(message, error)
-            if self.needs_auth:
+            if isinstance(error, NeedsLoginError):
+                self.needs_auth = True
                 self._end(error.message)
 
     async def _opened(
@@ -216,20 +203,9 @@ class HttpTransport:
     ) -> "_Opened":
         """Send a request, and again where it is redirected within its origin; its body is still to be read."""
         url = self._url if method == "GET" else self._post_url
-        token = None if self._has_own_login else await self._login(None)
         for _ in range(_MAX_REDIRECTS + 1):
-            login = {} if token is None else {_AUTHORIZATION: f"Bearer {token}"}
-            request = self._client.build_request(
-                method, url, content=content, headers={**self._own_headers(), **headers, **login}
-            )
-            response = await self._client.send(request, stream=True, follow_redirects=False)
+            response = await self._authorized(method, url, {**self._own_headers(), **headers}, content)
             self.heard_at = time.monotonic()
-            if response.status_code == _UNAUTHORIZED and not self._has_own_login:
-                token, refused = await self._login(response), token
-                if token in (None, refused):
-                    return _Opened(response)
-                await response.aclose()
-                continue
             if not _REDIRECT <= response.status_code < _BAD:
                 return _Opened(response)
             await response.aclose()
@@ -239,16 +215,16 @@ class HttpTransport:
             url = target
         raise UpstreamError(f"it redirects to {origin(target)}: set the url to where it is", 0)
 
-    async def _login(self, refusal: httpx2.Response | None) -> str | None:
-        """Return the access token; after a refusal another one, None where there is none."""
-        try:
-            if refusal is None:
-                return await self._tokens.current(self._client)
-            refused = refusal.request.headers.get(_AUTHORIZATION, "").removeprefix("Bearer ")
-            return await self._tokens.renewed(self._client, refused or None)
-        except LoginOverError:
-            self.needs_auth = True
-            raise
+    async def _authorized(
+        self, method: str, url: httpx2.URL, headers: Mapping[str, str], content: bytes | None
+    ) -> httpx2.Response:
+        """Send a request as whom we are logged in; raises as `Bearer.send`."""
+
+        async def attempt(token: Mapping[str, str]) -> httpx2.Response:
+            request = self._client.build_request(method, url, content=content, headers={**headers, **token})
+            return await self._client.send(request, stream=True, follow_redirects=False)
+
+        return await self._bearer.send(attempt)
 
     async def _take(self, message: Message, response: httpx2.Response) -> None:
         """Deliver the answer to `message`.
@@ -276,13 +252,6 @@ class HttpTransport:
 
     async def _take_refusal(self, message: Message, response: httpx2.Response) -> None:
         status = response.status_code
-        if status == _UNAUTHORIZED:
-            self.needs_auth = True
-            raise UnavailableError(_NO_LOGIN)
-        if (scopes := wanted_scopes(response)) is not None:
-            reason = f"it wants a login with more scopes ({scopes or 'it does not say which'})"
-            remedy = "set oauth.scopes to all that are needed, then log in again with `prx mcp login`"
-            raise UpstreamError(f"{reason}: {remedy}", mcp_types.INVALID_REQUEST)
         if status == _MISSING and self._session_id is not None:
             # It was restarted: whatever is asked in the old session never runs.
             self._fail(message, SessionLostError("it has forgotten the session"))

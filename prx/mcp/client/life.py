@@ -8,7 +8,6 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from typing import Final
 
 import anyio
@@ -18,11 +17,10 @@ from prx.core.upstream import UpstreamError
 from prx.mcp.client.connection import FAILURES, Connection, connected, reason_of
 from prx.mcp.client.http import HttpTransport
 from prx.mcp.client.listing import Reader
-from prx.mcp.client.logins import Login
+from prx.mcp.client.oauth.bearer import Bearer
 from prx.mcp.client.sse import SseTransport
 from prx.mcp.client.stdio import StdioTransport
 from prx.mcp.client.streams import Transport
-from prx.mcp.client.tokens import Tokens
 from prx.mcp.client.unit import McpServer, transport_of
 from prx.runtime.logging import get_logger
 
@@ -80,25 +78,14 @@ class Life:
 
     def _transport(self) -> Transport:
         server = self._server
+        bearer = Bearer(server.server, server.config, server.logins)
         match transport_of(server.config):
             case "stdio":
                 return StdioTransport(server.config, server.output)
             case "http":
-                return HttpTransport(server.config, server.output, self._tokens(), server.suspected.set)
+                return HttpTransport(server.config, server.output, bearer, server.suspected.set)
             case "sse":
-                return SseTransport(server.config, server.output, self._tokens(), server.suspected.set)
-
-    def _tokens(self) -> Tokens:
-        url, oauth = self._server.config.url or "", self._server.config.oauth
-
-        async def obtained() -> Login:
-            # Few servers want it, and it brings more of the SDK.
-            authorize = await asyncio.to_thread(import_module, "prx.mcp.client.authorize")
-            login: Login = await authorize.obtain(url, oauth)
-            return login
-
-        by_itself = obtained if oauth.grant == "client_credentials" else None
-        return Tokens(self._server.logins, self._server.server, url, by_itself)
+                return SseTransport(server.config, server.output, bearer, server.suspected.set)
 
     async def _serve(self, connection: Connection, opening: anyio.CancelScope) -> str:
         try:

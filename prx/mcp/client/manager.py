@@ -14,7 +14,7 @@ from prx.core.errors import ConflictError, NotFoundError, PrxError
 from prx.core.metric import Metric
 from prx.core.unit import Problem
 from prx.core.upstream import Notice, Upstream
-from prx.mcp.client.logins import LoginStore
+from prx.mcp.client.oauth.logins import LoginFile, remedy
 from prx.mcp.client.switches import Switches
 from prx.mcp.client.unit import McpServer, Timing, unit_name
 from prx.mcp.client.upstreams import ConnectedServer
@@ -61,7 +61,7 @@ class McpServers:
         restarts: RestartPolicy = _RESTARTS,
     ) -> None:
         """Run nothing until `start`; `config` is asked whenever it may have changed, `data_dir` has the logins."""
-        self._logins = LoginStore(data_dir)
+        self._logins = LoginFile(data_dir)
         self._config = config
         self._switches = Switches(store)
         self._supervisor = supervisor
@@ -277,8 +277,7 @@ class McpServers:
             return
         reconnect, disable = f"`prx mcp reconnect {name}`", f"`prx mcp disable {name}`"
         action = (
-            f"log in with `prx mcp login {name}`, or put what it wants into mcp.servers.{name}.headers; "
-            f"{reconnect} tries again what is there"
+            f"{remedy(name, unit.config)}; {reconnect} tries again what is there"
             if unit.needs_auth
             else f"remove the cause, it is tried again by itself; {reconnect} tries it at once"
         )

@@ -8,6 +8,7 @@ from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
 from prx.mcp.client.answers import events_of
 from prx.mcp.client.http import HttpTransport, origin
+from prx.mcp.client.oauth.logins import NeedsLoginError
 from prx.mcp.client.requests import Message
 from prx.mcp.client.streams import Inbox, Outbox
 
@@ -37,7 +38,6 @@ class SseTransport(HttpTransport):
         try:
             async with await self._opened("GET", {"accept": "text/event-stream"}) as response:
                 if not response.is_success:
-                    self.needs_auth = response.status_code == httpx2.codes.UNAUTHORIZED
                     fault = f"its stream cannot be opened: HTTP {response.status_code}"
                     return
                 async for event in events_of(response):
@@ -50,6 +50,7 @@ class SseTransport(HttpTransport):
             fault = f"its stream broke off: {type(error).__name__} {error}".strip()
         except PrxError as error:
             fault = error.message
+            self.needs_auth = isinstance(error, NeedsLoginError)
         finally:
             if not found.done():
                 found.set_exception(UnavailableError(fault))

@@ -13,7 +13,7 @@ from prx.core.ids import now_utc
 from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
 from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
-from prx.mcp.client.logins import LoginStore
+from prx.mcp.client.oauth.logins import LoginFile
 from prx.mcp.client.offers import Offers
 from prx.mcp.client.questions import Questions
 from prx.mcp.client.requests import LostError, SessionLostError, SlowError, TooLargeError
@@ -63,7 +63,7 @@ class McpServer:
         hurry: Callable[[float], None],
         notice: Callable[[str, str, Mapping[str, Any]], None],
         timing: Timing,
-        logins: LoginStore,
+        logins: LoginFile,
     ) -> None:
         """Offer its tools in `router` and tell `bus` of its connections.
 
@@ -75,7 +75,7 @@ class McpServer:
             hurry: has the next try made now, if none was made for so many seconds.
             notice: told of notifications that are about something else than tools.
             timing: see `Timing`.
-            logins: where logins are kept.
+            logins: who it is at servers that ask for a login.
         """
         self.server = server
         self.config = config

@@ -46,7 +46,11 @@ async def test_tools_are_called_in_one_session_which_is_ended_in_the_end(tmp_pat
         ("broken", "tool_error", "it answered with HTTP 500"),
         ("html", "tool_error", "it answered with text/html"),
         ("bare", "tool_error", "it accepted a request without answering it"),
-        ("scoped", "tool_error", "it wants a login with more scopes (read write): set oauth.scopes"),
+        (
+            "scoped",
+            "tool_error",
+            "more scopes (read write): log in again with `prx mcp login one --scope read --scope write`",
+        ),
         ("gone", "tool_error", "it redirects to http://elsewhere.example: set the url to where it is"),
         ("rubbish", "tool_error", "it answered something else than it was asked"),
         ("large", "output_too_large", "the server's answer has more than 8388608 bytes"),
@@ -151,15 +155,17 @@ async def test_a_server_that_asks_for_a_login_is_left_alone_until_it_is_given_on
             view = await host.until("needs_auth", error="it asks for a login (HTTP 401)")
             assert view.restarts == 0
             (problem,) = host.servers.problems()
-            assert "mcp.servers.one.headers" in problem.action
+            assert "`prx mcp login one`" in problem.action
             servers |= reaching(server, headers={"Authorization": "Bearer hunter2hunter2"})
             host.servers.reconfigured()
             await host.until("connected")
             assert await host.output("echo") == "done"
             server.wanted = "another one"
-            with pytest.raises(UnavailableError, match="it asks for a login"):
+            with pytest.raises(UnavailableError, match="it refuses the authorization"):
                 await host.call("echo")
             await host.until("needs_auth")
+            (problem,) = host.servers.problems()
+            assert "mcp.servers.one.headers" in problem.action
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:

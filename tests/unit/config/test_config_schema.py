@@ -117,7 +117,7 @@ def test_no_secret_shows_in_a_repr_or_a_dump() -> None:
                     "a": {
                         "url": f"http://u:{HIDDEN}@h/",
                         "headers": {"Authorization": HIDDEN},
-                        "oauth": {"client_secret": HIDDEN},
+                        "oauth": {"client_id": "a", "client_secret": HIDDEN, "issuer": "https://h"},
                     },
                     "b": {"command": "b", "env": {"HARMLESS_NAME": HIDDEN}},
                 }

@@ -6,18 +6,17 @@ import pytest
 
 from prx.config.integrations import McpServerConfig
 from prx.mcp.client.http import HttpTransport
-from prx.mcp.client.logins import LoginStore
-from prx.mcp.client.tokens import Tokens
+from prx.mcp.client.oauth.bearer import Bearer
+from prx.mcp.client.oauth.logins import LoginFile
 from prx.runtime.foreign_output import ForeignOutput
 
 
 @pytest.fixture
 def transport(tmp_path: Any) -> HttpTransport:
     url = "https://example.com/mcp"
-    tokens = Tokens(LoginStore(tmp_path), "one", url, None)
-    return HttpTransport(
-        McpServerConfig(url=url), ForeignOutput("the server", "mcp::one"), tokens, lambda: None
-    )
+    config = McpServerConfig(url=url)
+    bearer = Bearer("one", config, LoginFile(tmp_path))
+    return HttpTransport(config, ForeignOutput("the server", "mcp::one"), bearer, lambda: None)
 
 
 def tool(name: str, **annotated: Any) -> dict[str, Any]:
