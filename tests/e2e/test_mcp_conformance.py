@@ -27,9 +27,9 @@ _ROOT = Path(__file__).parents[2]
 _VERDICT = re.compile(r"^[✓✗] ([a-z0-9-]+): (\d+) passed, (\d+) failed$", re.MULTILINE)
 
 SCENARIOS: Final = 32
-# What only the coming release of the suite asks for. A result that asks for input is not passed on, as the server that is
-# passed on asks in the way of the older era; three of the 28 checks of `server-stateless` need a tool with such a result,
-# the other 25 pass. The extension for tasks is not offered.
+# What only the coming release of the suite asks for. A result that asks for input is not passed on, as the server that
+# is passed on asks in the way of the older era; three of the 28 checks of `server-stateless` need a tool with such a
+# result, the other 25 pass. The extension for tasks is not offered.
 NOT_OFFERED: Final = ("input-required-result-", "tasks-", "server-stateless")
 
 
