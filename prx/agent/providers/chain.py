@@ -140,6 +140,9 @@ class Providers:
                         ended = True
                         self._failed.pop(link, None)
                         self._totals.answered(name, piece)
+                        _log.debug(
+                            "a provider answered", provider=name, model=piece.model, **piece.usage._asdict()
+                        )
                         yield replace(
                             piece,
                             provider=piece.provider or name,

@@ -3,6 +3,7 @@
 What is made here opens nothing before it is used, and holds nothing that has to be closed besides the HTTP client.
 """
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,11 @@ _MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 _LIMITS: Final = httpx2.Limits(max_connections=256, max_keepalive_connections=16, keepalive_expiry=60.0)
 _NO_KEY: Final = "none"
 """What a server is sent that needs no key: the client library insists on one."""
+_TALKATIVE: Final = ("anthropic", "google_genai", "httpcore2", "httpx2", "openai")
 
+for _name in _TALKATIVE:
+    # They log each request, and whole conversations at the level debug: these are for the transcript alone.
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 _opened: ContextVar[list[httpx2.Response] | None] = ContextVar("opened", default=None)
 
