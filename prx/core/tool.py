@@ -14,7 +14,7 @@ class ToolSpec:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    """JSON Schema (2020-12) of the arguments object."""
+    """JSON Schema of the arguments object: 2020-12, unless its `$schema` says another draft."""
     source: str
     """Who brings it: `plugin:<name>`, `mcp:<server>` or `builtin`."""
     extras: Mapping[str, Any] = field(default_factory=dict)

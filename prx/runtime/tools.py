@@ -17,6 +17,12 @@ from prx.runtime.schemas import expanded_size
 
 _MAX_REPORTED_ERRORS = 20
 _MAX_SUBSCHEMAS = 100_000
+# By what a schema says of itself; MCP servers in JavaScript write them.
+_OLDER_DRAFTS = {
+    "http://json-schema.org/draft-06/schema": jsonschema_rs.Draft6Validator,
+    "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
+    "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
+}
 
 BEFORE_EXECUTE = "prx.tool.before_execute"
 AFTER_EXECUTE = "prx.tool.after_execute"
@@ -166,7 +172,10 @@ def _compiled(spec: ToolSpec) -> jsonschema_rs.Validator:
 
 
 def _validator(parameters: Mapping[str, Any], mask: str | None = None) -> jsonschema_rs.Validator:
-    return jsonschema_rs.Draft202012Validator(dict(parameters), mask=mask, retriever=_refuse_reference)
+    draft = _OLDER_DRAFTS.get(
+        str(parameters.get("$schema")).removesuffix("#"), jsonschema_rs.Draft202012Validator
+    )
+    return draft(dict(parameters), mask=mask, retriever=_refuse_reference)
 
 
 def _fault(parameters: Mapping[str, Any]) -> str:

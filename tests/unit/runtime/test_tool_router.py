@@ -138,6 +138,21 @@ async def test_arguments_that_the_validator_cannot_read_are_the_callers_mistake(
         await router.call("a", arguments, CALLER)
 
 
+async def test_a_schema_that_says_that_it_is_of_an_older_draft_is_read_as_such() -> None:
+    router = ToolRouter(Bus())
+    pair = {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]}
+    older = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"pair": pair}}
+    with router.offering([Given("older", older)]):
+        assert (await router.call("older", {"pair": ["a", 1]}, CALLER)).success
+        with pytest.raises(BadRequestError, match="integer"):
+            await router.call("older", {"pair": ["a", "b"]}, CALLER)
+    with (
+        pytest.raises(ConflictError, match="not a JSON Schema"),
+        router.offering([Given("newer", {"properties": {"pair": pair}})]),
+    ):
+        pass
+
+
 def test_offering_and_withdrawing_tell_that_the_list_changed() -> None:
     router = ToolRouter(Bus())
     seen = [router.changes.number]
