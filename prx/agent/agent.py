@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Self
 
 from prx.agent import message_table, session_table
@@ -16,7 +15,7 @@ from prx.agent.session_table import Located
 from prx.agent.sessions import Sessions
 from prx.agent.turn import Draft, Inquiry, Turns
 from prx.config.schema import Config
-from prx.core.errors import PrxError, UnavailableError
+from prx.core.errors import ConflictError, PrxError, UnavailableError
 from prx.core.ids import new_id, now_utc
 from prx.core.message import Answer, Failure, Message, MessagePage
 from prx.core.outbox import Outbox
@@ -58,6 +57,7 @@ class Agent:
         self._sessions = sessions
         self._turns = turns
         self.approvals = turns.approvals
+        self._budgets = turns.budgets
         self._bus = bus
         self._outbox = outbox
         self._config = config
@@ -81,6 +81,7 @@ class Agent:
     ) -> Self:
         """Begin with what is in `store`; messages that the last life left without an answer have failed."""
         agent = cls(store, sessions, turns, bus, outbox, config)
+        await store.run(turns.budgets.restore)
         while await store.run(agent._interrupt) == session_table.STEP:
             pass
         return agent
@@ -95,8 +96,10 @@ class Agent:
 
         Raises:
             NotFoundError: there is no such session.
-            ConflictError: the session is terminated or has had its turns, or the key is another message's.
-            UnavailableError: too many messages wait, the daemon is stopping, or the store cannot write.
+            ConflictError: the session is terminated, has had its turns or used its budget, or the key is another
+                message's.
+            UnavailableError: too many messages wait, the day's budget is used, the daemon is stopping, or the store
+                cannot write.
         """
         if self._draining:
             raise _stopping()
@@ -176,8 +179,7 @@ class Agent:
         session_id = pending.message.session_id
 
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> Accepted:
-            most = self._config().agent.max_turns
-            accepted = message_table.accept(db, session, pending.message, pending.key, most)
+            accepted = message_table.accept(db, session, pending.message, pending.key, self._check_may_begin)
             if accepted.is_new:
                 self._outbox.put(db, "message.received", _facts(session, accepted.message))
             return accepted
@@ -202,6 +204,20 @@ class Agent:
         self._changes.mark()
         if accepted.is_new:
             self._bus.publish(_MESSAGE, _facts(accepted.session, accepted.message))
+
+    def _check_may_begin(self, session: Located) -> None:
+        """Refuse a turn in a session that has had its turns, or used what it may.
+
+        Raises:
+            ConflictError, UnavailableError: it may not begin; says why.
+        """
+        most = self._config().agent.max_turns
+        if session.turns >= most:
+            raise ConflictError(
+                f"Session {session.id} has had its {most} turns: begin another, or raise agent.max_turns"
+            )
+        self._budgets.check_session(session.id, session.spent)
+        self._budgets.check_day()
 
     def _begin_turns(self) -> None:
         most = self._config().agent.max_concurrent_turns
@@ -237,11 +253,13 @@ class Agent:
     async def _work(self, pending: Pending, draft: Draft) -> None:
         taken = pending.taken
         assert taken is not None  # noqa: S101  # only then was it put into the mailbox
-        session = taken.session
-        past = await self._store.run(
-            partial(message_table.history, session=session.number, number=taken.number)
+        session, past = await self._sessions.look(
+            pending.message.session_id,
+            lambda db, session: (session, message_table.history(db, session.number, taken.number)),
         )
-        inquiry = Inquiry(pending.message, session.channel, session.user_id, past, pending.request_id)
+        inquiry = Inquiry(
+            pending.message, session.channel, session.user_id, past, session.spent, pending.request_id
+        )
         await self._turns.run(inquiry, draft, pending.feed)
 
     async def _settle(self, pending: Pending, draft: Draft, failure: Failure | None) -> None:
@@ -253,7 +271,8 @@ class Agent:
 
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> None:
             message_table.settle(db, session.number, taken.number, draft.content, answer, state)
-            session_table.count_turn(db, session.number, answer.usage)
+            session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
+            self._budgets.keep(db, answer.usage, answer.cost_usd)
             self._outbox.put(db, "message.sent", _facts(session, answer))
 
         try:
@@ -274,7 +293,7 @@ class Agent:
             draft = Draft()
             answer = draft.answer_to(message, _INTERRUPTED)
             message_table.settle(db, session.number, number, None, answer, _state_of(draft, _INTERRUPTED))
-            session_table.count_turn(db, session.number, answer.usage)
+            session_table.count_turn(db, session.number, answer.usage, None)
             self._outbox.put(db, "message.sent", _facts(session, answer))
         return len(found)
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
@@ -54,14 +54,15 @@ def accept(
     session: Located,
     message: Message,
     key: str | None,
-    most_turns: int,
+    may_begin: Callable[[Located], None],
 ) -> Accepted:
     """Take a user's message, or find the one that was sent under the same key before.
 
-    One whose turn failed is open again.
+    One whose turn failed is open again. A turn begins only where `may_begin` raises nothing; it gets the session, those
+    turns counted that are about to be had.
 
     Raises:
-        ConflictError: the session is terminated or has had its turns, or the key was another message's.
+        ConflictError: the session is terminated, or the key was another message's.
     """
     fingerprint = sha256(message.content.encode()).digest()
     if key is not None:
@@ -71,17 +72,8 @@ def accept(
             (session.number, key),
         ).fetchone()
         if known is not None:
-            return _again(db, session, known, fingerprint)
-    _check_open(session)
-    (waiting,) = db.execute(
-        "SELECT count(*) FROM session_messages WHERE session = ? AND number IN "
-        "(SELECT number FROM session_messages WHERE state = 'open')",
-        (session.number,),
-    ).fetchone()
-    if session.turns + waiting >= most_turns:
-        raise ConflictError(
-            f"Session {session.id} has had its {most_turns} turns: begin another, or raise agent.max_turns"
-        )
+            return _again(db, session, known, fingerprint, may_begin)
+    _check_may_begin(db, session, may_begin)
     number = db.execute(
         "INSERT INTO session_messages (id, session, role, content, created_at, state, key, fingerprint) "
         "VALUES (?, ?, 'user', ?, ?, 'open', ?, ?)",
@@ -91,7 +83,13 @@ def accept(
     return Accepted(number, message, session, None, is_new=True)
 
 
-def _again(db: sqlite3.Connection, session: Located, known: Any, fingerprint: bytes) -> Accepted:
+def _again(
+    db: sqlite3.Connection,
+    session: Located,
+    known: Any,
+    fingerprint: bytes,
+    may_begin: Callable[[Located], None],
+) -> Accepted:
     number, message_id, content, created_at, state, taken, answer = known
     if taken != fingerprint:
         raise key_is_taken()
@@ -103,7 +101,7 @@ def _again(db: sqlite3.Connection, session: Located, known: Any, fingerprint: by
         found = _message(session.id, row)
         assert isinstance(found, Answer)  # noqa: S101  # as it was written
         return Accepted(number, message, session, found, is_new=False)
-    _check_open(session)
+    _check_may_begin(db, session, may_begin)
     db.execute("UPDATE session_messages SET state = 'open' WHERE number = ?", (number,))
     return Accepted(number, message, session, None, is_new=False)
 
@@ -115,9 +113,15 @@ def key_is_taken() -> ConflictError:
     )
 
 
-def _check_open(session: Located) -> None:
+def _check_may_begin(db: sqlite3.Connection, session: Located, may_begin: Callable[[Located], None]) -> None:
     if session.status == "terminated":
         raise ConflictError(f"Session {session.id} is terminated; begin another")
+    (waiting,) = db.execute(
+        "SELECT count(*) FROM session_messages WHERE session = ? AND number IN "
+        "(SELECT number FROM session_messages WHERE state = 'open')",
+        (session.number,),
+    ).fetchone()
+    may_begin(session._replace(turns=session.turns + waiting))
 
 
 def settle(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from prx.agent.budgets import Spent
 from prx.agent.open_sessions import OpenSession
 from prx.core.errors import ConflictError, NotFoundError
 from prx.core.ids import iso_utc
@@ -51,6 +52,8 @@ class Located(NamedTuple):
     status: SessionStatus
     turns: int
     """How many it had."""
+    spent: Spent
+    """What they used."""
 
 
 class Ended(NamedTuple):
@@ -98,12 +101,14 @@ def locate(db: sqlite3.Connection, session_id: str, limits: Limits) -> Located:
         NotFoundError: there is none with this id.
     """
     row = db.execute(
-        f"SELECT number, id, channel, user_id, {_STATUS}, turn_count FROM sessions WHERE id = :id",  # noqa: S608  # as above
+        f"SELECT number, id, channel, user_id, {_STATUS}, turn_count, input_tokens + output_tokens, cost_usd "  # noqa: S608  # as above
+        "FROM sessions WHERE id = :id",
         {"id": session_id, **limits.parameters()},
     ).fetchone()
     if row is None:
         raise NotFoundError(f"Session {session_id} not found")
-    return Located(*row)
+    number, session_id, channel, user_id, status, turns, *spent = row
+    return Located(number, session_id, channel, user_id, status, turns, Spent(*spent))
 
 
 def touch(db: sqlite3.Connection, number: int, at: datetime) -> None:
@@ -112,11 +117,11 @@ def touch(db: sqlite3.Connection, number: int, at: datetime) -> None:
     )
 
 
-def count_turn(db: sqlite3.Connection, number: int, usage: TokenUsage) -> None:
+def count_turn(db: sqlite3.Connection, number: int, usage: TokenUsage, cost_usd: float | None) -> None:
     db.execute(
         "UPDATE sessions SET turn_count = turn_count + 1, input_tokens = input_tokens + ?, "
-        "output_tokens = output_tokens + ? WHERE number = ?",
-        (*usage, number),
+        "output_tokens = output_tokens + ?, cost_usd = cost_usd + ? WHERE number = ?",
+        (*usage, cost_usd or 0.0, number),
     )
 
 

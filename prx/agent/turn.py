@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prx.agent.approvals import Approvals
+from prx.agent.budgets import Budgets, Spent
 from prx.agent.feed import Feed
 from prx.agent.message_table import PastTurn
 from prx.agent.prompt import Prompts
@@ -45,6 +46,8 @@ class Inquiry:
     channel: str
     user_id: str
     history: Sequence[PastTurn]
+    spent: Spent
+    """By the session before."""
     request_id: str | None = None
 
 
@@ -106,12 +109,14 @@ class Turns:
         self._prompts = prompts
         self._provider = provider
         self.approvals = Approvals(lambda: config().agent, points.bus)
+        self.budgets = Budgets(lambda: config().agent.budgets, now_utc)
 
     async def run(self, inquiry: Inquiry, draft: Draft, feed: Feed) -> None:
         """Come to an answer, which is then in `draft`. Cancelling this ends the model's and the tools' calls.
 
         Raises:
             ForbiddenError: middleware blocked the message or the answer.
+            BudgetError: what may be used is used up.
             ProviderError: the model gave no answer.
         """
         message = inquiry.message
@@ -123,7 +128,12 @@ class Turns:
             "user_id": inquiry.user_id,
         }
         turn = _Turn(
-            message.session_id, draft, feed, Stages(self._points.middleware, about, context), context
+            message.session_id,
+            inquiry.spent,
+            draft,
+            feed,
+            Stages(self._points.middleware, about, context),
+            context,
         )
         content = await turn.stages.inbound(message.content)
         draft.let_in = True
@@ -163,8 +173,11 @@ class Turns:
                 temperature=config.temperature,
             )
         )
+        self.budgets.check_turn(turn.spent)
         answer = await self._streamed(turn, request)
         turn.draft.add(answer)
+        turn.spent = turn.spent.plus(answer.usage, answer.cost_usd)
+        self.budgets.note(answer.usage, answer.cost_usd)
         return await turn.stages.response(answer)
 
     async def _streamed(self, turn: "_Turn", request: ChatRequest) -> ChatAnswer:
@@ -233,6 +246,7 @@ class _Turn:
     """What is at hand during one turn."""
 
     session_id: str
+    spent: Spent
     draft: Draft
     feed: Feed
     stages: Stages

@@ -107,6 +107,17 @@ class DaemonConfig(Table):
     )
 
 
+class BudgetsConfig(Table):
+    """What the agent may use of language models; unset is as much as it likes. A day is one of UTC."""
+
+    session_tokens: int | None = hot("Tokens of one session, in and out.", None, ge=1)
+    session_cost_usd: float | None = hot(
+        "Cost of one session in US dollars; an answer whose price is not known counts as free.", None, gt=0
+    )
+    daily_tokens: int | None = hot("Tokens of all sessions in a day.", None, ge=1)
+    daily_cost_usd: float | None = hot("Cost of all sessions in a day.", None, gt=0)
+
+
 class AgentConfig(Table):
     """The agent loop and its sessions."""
 
@@ -138,6 +149,7 @@ class AgentConfig(Table):
     approval_timeout_secs: int = hot(
         "Seconds after which a call that nobody allowed is denied.", 300, ge=1, le=86400
     )
+    budgets: BudgetsConfig = BudgetsConfig()
 
 
 class OtherProviderConfig(Table):

@@ -197,6 +197,17 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "CREATE UNIQUE INDEX session_messages_once ON session_messages (session, key) WHERE key IS NOT NULL",
         "CREATE INDEX session_messages_open ON session_messages (number) WHERE state = 'open'",
     ),
+    (
+        "ALTER TABLE sessions ADD COLUMN cost_usd REAL NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE daily_usage (
+            day TEXT PRIMARY KEY,
+            input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL,
+            cost_usd REAL NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 
