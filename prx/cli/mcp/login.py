@@ -17,7 +17,7 @@ from prx.cli.exit_codes import DaemonDownError
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import BadRequestError, NotFoundError
 from prx.core.text import printable
-from prx.mcp.client.oauth.logins import LoginFile, has_own_header
+from prx.mcp.client.oauth.logins import LoginFile, has_own_authorization
 
 if TYPE_CHECKING:
     from prx.mcp.client.oauth.logins import Login
@@ -65,9 +65,9 @@ def _server(name: str) -> McpServerConfig:
     config = servers[name]
     if config.url is None:
         raise BadRequestError(f'MCP server "{name}" is a program: there is nothing to log in to')
-    if has_own_header(config):
+    if has_own_authorization(config):
         raise BadRequestError(
-            f"mcp.servers.{name}.headers has the authorization that is sent: remove it to log in instead"
+            f"mcp.servers.{name} has the authorization that is sent, in headers or url: remove it to log in instead"
         )
     if config.oauth.grant == "client_credentials":
         raise BadRequestError(

@@ -165,7 +165,7 @@ async def test_a_server_that_asks_for_a_login_is_left_alone_until_it_is_given_on
                 await host.call("echo")
             await host.until("needs_auth")
             (problem,) = host.servers.problems()
-            assert "mcp.servers.one.headers" in problem.action
+            assert "correct the authorization in headers of mcp.servers.one" in problem.action
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:

@@ -21,13 +21,14 @@ from prx.mcp.client.oauth.grants import (
     configured_client,
     refresh,
 )
-from prx.mcp.client.oauth.logins import Login, LoginFile, NeedsLoginError, has_own_header, remedy
+from prx.mcp.client.oauth.logins import Login, LoginFile, NeedsLoginError, has_own_authorization, remedy
 from prx.mcp.client.oauth.web import browsing
 from prx.mcp.client.tls import tls_context
 from prx.runtime.logging import get_logger
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _LAST_FLIGHT_SECS: Final = 5.0
+_EARLY_PAUSE_SECS: Final = 10.0
 _MAX_QUOTED: Final = 200
 
 _log = get_logger("mcp")
@@ -46,6 +47,8 @@ class Bearer:
         self._logins = logins
         self._login: Login | None = None
         self._flight: asyncio.Task[None] | None = None
+        self._early_from = 0.0
+        """From when on a flight may begin that nobody waits for, by the monotonic clock."""
 
     async def open(self) -> None:
         """Read the login.
@@ -93,37 +96,39 @@ class Bearer:
 
     @property
     def _is_user(self) -> bool:
-        return not has_own_header(self._config) and self._config.oauth.grant == "authorization_code"
+        return not has_own_authorization(self._config) and self._config.oauth.grant == "authorization_code"
 
     async def _look_ahead(self) -> None:
-        """Have another token before this one ends; while none can be had, this one is used to its end."""
+        """Have another token before this one ends: that is waited for by those alone who come too late."""
         tokens = None if self._login is None else self._login.tokens
         if tokens is None or tokens.renew_at is None or time.time() < tokens.renew_at:
             return
         if self._is_user and tokens.refresh is None:
             return
-        try:
+        if tokens.expires_at is None or time.time() >= tokens.expires_at:
             await self._renewed(None)
-        except NeedsLoginError:
-            raise
-        except UnavailableError:
-            if time.time() >= (tokens.expires_at or 0):
-                raise
+        elif time.monotonic() >= self._early_from:
+            self._early_from = time.monotonic() + _EARLY_PAUSE_SECS
+            self._taken_off(None)
 
     async def _renewed(self, challenge: httpx2.Response | None) -> None:
-        """Have another token, by the flight that is on its way if there is one; who is cancelled leaves it alone."""
+        """Have another token; whoever is cancelled meanwhile leaves the flight alone."""
+        await asyncio.shield(self._taken_off(challenge))
+
+    def _taken_off(self, challenge: httpx2.Response | None) -> asyncio.Task[None]:
+        """Return the flight that is on its way, or begin one."""
         if self._flight is None:
             self._flight = asyncio.create_task(self._renew(challenge), name=f"login {self._server}")
             self._flight.add_done_callback(self._landed)
-        await asyncio.shield(self._flight)
+        return self._flight
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flight = None
         if not flight.cancelled():
-            flight.exception()  # whoever waits hears of it
+            flight.exception()  # whoever waits hears of it; who does not, from the next flight
 
     async def _renew(self, challenge: httpx2.Response | None) -> None:
-        if has_own_header(self._config):
+        if has_own_authorization(self._config):
             raise self._needs_login("it refuses the authorization that it is sent (HTTP 401)")
         try:
             if self._is_user:

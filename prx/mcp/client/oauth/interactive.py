@@ -42,6 +42,7 @@ async def log_in(config: McpServerConfig, redirect_uri: str, scopes: tuple[str, 
         challenge = await knock(web, config)
         found = await discover(web, url, challenge, config.oauth.issuer, DEFAULT_GRANT_TYPES)
         _check_pkce(found.metadata)
+        web.check(str(found.metadata.authorization_endpoint))
         scope = union_scopes(" ".join(config.oauth.scopes) or found.scope, " ".join(scopes))
         client = configured_client(config.oauth, found.metadata) or await register(
             web, found.metadata, redirect_uri, scope

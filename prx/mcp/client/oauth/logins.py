@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -180,15 +181,23 @@ class LoginFile:
         self._file.replace(_DOCUMENT.dump_json(_Document(logins=entries), indent=2))
 
 
-def has_own_header(config: McpServerConfig) -> bool:
+def has_own_authorization(config: McpServerConfig) -> bool:
     """Tell whether the configuration itself says what the server gets as `Authorization`."""
-    return any(name.lower() == "authorization" for name in config.headers)
+    return "@" in _place(config) or any(name.lower() == "authorization" for name in config.headers)
 
 
 def remedy(server: str, config: McpServerConfig) -> str:
     """Return what an operator does about a server that does not serve for want of a login."""
-    if has_own_header(config):
-        return f"correct the authorization in mcp.servers.{server}.headers"
+    if has_own_authorization(config):
+        key = "user and password in the url" if "@" in _place(config) else "the authorization in headers"
+        return f"correct {key} of mcp.servers.{server}"
     if config.oauth.grant == "client_credentials":
         return f"correct mcp.servers.{server}.oauth"
     return f"log in with `prx mcp login {server}`"
+
+
+def _place(config: McpServerConfig) -> str:
+    try:
+        return urlsplit(config.url or "").netloc
+    except ValueError:  # connecting says what is wrong with it
+        return ""

@@ -48,7 +48,7 @@ class Web:
             PrxError: the address is one that no secret may be sent to.
             UnavailableError: there is no answer, or a larger one than is read.
         """
-        self._check(url)
+        self.check(url)
         request = self._client.build_request(method, url, data=form, json=body, headers=headers)
         try:
             async with asyncio.timeout(_MAX_SECS):
@@ -64,8 +64,12 @@ class Web:
         kept.pop("content-encoding", None)
         return httpx2.Response(response.status_code, headers=kept, content=content, request=request)
 
-    def _check(self, url: str) -> None:
-        """Let pass what is encrypted, or stays where the MCP server itself is reached without that."""
+    def check(self, url: str) -> None:
+        """Let pass what is encrypted, or stays where the MCP server itself is reached without that.
+
+        Raises:
+            PrxError: it is another address.
+        """
         asked, server = urlsplit(url), urlsplit(self._server_url)
         host, server_host = asked.hostname or "", server.hostname or ""
         is_near = host == server_host or (is_loopback(host) and is_loopback(server_host))

@@ -19,6 +19,8 @@ command = "true"
 [mcp.servers.fixed]
 url = "https://fixed.example.com/mcp"
 headers = { authorization = "Bearer hunter2hunter2" }
+[mcp.servers.named]
+url = "https://user:hunter2hunter2@named.example.com/mcp"
 [mcp.servers.machine]
 url = "https://machine.example.com/mcp"
 [mcp.servers.machine.oauth]
@@ -45,9 +47,10 @@ def run(tmp_path: Path) -> Run:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("other", "configured are: fixed, machine, program"),
+        ("other", "configured are: fixed, machine, named, program"),
         ("program", "there is nothing to log in to"),
-        ("fixed", "mcp.servers.fixed.headers has the authorization"),
+        ("fixed", "mcp.servers.fixed has the authorization"),
+        ("named", "mcp.servers.named has the authorization"),
         ("machine", "the daemon logs in by itself"),
     ],
 )
