@@ -15,6 +15,8 @@ from prx.config.types import is_secret_key
 from prx.core.errors import ConfigError
 
 _MAX_REPORTED: Final = 20
+# What pydantic puts behind the name of a table where the name itself is wrong.
+_NAME_OF_TABLE: Final = "[key]"
 
 
 def explain(error: ValidationError, layers: Sequence[Layer]) -> ConfigError:
@@ -31,7 +33,11 @@ def explain(error: ValidationError, layers: Sequence[Layer]) -> ConfigError:
 
 def found(error: ValidationError) -> list[ErrorDetails]:
     """Return everything that is wrong."""
-    return error.errors(include_url=False, include_context=False)
+    details = error.errors(include_url=False, include_context=False)
+    for detail in details:
+        if detail["loc"][-1:] == (_NAME_OF_TABLE,):
+            detail["loc"] = detail["loc"][:-1]
+    return details
 
 
 def message(detail: ErrorDetails) -> str:

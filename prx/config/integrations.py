@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, SecretStr, model_validator
 
-from prx.config.types import AbsolutePath, Secret, Table, from_environment, hot, is_secret_key
+from prx.config.types import AbsolutePath, Name, Secret, Table, from_environment, hot, is_secret_key
 
 SenderPolicy = Literal["allowlist", "open", "disabled"]
 
@@ -83,7 +83,7 @@ class McpServerConfig(Table):
 class McpConfig(Table):
     """The MCP servers whose tools are offered."""
 
-    servers: dict[str, McpServerConfig] = hot("One table for each server, by its name.", {})
+    servers: dict[Name, McpServerConfig] = hot("One table for each server, by its name.", {})
 
 
 class ChannelConfig(Table):

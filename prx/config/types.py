@@ -102,6 +102,12 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
         raise ValueError("nobody of that name has a home directory here") from error
 
 
+def _name(text: str) -> str:
+    if text in ("", ".", ".."):
+        raise ValueError(f'"{text}" is no name: no address of the API could lead to it')
+    return text
+
+
 def _public_key(text: str) -> str:
     if not _PUBLIC_KEY.fullmatch(text):
         raise ValueError(
@@ -120,6 +126,9 @@ Secret = Annotated[SecretStr, BeforeValidator(from_environment)]
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 """A path; a relative one is taken from the `base` of the validation context, `~` is the user's home."""
+
+Name = Annotated[str, AfterValidator(_name)]
+"""The name of a table that is the operator's to choose, and that stands in paths of the API."""
 
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 """An Ed25519 key that signatures are verified with."""

@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from prx.config.schema import Config, GatewayConfig
+from prx.config.sources import load
 from prx.config.types import Table, is_loopback, is_secret_key
+from prx.core.errors import ConfigError
 
 HIDDEN = "hunter2-is-no-secret"
 
@@ -184,6 +186,23 @@ def test_half_a_tls_setup_is_refused() -> None:
 def test_an_mcp_server_without_its_way_in_is_refused(server: dict[str, str], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         Config.model_validate({"mcp": {"servers": {"x": server}}})
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+@pytest.mark.parametrize(
+    ("key", "table"), [("mcp.servers", '{ command = "c" }'), ("channels_config", '{ type = "t" }')]
+)
+def test_a_name_that_no_address_of_the_api_leads_to_is_refused(
+    key: str, table: str, name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "prx.toml"
+    file.write_text(f'[{key}]\n"{name}" = {table}\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, ())
+    assert (
+        caught.value.message
+        == f'{file}:2: {key}."{name}": "{name}" is no name: no address of the API could lead to it'
+    )
 
 
 GOOD_KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
