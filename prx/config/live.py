@@ -214,7 +214,8 @@ def _hidden_edits(before: Layers, after: Layers) -> dict[str, str]:
     for layer in (*after.files, after.overlay):
         old = known.get(layer.origin, {})
         for key, value in leaves(layer.tree):
-            if not (holds(old, key) and _same(at(old, key), value)):
+            # An empty table, such as one whose last key was taken out, sets nothing that could be hidden.
+            if value != {} and not (holds(old, key) and _same(at(old, key), value)):
                 upper = after.hiding(key, layer)
                 if upper is not None:
                     hidden[dotted(key)] = upper.origin

@@ -151,6 +151,19 @@ async def test_an_edit_that_a_later_layer_hides_is_reported(running: Running) ->
     assert change.hidden == {"memory.top_k": overlay, "agent.max_turns": "PRX__AGENT__MAX_TURNS"}
 
 
+async def test_a_table_that_lost_its_last_key_sets_nothing_that_a_later_layer_could_hide(
+    running: Running,
+) -> None:
+    running.edit("[provider]\nmodel = 'other'\n")
+    await running.live.reload()
+    await running.live.patch({"provider.temperature": 0.5})
+    running.edit("[provider]\n")
+    change = await running.live.reload()
+    assert change is not None
+    assert change.keys == ("provider.model",)
+    assert change.hidden == {}
+
+
 async def test_a_patch_for_another_configuration_than_the_current_one_is_refused(running: Running) -> None:
     read = running.live.etag
     await running.live.patch({"memory.top_k": 8}, if_match=[read])
