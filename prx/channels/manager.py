@@ -1,6 +1,7 @@
 """The configured channels: which of them are connected, and what operators do to them."""
 
 import asyncio
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from prx.channels.adapters import ADAPTERS, Adapters
 from prx.channels.channel import UNIT, Channel
 from prx.config.integrations import ChannelConfig
+from prx.config.keys import dotted
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
 from prx.runtime.bus import Bus
@@ -179,7 +181,7 @@ class Channels:
                 await self._supervisor.restart(channel.name)
             else:
                 channel = Channel(name, config, self._adapters, self._bus)
-                remedy = f"remove the cause, then `prx channel restart {name}`"
+                remedy = f"remove the cause, then `prx channel restart {shlex.quote(name)}`"
                 self._supervisor.add(channel, _POLICY, remedy=remedy)
                 self._channels[name] = channel
         except UnavailableError as error:
@@ -195,7 +197,7 @@ class Channels:
     def _remedy(self, name: str) -> str:
         if not self._connects:
             return "the daemon runs with --no-channels"
-        return f"set channels_config.{name}.enabled to true"
+        return f"set {dotted(('channels_config', name, 'enabled'))} to true"
 
 
 def _connection(config: ChannelConfig | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from prx.channels.adapters import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
 from prx.cli.output import moment
 from prx.config.integrations import ChannelConfig, HookEndpointConfig, McpServerConfig
+from prx.config.keys import dotted
 from prx.core.errors import PrxError
 from prx.mcp.client.oauth.logins import LoginFile
 from prx.webhooks.events import canonical
@@ -31,7 +32,7 @@ def mcp_servers(site: Site) -> Iterator[Finding]:
     for name, server in site.config.mcp.servers.items():
         if not server.enabled:
             continue
-        key = f"mcp.servers.{name}"
+        key = dotted(("mcp", "servers", name))
         if server.url is not None and (fault := _fault_of(server.url)) is not None:
             yield _no_address(f"{key}.url", fault, f'the tools of the MCP server "{name}" are missing')
         if server.url is not None:
@@ -56,18 +57,19 @@ def channels(site: Site) -> Iterator[Finding]:
     for name, channel in site.config.channels_config.items():
         if not channel.enabled:
             continue
+        table = dotted(("channels_config", name))
         kind = channel.type or name
         if site.ask is None and kind not in ADAPTERS:
             yield Finding(
-                f'channels_config.{name}: this PRX has no adapter for channels of the type "{kind}"',
+                f'{table}: this PRX has no adapter for channels of the type "{kind}"',
                 "it stays disconnected, and the daemon is degraded",
-                f"correct channels_config.{name}.type, or set channels_config.{name}.enabled to false",
+                f"correct {table}.type, or set {table}.enabled to false",
             )
         if not _has_listeners(channel):
             yield Finding(
-                f"channels_config.{name}: nobody may talk to it",
+                f"{table}: nobody may talk to it",
                 "messages are left unanswered: allowed_users is empty, and no policy is open",
-                f"list who may in channels_config.{name}.allowed_users, or set a policy to open",
+                f"list who may in {table}.allowed_users, or set a policy to open",
                 "advice",
             )
 

@@ -65,6 +65,18 @@ async def setting(platform: LinePlatform) -> AsyncIterator[Setting]:
     await setting.aclose()
 
 
+async def test_what_is_to_be_done_about_a_channel_can_be_copied_whatever_its_name_is(
+    setting: Setting,
+) -> None:
+    await setting.configure(**{"my chat": {"type": "carrier pigeon"}})
+    [problem] = setting.supervisor.problems()
+    assert 'correct channels_config."my chat".type' in problem.reason
+    assert problem.action.endswith("`prx channel restart 'my chat'`")
+    await setting.configure(**{"my chat": {"enabled": False}})
+    with pytest.raises(ConflictError, match=r'set channels_config\."my chat"\.enabled to true'):
+        setting.channels.restart("my chat")
+
+
 async def test_only_those_that_changed_connect_anew(setting: Setting) -> None:
     await setting.configure(one={}, two={})
     assert setting.statuses == {"one": "connected", "two": "connected"}
