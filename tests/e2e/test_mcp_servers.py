@@ -55,6 +55,10 @@ def test_servers_are_driven_from_the_command_line_and_end_with_the_daemon(daemon
     assert status(daemon, "slow") == "connecting", (
         "a server that hangs kept neither the boot nor its neighbour"
     )
+    assert refused(daemon, "mcp", "call", "slow", "echo") == (
+        1,
+        'prx: MCP server "slow" is connecting, so that "echo" cannot be called; `prx mcp info slow` tells more\n',
+    )
     assert daemon.prx("mcp", "call", "one", "echo", '{"text": "hello"}') == "hello"
     info = shown(daemon, "mcp", "info", "one")
     assert (info["protocol_version"], info["offered"]["echo"]) == ("2025-06-18", "mcp__one__echo")

@@ -7,7 +7,7 @@ import click
 from prx.cli.client import daemon, segment
 from prx.cli.output import as_json_option, fields, show_json, table
 from prx.cli.plugin.call import Arguments, show_call
-from prx.core.errors import NotFoundError
+from prx.core.errors import NotFoundError, UnavailableError
 from prx.core.text import printable
 
 
@@ -47,7 +47,13 @@ def call(name: str, tool: str, arguments: dict[str, Any], *, as_json: bool) -> N
     `prx plugin call`.
     """
     with daemon() as client:
-        offered = client.get(f"/mcp/{segment(name)}")["offered"]
+        server = client.get(f"/mcp/{segment(name)}")
+        offered = server["offered"]
+        if tool not in offered and server["status"] != "connected":
+            raise UnavailableError(
+                f'MCP server "{name}" is {server["status"]}, so that "{tool}" cannot be called; `prx mcp info {name}` '
+                "tells more"
+            )
         if tool not in offered:
             raise NotFoundError(
                 f'MCP server "{name}" has no tool "{tool}"; `prx mcp tools {name}` lists them'
