@@ -24,6 +24,9 @@ STATUS: Final[Mapping[str, int]] = {
     "unavailable": 503,
 }
 _MAX_FIELD_ERRORS: Final = 50
+# Of these pydantic speaks in Python's words, and names classes.
+_NO_OBJECTS: Final = frozenset({"dict_type", "model_type", "model_attributes_type"})
+_NO_OBJECT: Final = "Input should be an object"
 
 
 class MethodNotAllowedError(PrxError):
@@ -115,7 +118,9 @@ def of_validation(error: ValidationError, part: str = "body") -> BadRequestError
     errors = [
         {
             "field": ".".join(map(str, item["loc"])) or part,
-            "message": item["msg"].removeprefix("Value error, "),
+            "message": _NO_OBJECT
+            if item["type"] in _NO_OBJECTS
+            else item["msg"].removeprefix("Value error, "),
         }
         for item in found[:_MAX_FIELD_ERRORS]
     ]

@@ -136,6 +136,12 @@ async def test_what_is_no_session_is_refused_by_the_name_of_the_field(
     assert await listed(api) == ([], 0)
 
 
+async def test_what_is_no_object_is_refused_in_the_words_of_json(api: Api) -> None:
+    for body, field in (([], "body"), (7, "body"), (NOBODY | {"metadata": []}, "metadata")):
+        reply = await api.post(SESSIONS, json=body)
+        assert reply.error["details"]["errors"] == [{"field": field, "message": "Input should be an object"}]
+
+
 async def test_metadata_may_have_16_kib_as_json_and_no_byte_more(api: Api) -> None:
     around = len(json.dumps({"text": ""}, separators=(",", ":")))
     await begun(api, metadata={"text": "ü" * ((16384 - around) // 2)})
