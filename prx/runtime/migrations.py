@@ -208,6 +208,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
     ),
+    ("ALTER TABLE hook_deliveries ADD COLUMN round INTEGER NOT NULL DEFAULT 0",),
 )
 
 

@@ -33,6 +33,7 @@ class Result(NamedTuple):
     attempts: int
     outcome: Outcome
     next_try_ms: int = 0
+    round: int = 0
 
 
 def turn(
@@ -44,18 +45,24 @@ def turn(
     return {hook: _pending(connection, hook, after) for hook, after in wanted.items()}
 
 
-def write(connection: sqlite3.Connection, result: Result) -> None:
-    """Write down what an attempt came to, unless a later one is known already."""
+def write(connection: sqlite3.Connection, result: Result) -> bool:
+    """Write down what an attempt came to; return whether it counts.
+
+    It does not where a later one is known already, or where it failed in an earlier round: somebody has had the event
+    tried afresh since, perhaps at another URL.
+    """
     outcome = result.outcome
-    connection.execute(
+    written = connection.execute(
         "UPDATE hook_deliveries SET state = ?, attempts = ?, last_attempt_at = ?, status = ?, latency_ms = ?, "
-        "error = ?, excerpt = ?, next_try_ms = ? WHERE hook = ? AND event = ? AND attempts <= ?",
+        "error = ?, excerpt = ?, next_try_ms = ? WHERE hook = ? AND event = ? AND attempts <= ? "
+        "AND (round = ? OR ?)",
         (
             *(result.state, result.attempts, outcome.at, outcome.status, outcome.latency_ms),
             *(outcome.error, outcome.excerpt, result.next_try_ms, result.hook, result.event),
-            result.attempts,
+            *(result.attempts, result.round, outcome.delivered),
         ),
     )
+    return written.rowcount > 0
 
 
 def count_pending(connection: sqlite3.Connection, hook: int) -> int:
@@ -103,7 +110,7 @@ def try_again(connection: sqlite3.Connection, hook: int, event: int | None = Non
     """Make one delivery due now, whatever became of it; without `event` all that a hook waits for."""
     which, values = ("state = 'pending'", (hook,)) if event is None else ("event = ?", (hook, event))
     connection.execute(
-        "UPDATE hook_deliveries SET state = 'pending', attempts = 0, next_try_ms = 0 "  # noqa: S608  # constants
+        "UPDATE hook_deliveries SET state = 'pending', attempts = 0, next_try_ms = 0, round = round + 1 "  # noqa: S608  # constants
         f"WHERE hook = ? AND {which}",
         values,
     )
@@ -152,7 +159,7 @@ def forget(connection: sqlite3.Connection, hook: int) -> bool:
 
 def _pending(connection: sqlite3.Connection, hook: int, after: int) -> list[Pending]:
     rows = connection.execute(
-        "SELECT delivery.event, event.id, event.body, delivery.attempts, delivery.next_try_ms "
+        "SELECT delivery.event, event.id, event.body, delivery.attempts, delivery.next_try_ms, delivery.round "
         "FROM hook_deliveries AS delivery JOIN hook_events AS event ON event.number = delivery.event "
         "WHERE delivery.hook = ? AND delivery.event > ? AND delivery.state = 'pending' "
         "ORDER BY delivery.event LIMIT ?",

@@ -181,15 +181,13 @@ class Dispatcher:
             task.cancel()
             self._turn_due.set()
 
-    async def _switch_off(self, hook: Hook, result: Result, reason: str) -> None:
+    async def _switch_off(self, hook: Hook, result: Result, reason: str) -> bool:
         while True:
             try:
-                await self._registry.switch_off(hook, result, reason)
+                return await self._registry.switch_off(hook, result, reason)
             except UnavailableError as error:  # `/status` says so, too
                 _log.warning("what became of a delivery cannot be stored", reason=error.message)
                 await asyncio.sleep(_RETRY_SECS)
-            else:
-                return
 
     async def _turn_forever(self) -> None:
         """Write down what was tried and read what is next, for all lanes at once and one turn at a time."""

@@ -60,6 +60,8 @@ class Pending(NamedTuple):
     attempts: int
     next_try_ms: int
     """Not before this time, in milliseconds since 1970."""
+    round: int
+    """How often somebody had it tried afresh."""
 
 
 class Outcome(NamedTuple):

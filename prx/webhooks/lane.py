@@ -14,7 +14,7 @@ from prx.webhooks.pauses import MOST_ASKED_SECS, pause_secs
 _LOW: Final = MAX_READ // 2
 
 Send = Callable[[Hook, Pending], Awaitable[Outcome]]
-SwitchOff = Callable[[Hook, Result, str], Awaitable[None]]
+SwitchOff = Callable[[Hook, Result, str], Awaitable[bool]]
 
 
 class Lane:
@@ -29,7 +29,10 @@ class Lane:
         config: Callable[[], HooksConfig],
         first_pause_secs: float,
     ) -> None:
-        """Send with `send`; `ask` is called when there are `results` to write down or `wants_more`."""
+        """Send with `send`; `ask` is called when there are `results` to write down or `wants_more`.
+
+        `switch_off` returns False where the attempt does not count: somebody had the event tried afresh meanwhile.
+        """
         self.hook = hook
         self._send = send
         self._switch_off = switch_off
@@ -85,10 +88,14 @@ class Lane:
                 continue
             reason = self._reason_to_end(outcome, attempts)
             due_ms = 0 if reason else _now_ms() + self._pause_ms(outcome, attempts)
-            result = Result(self.hook.number, pending.event, "pending", attempts, outcome, due_ms)
+            result = Result(
+                self.hook.number, pending.event, "pending", attempts, outcome, due_ms, pending.round
+            )
             if reason is not None:
-                await self._switch_off(self.hook, result, reason)
-                return
+                if await self._switch_off(self.hook, result, reason):
+                    return
+                self.rewind()
+                continue
             self._queue[0] = pending._replace(attempts=attempts, next_try_ms=due_ms)
             self._note(result)
 

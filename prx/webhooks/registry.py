@@ -151,8 +151,10 @@ class Registry:
         _check_is_of(by, self.get(hook_id), "removed")
         await self._tasks.whole(self._remove(hook_id))
 
-    async def switch_off(self, hook: Hook, result: Result, reason: str) -> None:
-        """Write down the attempt after which nothing more is sent to `hook`, and why.
+    async def switch_off(self, hook: Hook, result: Result, reason: str) -> bool:
+        """Write down the attempt after which nothing more is sent to `hook`, and why; return whether that is so.
+
+        It is not where somebody had the event tried afresh while the attempt was under way.
 
         Raises:
             UnavailableError: the store cannot be written.
@@ -160,16 +162,20 @@ class Registry:
         async with self._changing:
             current = self._hooks.get(hook.id)
             if current is None:
-                return
+                return True
             current = replace(current, active=False, reason=reason, since=result.outcome.at)
 
-            def job(connection: sqlite3.Connection) -> None:
-                deliveries.write(connection, result)
-                table.update(connection, current)
+            def job(connection: sqlite3.Connection) -> bool:
+                counts = deliveries.write(connection, result)
+                if counts:
+                    table.update(connection, current)
+                return counts
 
-            await self._store.run(job)
+            if not await self._store.run(job):
+                return False
             self._know(current)
         _log.warning("webhook switched off", hook=hook.id, reason=reason)
+        return True
 
     async def prune(self, hook: Hook, *, max_backlog: int, before: str) -> bool:
         """Remove some of what is not kept of a hook; return whether there is more. See `deliveries.prune`.

@@ -300,6 +300,51 @@ async def test_an_event_waits_until_its_receiver_is_right(
         assert receiver.numbers() == [1, 2]
 
 
+@pytest.mark.parametrize("status", [410, 500])
+async def test_what_the_url_before_answers_says_nothing_of_the_next_one(
+    run_stage: RunStage, status: int
+) -> None:
+    asked, changed = asyncio.Event(), asyncio.Event()
+
+    async def fail_late(request: Received, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await changed.wait()
+        await saying(reply(status))(request, writer)
+
+    async with (
+        run_stage(max_retries=0) as stage,
+        serving(fail_late) as failing,
+        receiving() as receiver,
+    ):
+        hook = await stage.register(failing.url())
+        await stage.happen(2)
+        await asked.wait()
+        await stage.webhooks.registry.change(hook.id, Wanted(url=receiver.url))
+        changed.set()
+        await stage.settled(hook, ["delivered"] * 2)
+        assert receiver.numbers() == [1, 2]
+        assert stage.webhooks.registry.get(hook.id).active
+
+
+async def test_a_retry_that_comes_during_an_attempt_waits_for_no_pause_after_it(stage: Stage) -> None:
+    asked, retried = asyncio.Event(), asyncio.Event()
+
+    async def fail_late(request: Received, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await retried.wait()
+        await saying(reply(503, b"", "Retry-After: 3600"))(request, writer)
+
+    async with receiving(fail_late, saying(reply(200))) as receiver:
+        hook = await stage.register(receiver.url)
+        await stage.happen(1)
+        await asked.wait()
+        (delivery,), _ = await stage.webhooks.deliveries(hook, None, limit=1, offset=0)
+        await stage.webhooks.dispatcher.retry(hook, delivery.id)
+        retried.set()
+        await stage.settled(hook, ["delivered"])
+        assert receiver.numbers() == [1, 1]
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused(stage: Stage, serves: ssl.SSLContext) -> None:
     async with serving(silent, tls=serves) as server:
         hook = await stage.register(f"https://127.0.0.1:{server.port}/")

@@ -115,3 +115,19 @@ def test_an_event_stays_for_as_long_as_any_hook_has_its_delivery(hooked: Hooked)
     while deliveries.forget(hooked.connection, hooked.number):
         continue
     assert (hooked.events(), table.removed(hooked.connection)) == (0, [])
+
+
+def test_a_failure_counts_unless_somebody_had_the_event_tried_afresh_meanwhile(hooked: Hooked) -> None:
+    hooked.happen(1)
+    (pending,) = deliveries.turn(hooked.connection, [], {hooked.number: 0})[hooked.number]
+    failed = Outcome(iso_utc(NOW), delivered=False, status=500)
+    result = Result(hooked.number, pending.event, "pending", 1, failed, 4_000_000_000_000, pending.round)
+    deliveries.try_again(hooked.connection, hooked.number)
+    assert not deliveries.write(hooked.connection, result)
+    (pending,) = deliveries.turn(hooked.connection, [], {hooked.number: 0})[hooked.number]
+    assert (pending.attempts, pending.next_try_ms) == (0, 0)
+    assert deliveries.write(hooked.connection, result._replace(round=pending.round))
+    delivered = Outcome(iso_utc(NOW), delivered=True, status=200)
+    deliveries.try_again(hooked.connection, hooked.number)
+    assert deliveries.write(hooked.connection, result._replace(state="delivered", outcome=delivered))
+    assert hooked.left("delivered") == 1
