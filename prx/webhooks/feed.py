@@ -40,8 +40,8 @@ class Feed:
         self._store = store
         self._outbox = outbox
         self._wanted = wanted
-        self._known: set[tuple[str, str]] | None = None
-        """The problems that are no news; None before anybody wants to hear of one."""
+        self._known: set[tuple[str, str]] = set()
+        """The problems that are no news."""
         self._next_look = 0.0
         self.dropped = 0
         """How many events found no room."""
@@ -116,13 +116,14 @@ class Feed:
         return name in wanted or ALL in wanted
 
     def _new_problems(self) -> list[Happening]:
-        """Return what has become wrong since the last look; what was wrong before the first one is no news."""
-        if not self._anybody_wants("error.occurred"):
-            self._known = None
-            return []
+        """Return what has become wrong since the last look, which is made whether or not anybody wants to hear of it.
+
+        Whoever registers then hears of what becomes wrong from that moment on.
+        """
         now = {(problem.unit, problem.reason): problem for problem in self._problems_now()}
-        known = now.keys() if self._known is None else self._known
-        self._known = set(now)
+        known, self._known = self._known, set(now)
+        if not self._anybody_wants("error.occurred"):
+            return []
         return [_trouble(problem) for key, problem in now.items() if key not in known]
 
     def _count(self, events: Subscription) -> None:

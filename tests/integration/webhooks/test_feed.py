@@ -18,10 +18,10 @@ def problem(number: int) -> Problem:
 async def test_a_problem_is_told_once_when_it_is_new(stage: Stage) -> None:
     stage.problems.append(problem(1))
     async with receiving() as receiver:
-        await stage.register(receiver.url, "error.occurred")
-        # Only what comes after the first look is news.
         feed = stage.webhooks._feed
-        await eventually(lambda: feed._known is not None)
+        await eventually(lambda: len(feed._known) == 1)
+        await stage.register(receiver.url, "error.occurred")
+        # What was known before is no news, and what comes at once is.
         stage.problems.append(problem(2))
         await receiver.has(1)
         stage.problems.clear()
