@@ -63,4 +63,5 @@ class AnyTarget(AddressRule):
 
 def _refusal(target: Target, address: Address, kind: Kind) -> str:
     named = "is" if target.is_literal else f"stands for {address},"
-    return f"{target.origin} is refused: {target.host} {named} a {kind} address"
+    article = "an" if kind is Kind.UNSPECIFIED else "a"
+    return f"{target.origin} is refused: {target.host} {named} {article} {kind} address"
