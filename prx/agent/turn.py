@@ -12,6 +12,7 @@ from prx.agent.budgets import Budgets, Spent
 from prx.agent.feed import Feed
 from prx.agent.message_table import PastTurn
 from prx.agent.prompt import Prompts
+from prx.agent.recollection import owner
 from prx.agent.stages import Stages
 from prx.config.schema import Config
 from prx.core.errors import PrxError
@@ -139,7 +140,7 @@ class Turns:
         draft.let_in = True
         draft.content = content if content != message.content else None
         turn.messages = [*_past(inquiry.history), ChatMessage("user", content)]
-        turn.system = await self._prompts.for_message(content)
+        turn.system = await self._prompts.for_message(content, owner(inquiry.channel, inquiry.user_id))
         await self._answer(turn)
 
     async def _answer(self, turn: "_Turn") -> None:

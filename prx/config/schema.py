@@ -215,7 +215,15 @@ class ProviderConfig(Table):
 class MemoryConfig(Table):
     """What the agent remembers."""
 
-    backend: Literal["sqlite"] = restart("Where memories are kept.", "sqlite")
+    backend: str = restart(
+        'Where memories are kept: "sqlite", or the name that a plugin\'s storage gives itself.',
+        "sqlite",
+        min_length=1,
+    )
+    tools: bool = hot(
+        "Offer the model tools that store, recall and forget memories of the user it talks with.",
+        default=False,
+    )
     top_k: int = hot("Memories brought into a turn at most.", 10, ge=1, le=1000)
     min_relevance_score: float = hot(
         "Least relevance of a memory that is brought into a turn.", 0.0, ge=0, le=1

@@ -4,6 +4,7 @@ from prx.agent.agent import Agent
 from prx.agent.prompt import Prompts
 from prx.agent.providers.builtin import BuiltinProvider
 from prx.agent.providers.chain import Providers
+from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.agent.turn import Turns
@@ -12,7 +13,6 @@ from prx.config.schema import Config
 from prx.core.outbox import Outbox
 from prx.daemon.life import Life
 from prx.runtime.extension_points import ExtensionPoints
-from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 
 
@@ -30,7 +30,7 @@ async def open_agent(  # noqa: PLR0913, PLR0917  # what it is joined from
     points: ExtensionPoints,
     store: Store,
     sessions: Sessions,
-    memory: Memory,
+    recollection: Recollection,
     skills: Skills,
     providers: Providers,
     outbox: Outbox,
@@ -45,7 +45,7 @@ async def open_agent(  # noqa: PLR0913, PLR0917  # what it is joined from
     def config() -> Config:
         return live.current
 
-    turns = Turns(config, points, Prompts(config, memory, skills), providers)
+    turns = Turns(config, points, Prompts(config, recollection, skills), providers)
     agent = await Agent.open(store, sessions, turns, points.bus, outbox, config)
     life.at_end("agent", agent.aclose)
     return agent

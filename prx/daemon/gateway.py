@@ -43,7 +43,7 @@ def _deps(ground: Ground, parts: Parts, tokens: TokenStore) -> ApiDeps:
     def figures() -> Figures:
         return Figures(
             channels_connected=parts.channels.connected(),
-            memory_entries=parts.memory.entries,
+            memory_entries=parts.recollection.entries,
             config_version=live.version,
             restart_required=bool(live.restart_required),
         )

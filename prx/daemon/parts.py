@@ -5,6 +5,7 @@ from functools import partial
 
 from prx.agent.agent import Agent
 from prx.agent.providers.chain import Providers
+from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
 from prx.channels.manager import Channels
@@ -54,6 +55,7 @@ class Parts:
     store: Store
     webhooks: Webhooks
     memory: Memory
+    recollection: Recollection
     catalogue: Catalogue
     skills: Skills
     channels: Channels
@@ -80,7 +82,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     life.at_end("webhooks", webhooks.aclose)
     await webhooks.load()
     life.at_end("units", supervisor.aclose)
-    memory = await Memory.open(store)
+    memory = await Memory.open(store, points.bus)
     services = HostServices(store, memory, points.bus)
     catalogue = Catalogue(lambda: live.current.plugins, config.daemon.data_dir, points, services)
     skills = Skills(partial(_skill_shelves, config, catalogue))
@@ -90,8 +92,11 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     life.at_end("channels", channels.aclose)
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
     life.at_end("sessions", sessions.aclose)
+    recollection = Recollection(lambda: live.current.memory, memory, points, sessions)
     providers = open_providers(live, points, skills, life)
-    agent = await open_agent(live, points, store, sessions, memory, skills, providers, webhooks.outbox, life)
+    agent = await open_agent(
+        live, points, store, sessions, recollection, skills, providers, webhooks.outbox, life
+    )
     servers = McpServers(
         lambda: live.current.mcp,
         store,
@@ -101,7 +106,19 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         points.bus,
     )
     life.at_end("MCP servers", servers.aclose)
-    parts = Parts(store, webhooks, memory, catalogue, skills, channels, sessions, agent, servers, providers)
+    parts = Parts(
+        store,
+        webhooks,
+        memory,
+        recollection,
+        catalogue,
+        skills,
+        channels,
+        sessions,
+        agent,
+        servers,
+        providers,
+    )
     life.at_end("configuration changes", live.aclose)
     live.listen(partial(_obey, parts))
     _show(ground, parts)
@@ -118,6 +135,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.catalogue,
         parts.skills,
         parts.sessions,
+        parts.recollection,
         parts.servers,
         parts.providers,
         parts.webhooks,

@@ -71,6 +71,7 @@ class Daemon:
             await self._first_scan(unit)
         await parts.channels.reconfigured({})
         ground.supervisor.add(parts.sessions)
+        ground.supervisor.add(parts.recollection)
         ground.supervisor.add(parts.agent)
         await parts.servers.start()
         parts.providers.reconfigured()

@@ -209,6 +209,10 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         """,
     ),
     ("ALTER TABLE hook_deliveries ADD COLUMN round INTEGER NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE memory_entries ADD COLUMN owner TEXT",
+        "CREATE INDEX memory_entries_by_age ON memory_entries (created_at)",
+    ),
 )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from prx.agent.agent import Agent
 from prx.agent.prompt import Prompts
 from prx.agent.providers.chain import Providers
+from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.agent.turn import Turns
-from prx.config.schema import Config, ProviderConfig
+from prx.config.schema import Config, MemoryConfig, ProviderConfig
 from prx.core.outbox import NoOutbox, Outbox
 from prx.core.provider import ChatAnswer, ChatProvider, ChatRequest, ToolRequest
 from prx.core.session import TokenUsage
@@ -82,16 +83,19 @@ class Bench:
     skills: Skills = field(default_factory=lambda: Skills(list))
     outbox: Outbox = field(default_factory=NoOutbox)
     agent: Agent = field(init=False)
+    memory: Memory = field(init=False)
+    recollection: Recollection = field(init=False)
 
     async def open(self) -> None:
         """Begin with what is in the store."""
-        memory = await Memory.open(self.store)
+        self.memory = await Memory.open(self.store, self.points.bus)
 
         def config() -> Config:
             return self.config
 
+        self.recollection = Recollection(lambda: config().memory, self.memory, self.points, self.sessions)
         provider = Providers(lambda: config().provider, self.points.providers)
-        turns = Turns(config, self.points, Prompts(config, memory, self.skills), provider)
+        turns = Turns(config, self.points, Prompts(config, self.recollection, self.skills), provider)
         self.agent = await Agent.open(self.store, self.sessions, turns, self.points.bus, self.outbox, config)
 
     def configure(self, **tables: Any) -> None:
@@ -117,5 +121,6 @@ def no_agent(sessions: Sessions) -> Agent:
     """Return an agent for sessions that have no store."""
     points, store = ExtensionPoints.on(Bus()), sessions._store
     provider = Providers(ProviderConfig, points.providers)
-    turns = Turns(Config, points, Prompts(Config, Memory(store), Skills(list)), provider)
+    recollection = Recollection(MemoryConfig, Memory(store), points, sessions)
+    turns = Turns(Config, points, Prompts(Config, recollection, Skills(list)), provider)
     return Agent(store, sessions, turns, points.bus, NoOutbox(), Config)
