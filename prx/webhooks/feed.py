@@ -1,6 +1,7 @@
 """What is known in memory alone, brought to the outbox at once: news of the bus, and new problems."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -19,6 +20,7 @@ from prx.webhooks.outbox import Happening, HookOutbox
 _MAX_BATCH: Final = 256
 _LOOK_SECS: Final = 1.0
 _RETRY_SECS: Final = 1.0
+_NUMBER: Final = re.compile(r"\d+")
 
 _log = get_logger("webhooks")
 
@@ -120,7 +122,7 @@ class Feed:
 
         Whoever registers then hears of what becomes wrong from that moment on.
         """
-        now = {(problem.unit, problem.reason): problem for problem in self._problems_now()}
+        now = {_identity(problem): problem for problem in self._problems_now()}
         known, self._known = self._known, set(now)
         if not self._anybody_wants("error.occurred"):
             return []
@@ -137,6 +139,11 @@ class Feed:
 def _happening(event: Event) -> Happening:
     data = event.payload if isinstance(event.payload, dict) else {"value": event.payload}
     return Happening(OF_TOPICS[event.topic], data, event.at)
+
+
+def _identity(problem: Problem) -> tuple[str, str]:
+    # Without numbers: one that counts what a hook lost would be news each time, and that news the next thing to be lost.
+    return problem.unit, _NUMBER.sub("0", problem.reason)
 
 
 def _trouble(problem: Problem) -> Happening:

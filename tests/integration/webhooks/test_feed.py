@@ -11,25 +11,37 @@ from tests.integration.webhooks.receiver import receiving
 from tests.support.waiting import eventually
 
 
-def problem(number: int) -> Problem:
-    return Problem("plugin.weather", f"reason {number}", now_utc(), "do something")
+def problem(reason: str) -> Problem:
+    return Problem("plugin.weather", reason, now_utc(), "do something")
 
 
 async def test_a_problem_is_told_once_when_it_is_new(stage: Stage) -> None:
-    stage.problems.append(problem(1))
+    stage.problems.append(problem("too hot"))
     async with receiving() as receiver:
         feed = stage.webhooks._feed
         await eventually(lambda: len(feed._known) == 1)
         await stage.register(receiver.url, "error.occurred")
         # What was known before is no news, and what comes at once is.
-        stage.problems.append(problem(2))
+        stage.problems.append(problem("too cold"))
         await receiver.has(1)
         stage.problems.clear()
         await eventually(lambda: feed._known == set())
-        stage.problems.append(problem(2))
+        stage.problems.append(problem("too cold"))
         await receiver.has(2)
-    assert [event["data"]["reason"] for event in receiver.received] == ["reason 2"] * 2
+    assert [event["data"]["reason"] for event in receiver.received] == ["too cold"] * 2
     assert sorted(receiver.received[0]["data"]) == ["action", "reason", "since", "unit"]
+
+
+async def test_a_problem_that_counts_is_told_once(stage: Stage) -> None:
+    async with receiving() as receiver:
+        feed = stage.webhooks._feed
+        await stage.register(receiver.url, "error.occurred")
+        stage.problems.append(problem("1 event was lost"))
+        await receiver.has(1)
+        stage.problems[:] = [problem("2 event was lost"), problem("out of ink")]
+        await receiver.has(2)
+        await eventually(lambda: len(feed._known) == 2)
+    assert [event["data"]["reason"] for event in receiver.received] == ["1 event was lost", "out of ink"]
 
 
 async def test_what_finds_no_room_is_counted_and_said(stage: Stage) -> None:
