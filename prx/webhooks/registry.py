@@ -23,7 +23,7 @@ from prx.webhooks.events import canonical
 from prx.webhooks.hook import Hook, Keys, Origin
 from prx.webhooks.keyring import Keyring
 from prx.webhooks.signing import checked_secret, new_secret
-from prx.webhooks.targets import check_target
+from prx.webhooks.targets import check_target, check_url
 from prx.webhooks.troubles import problems_of
 
 MAX_HOOKS: Final = 100
@@ -215,9 +215,11 @@ class Registry:
             errors.append(("secret", fault))
         if wanted.url is not None:
             try:
-                # Names of the configuration are not looked up: the daemon starts before the network is there.
-                names = self._names if by == "api" else None
-                await check_target(wanted.url, names, allow_private=self._config().allow_private_targets)
+                allow_private = self._config().allow_private_targets
+                if by == "api":
+                    await check_target(wanted.url, self._names, allow_private=allow_private)
+                else:  # names are not looked up: the daemon starts before the network is there
+                    check_url(wanted.url, allow_private=allow_private)
             except ValueError as error:
                 errors.append(("url", str(error)))
         if errors:

@@ -17,25 +17,33 @@ def policy(*, allow_private: bool) -> AnyTarget:
     return AnyTarget(allow_private=allow_private, key="hooks.allow_private_targets")
 
 
-async def check_target(url: str, names: Names | None, *, allow_private: bool) -> None:
-    """Refuse an address that nothing would be delivered to. A name that does not resolve now may do so later.
-
-    Args:
-        url: what is asked for.
-        names: where names are looked up; None leaves that to the deliveries.
-        allow_private: `hooks.allow_private_targets`.
+def check_url(url: str, *, allow_private: bool) -> Target:
+    """Return `url` as a target, unless it says itself that nothing would be delivered to it; nothing is looked up.
 
     Raises:
-        ValueError: it is no http or https URL, or leads where hooks may not go; says what would allow it.
+        ValueError: it is no http or https URL, or names an address where hooks may not go; says what would allow it.
     """
     if len(url) > MAX_URL_CHARS:
         raise ValueError(f"a URL of {len(url)} characters: {MAX_URL_CHARS} are allowed")
     try:
         target = Target.parse(url)
-        if names is None:
-            if not isinstance(target.host, str):
-                policy(allow_private=allow_private).admit_address(target, target.host)
-            return
+        if not isinstance(target.host, str):
+            policy(allow_private=allow_private).admit_address(target, target.host)
+    except EgressRefusedError as error:
+        raise ValueError(error.message) from error
+    return target
+
+
+async def check_target(url: str, names: Names, *, allow_private: bool) -> None:
+    """Refuse what `check_url` does, and a name that stands for an address where hooks may not go.
+
+    A name that does not resolve now may do so later.
+
+    Raises:
+        ValueError: see `check_url`.
+    """
+    target = check_url(url, allow_private=allow_private)
+    try:
         async with asyncio.timeout(_LOOKUP_SECS):
             await checked_addresses(target, names, policy(allow_private=allow_private))
     except EgressRefusedError as error:

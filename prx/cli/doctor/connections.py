@@ -1,6 +1,7 @@
 """What the daemon is configured to connect to: whether it could."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from prx.core.errors import PrxError
 from prx.mcp.client.oauth.logins import LoginFile
 from prx.webhooks.events import canonical
 from prx.webhooks.signing import checked_secret
+from prx.webhooks.targets import check_url
 
 MCP_UNIT: Final = "mcp."
 
@@ -48,7 +50,7 @@ def _login(name: str, url: str, data_dir: Path) -> Iterator[Finding]:
         yield Finding(
             f'the MCP server "{name}": {error.message}',
             "it stays disconnected",
-            f"`prx mcp login {name}`, where that does not say otherwise",
+            f"`prx mcp login {shlex.quote(name)}`, where that does not say otherwise",
         )
 
 
@@ -78,13 +80,19 @@ def addresses(site: Site) -> Iterator[Finding]:
     """Check webhooks."""
     for number, endpoint in enumerate(site.config.hooks.endpoints):
         if endpoint.enabled:
-            yield from _webhook(f"hooks.endpoints.{number}", endpoint)
+            allow_private = site.config.hooks.allow_private_targets
+            yield from _webhook(f"hooks.endpoints.{number}", endpoint, allow_private=allow_private)
 
 
-def _webhook(key: str, endpoint: HookEndpointConfig) -> Iterator[Finding]:
+def _webhook(key: str, endpoint: HookEndpointConfig, *, allow_private: bool) -> Iterator[Finding]:
     why = "its events are not delivered"
     if (fault := _fault_of(endpoint.url)) is not None:
         yield _no_address(f"{key}.url", fault, why)
+    else:
+        try:
+            check_url(endpoint.url, allow_private=allow_private)
+        except ValueError as error:
+            yield Finding(f"{key}.url: {error}", why, "do what it says, or set it to another address")
     for place, event in enumerate(endpoint.events):
         try:
             canonical(event)

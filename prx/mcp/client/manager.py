@@ -1,6 +1,7 @@
 """Every configured MCP server: one unit each, kept as the configuration and the operator want them."""
 
 import asyncio
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -275,7 +276,8 @@ class McpServers:
         unit = slot.unit
         if unit.fault is None or unit.failing_since is None:
             return
-        reconnect, disable = f"`prx mcp reconnect {name}`", f"`prx mcp disable {name}`"
+        said = shlex.quote(name)
+        reconnect, disable = f"`prx mcp reconnect {said}`", f"`prx mcp disable {said}`"
         action = (
             f"{remedy(name, unit.config)}; {reconnect} tries again what is there"
             if unit.needs_auth

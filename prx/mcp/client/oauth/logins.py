@@ -3,6 +3,7 @@
 `prx.runtime.sealing` says what that protects against. Nothing here loads the SDK.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +164,8 @@ class LoginFile:
         except (BrokenSealError, ValidationError):
             raise PrxError(
                 f'the login at "{entry.server}" in {self._file.path} cannot be read: it was changed, or sealed with '
-                f"another key than {self._sealer.key_path}: log in again with `prx mcp login {entry.server}`"
+                f"another key than {self._sealer.key_path}: log in again with "
+                f"`prx mcp login {shlex.quote(entry.server)}`"
             ) from None
 
     def _all(self) -> Sequence[_Entry]:
@@ -193,7 +195,7 @@ def remedy(server: str, config: McpServerConfig) -> str:
         return f"correct {key} of mcp.servers.{server}"
     if config.oauth.grant == "client_credentials":
         return f"correct mcp.servers.{server}.oauth"
-    return f"log in with `prx mcp login {server}`"
+    return f"log in with `prx mcp login {shlex.quote(server)}`"
 
 
 def _place(config: McpServerConfig) -> str:

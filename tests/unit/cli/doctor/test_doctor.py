@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from prx.plugins.secrets import SecretStore
 from prx.runtime.migrations import MIGRATIONS, migrate
 from prx.webhooks.events import canonical
 from prx.webhooks.signing import checked_secret
+from prx.webhooks.targets import check_url
 from tests.components.corpus import component
 from tests.support.packages import MANIFEST
 
@@ -353,6 +355,9 @@ url = "https:///path"
 url = "https://example.com"
 events = ["*", "session.begun"]
 secret = "hunter2"
+[[hooks.endpoints]]
+url = "http://10.0.0.7/in"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """
     )
     assert code == 1
@@ -366,11 +371,12 @@ secret = "hunter2"
         "hooks.endpoints.0: it has no secret",
         f"hooks.endpoints.1.events.1: {refusal_of(canonical, 'session.begun')}",
         f"hooks.endpoints.1.secret: {refusal_of(checked_secret, 'hunter2')}",
+        f"hooks.endpoints.2.url: {refusal_of(partial(check_url, allow_private=False), 'http://10.0.0.7/in')}",
     ]  # fmt: skip
     assert "hunter2" not in str(findings)
 
 
-def refusal_of(check: Callable[[str], str], text: str) -> str:
+def refusal_of(check: Callable[[str], object], text: str) -> str:
     with pytest.raises(ValueError, match="a") as refused:
         check(text)
     return str(refused.value)
