@@ -142,7 +142,7 @@ def _happening(event: Event) -> Happening:
 
 
 def _identity(problem: Problem) -> tuple[str, str]:
-    # Without numbers: one that counts what a hook lost would be news each time, and that news the next thing to be lost.
+    # Without numbers: what counts the losses of a hook would be news each time, and that news the next loss.
     return problem.unit, _NUMBER.sub("0", problem.reason)
 
 
