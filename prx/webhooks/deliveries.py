@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from prx.core.errors import NotFoundError
 from prx.core.ids import iso_utc
+from prx.webhooks import table
 from prx.webhooks.hook import Delivery, DeliveryState, Hook, Outcome, Pending
 from prx.webhooks.outbox import Happening, queue
 
@@ -119,7 +120,13 @@ def try_again(connection: sqlite3.Connection, hook: int, event: int | None = Non
 def note_test(
     connection: sqlite3.Connection, hook: Hook, sent: tuple[str, Happening], outcome: Outcome
 ) -> Delivery:
-    """Write down a test that was sent, under its id, and what it came to; return it."""
+    """Write down a test that was sent, under its id, and what it came to; return it.
+
+    Raises:
+        NotFoundError: the hook was removed meanwhile; nothing would remove the test.
+    """
+    if not table.exists(connection, hook):
+        raise NotFoundError(f"The hook {hook.id} was removed while the test was sent")
     event_id, happening = sent
     number = queue(connection, event_id, happening, [hook.number])
     state: DeliveryState = "delivered" if outcome.delivered else "failed"

@@ -104,6 +104,7 @@ class Dispatcher:
         Raises:
             UnavailableError: too many tests are under way, or nothing is delivered now.
             ConflictError: its secret cannot be read.
+            NotFoundError: it was removed meanwhile.
         """
         keys = self._registry.keys(hook)
         if keys is None:

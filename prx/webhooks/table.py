@@ -68,6 +68,12 @@ def remove(connection: sqlite3.Connection, hook: Hook) -> None:
     connection.execute("DELETE FROM hook_wants WHERE hook = ?", (hook.number,))
 
 
+def exists(connection: sqlite3.Connection, hook: Hook) -> bool:
+    """Return whether `hook` is still on the list."""
+    rows = connection.execute("SELECT 1 FROM hooks WHERE number = ? AND NOT removed", (hook.number,))
+    return rows.fetchone() is not None
+
+
 def removed(connection: sqlite3.Connection) -> list[int]:
     """Return the numbers of hooks of which something is left to remove."""
     return [number for (number,) in connection.execute("SELECT number FROM hooks WHERE removed")]

@@ -169,6 +169,25 @@ async def test_a_test_delivery_goes_to_a_hook_that_is_switched_off_and_changes_n
     assert stage.webhooks.registry.get(hook.id) == off
 
 
+async def test_a_test_of_a_hook_that_is_removed_meanwhile_leaves_nothing(stage: Stage) -> None:
+    asked, removed = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(request: Received, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await removed.wait()
+        await saying(reply(200))(request, writer)
+
+    async with serving(answer_late) as server:
+        hook = await stage.register(server.url())
+        test = asyncio.ensure_future(stage.webhooks.dispatcher.test(hook))
+        await asked.wait()
+        await stage.webhooks.registry.remove(hook.id)
+        removed.set()
+        with pytest.raises(NotFoundError, match="removed while the test was sent"):
+            await test
+    assert await stage.store.run(lambda db: db.execute("SELECT 1 FROM hook_deliveries").fetchone()) is None
+
+
 async def test_secrets_overlap_when_one_takes_the_place_of_another(stage: Stage) -> None:
     newer = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
     async with receiving(secret=SECRET) as old, receiving(secret=newer) as new:
