@@ -4,7 +4,6 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx2
-from mcp.client.auth import OAuthFlowError
 from mcp.client.auth.utils import (
     build_oauth_authorization_server_metadata_discovery_urls,
     build_protected_resource_metadata_discovery_urls,
@@ -15,7 +14,6 @@ from mcp.client.auth.utils import (
     handle_auth_metadata_response,
     handle_protected_resource_response,
     issuers_match,
-    validate_metadata_issuer,
 )
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
@@ -71,11 +69,11 @@ async def discover(
     """
     resource = await _resource(web, url, challenge)
     if resource is None:
-        metadata = await _metadata(web, url, issuer, issuer) or _by_convention(url, challenge, issuer)
+        metadata = await _metadata(web, url, issuer) or _by_convention(url, challenge, issuer)
         named = None
     else:
         chosen = _chosen([str(server) for server in resource.authorization_servers], issuer)
-        found = await _metadata(web, url, chosen, issuer)
+        found = await _metadata(web, url, chosen)
         if found is None:
             raise PrxError(
                 f"the authorization server {shown(chosen)} tells nothing of itself (RFC 8414): tokens cannot be had "
@@ -126,7 +124,7 @@ def _chosen(trusted: list[str], issuer: str | None) -> str:
     )
 
 
-async def _metadata(web: Web, url: str, server: str | None, issuer: str | None) -> OAuthMetadata | None:
+async def _metadata(web: Web, url: str, server: str | None) -> OAuthMetadata | None:
     """Return what the authorization `server`, or the origin of `url`, says of itself; None where it says nothing."""
     expected = server or _origin(url)
     for place in build_oauth_authorization_server_metadata_discovery_urls(server, url):
@@ -137,16 +135,10 @@ async def _metadata(web: Web, url: str, server: str | None, issuer: str | None) 
         if found is None:
             continue
         named = str(found.issuer)
-        # Where nobody named it, a root with and without its slash is the same.
-        settled = (
-            named if (server is None or issuer is not None) and issuers_match(named, expected) else expected
-        )
-        try:
-            validate_metadata_issuer(found, settled)
-        except OAuthFlowError:
+        if not issuers_match(named, expected):
             raise PrxError(
                 f"the authorization server at {shown(expected)} says that it is {shown(named)}: it is not used"
-            ) from None
+            )
         return found
     return None
 

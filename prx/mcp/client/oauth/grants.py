@@ -4,7 +4,7 @@ import base64
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import httpx2
@@ -78,14 +78,7 @@ async def register(web: Web, metadata: OAuthMetadata, redirect_uri: str, scope: 
         raise PrxError(f"{shown(str(response.url))} registers a client that is of no use here") from None
     method = given.token_endpoint_auth_method or ("client_secret_basic" if given.client_secret else "none")
     # `check_registration_usable` lets no other pass.
-    known: AuthMethod = (
-        "client_secret_basic"
-        if method == "client_secret_basic"
-        else "client_secret_post"
-        if method == "client_secret_post"
-        else "none"
-    )
-    return Client(given.client_id, given.client_secret, known)
+    return Client(given.client_id, given.client_secret, cast("AuthMethod", method))
 
 
 async def exchange(
