@@ -1,7 +1,6 @@
 """What the daemon is configured to connect to: whether it could."""
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from prx.cli.output import moment
 from prx.config.integrations import ChannelConfig, HookEndpointConfig, McpServerConfig
 from prx.config.keys import dotted
 from prx.core.errors import PrxError
-from prx.mcp.client.oauth.logins import LoginFile
+from prx.mcp.client.oauth.logins import LoginFile, login_command
 from prx.webhooks.events import canonical
 from prx.webhooks.signing import checked_secret
 from prx.webhooks.targets import check_url
@@ -50,7 +49,7 @@ def _login(name: str, url: str, data_dir: Path) -> Iterator[Finding]:
         yield Finding(
             f'the MCP server "{name}": {error.message}',
             "it stays disconnected",
-            f"`prx mcp login {shlex.quote(name)}`, where that does not say otherwise",
+            f"{login_command(name)}, where that does not say otherwise",
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 import webbrowser
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from prx.cli.context import load_config, used_data_dir
 from prx.cli.durations import Duration
 from prx.cli.exit_codes import DaemonDownError
 from prx.config.integrations import McpServerConfig
+from prx.config.keys import dotted
 from prx.core.errors import BadRequestError, NotFoundError
 from prx.core.text import printable
 from prx.mcp.client.oauth.logins import LoginFile, has_own_authorization
@@ -62,17 +64,15 @@ def _server(name: str) -> McpServerConfig:
     if name not in servers:
         there = ", ".join(sorted(servers)) or "none"
         raise NotFoundError(f'MCP server "{name}" not found; configured are: {there}')
-    config = servers[name]
+    config, table = servers[name], dotted(("mcp", "servers", name))
     if config.url is None:
         raise BadRequestError(f'MCP server "{name}" is a program: there is nothing to log in to')
     if has_own_authorization(config):
         raise BadRequestError(
-            f"mcp.servers.{name} has the authorization that is sent, in headers or url: remove it to log in instead"
+            f"{table} has the authorization that is sent, in headers or url: remove it to log in instead"
         )
     if config.oauth.grant == "client_credentials":
-        raise BadRequestError(
-            f'mcp.servers.{name}.oauth.grant is "client_credentials": the daemon logs in by itself'
-        )
+        raise BadRequestError(f'{table}.oauth.grant is "client_credentials": the daemon logs in by itself')
     return config
 
 
@@ -108,4 +108,4 @@ def _tell_daemon(name: str, done: str) -> None:
     except (DaemonDownError, RefusedError) as error:
         click.echo(f"The daemon was not told: {error.message}", err=True)
     else:
-        click.echo(done.format(name=name))
+        click.echo(done.format(name=shlex.quote(name)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prx.core.errors import PrxError
-from prx.mcp.client.oauth.logins import Client, Endpoints, Login, LoginFile, Tokens
+from prx.mcp.client.oauth.logins import Client, Endpoints, Login, LoginFile, Tokens, login_command
 
 URL = "https://tickets.example.com/mcp?key=hunter2hunter2"
 LOGIN = Login(
@@ -85,3 +85,8 @@ def test_whatever_is_stored_is_found_again(tmp_path_factory: pytest.TempPathFact
     login = replace(LOGIN, tokens=tokens)
     file.put("one", login)
     assert file.find("one", URL) == login
+
+
+def test_a_command_to_copy_runs_nothing_that_a_server_wrote() -> None:
+    command = login_command("my server", ["read", "$(reboot)"])
+    assert command == "`prx mcp login 'my server' --scope read --scope '$(reboot)'`"

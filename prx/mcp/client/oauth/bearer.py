@@ -21,7 +21,14 @@ from prx.mcp.client.oauth.grants import (
     configured_client,
     refresh,
 )
-from prx.mcp.client.oauth.logins import Login, LoginFile, NeedsLoginError, has_own_authorization, remedy
+from prx.mcp.client.oauth.logins import (
+    Login,
+    LoginFile,
+    NeedsLoginError,
+    has_own_authorization,
+    login_command,
+    remedy,
+)
 from prx.mcp.client.oauth.web import browsing
 from prx.mcp.client.tls import tls_context
 from prx.runtime.logging import get_logger
@@ -190,9 +197,8 @@ class Bearer:
             return
         await response.aclose()
         scope = printable(extract_scope_from_www_auth(response) or "")[:_MAX_QUOTED]
-        asked = "".join(f" --scope {each}" for each in scope.split())
         how = (
-            f"log in again with `prx mcp login {self._server}{asked}`"
+            f"log in again with {login_command(self._server, scope.split())}"
             if self._is_user
             else remedy(self._server, self._config)
         )

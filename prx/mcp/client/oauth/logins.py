@@ -4,7 +4,7 @@
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationError
 
 from prx.config.integrations import McpServerConfig
+from prx.config.keys import dotted
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.private_file import PrivateFile
 from prx.runtime.sealing import BrokenSealError, Sealer
@@ -164,8 +165,7 @@ class LoginFile:
         except (BrokenSealError, ValidationError):
             raise PrxError(
                 f'the login at "{entry.server}" in {self._file.path} cannot be read: it was changed, or sealed with '
-                f"another key than {self._sealer.key_path}: log in again with "
-                f"`prx mcp login {shlex.quote(entry.server)}`"
+                f"another key than {self._sealer.key_path}: log in again with {login_command(entry.server)}"
             ) from None
 
     def _all(self) -> Sequence[_Entry]:
@@ -188,14 +188,21 @@ def has_own_authorization(config: McpServerConfig) -> bool:
     return "@" in _place(config) or any(name.lower() == "authorization" for name in config.headers)
 
 
+def login_command(server: str, scopes: Iterable[str] = ()) -> str:
+    """Return the command that logs in, fit to be copied: a server may call its scopes as it likes."""
+    words = ["prx", "mcp", "login", server, *(word for scope in scopes for word in ("--scope", scope))]
+    return f"`{shlex.join(words)}`"
+
+
 def remedy(server: str, config: McpServerConfig) -> str:
     """Return what an operator does about a server that does not serve for want of a login."""
+    table = dotted(("mcp", "servers", server))
     if has_own_authorization(config):
         key = "user and password in the url" if "@" in _place(config) else "the authorization in headers"
-        return f"correct {key} of mcp.servers.{server}"
+        return f"correct {key} of {table}"
     if config.oauth.grant == "client_credentials":
-        return f"correct mcp.servers.{server}.oauth"
-    return f"log in with `prx mcp login {shlex.quote(server)}`"
+        return f"correct {table}.oauth"
+    return f"log in with {login_command(server)}"
 
 
 def _place(config: McpServerConfig) -> str:
