@@ -2,22 +2,32 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from prx.agent import message_table, session_table
+from prx.agent.draft import Draft, Inquiry
 from prx.agent.mailboxes import Mailboxes
-from prx.agent.message_table import Accepted, State, key_is_taken
+from prx.agent.message_table import Accepted, key_is_taken
+from prx.agent.outcomes import (
+    CANCELLED,
+    INTERRUPTED,
+    SESSION_ENDED,
+    facts_of,
+    failure_of,
+    state_of,
+    stopping,
+)
 from prx.agent.pending import Pending
 from prx.agent.session_table import Located
 from prx.agent.sessions import Sessions
-from prx.agent.turn import Draft, Inquiry, Turns
+from prx.agent.turn import Turns
 from prx.config.schema import Config
-from prx.core.errors import ConflictError, PrxError, UnavailableError
+from prx.core.errors import ConflictError, PrxError
 from prx.core.ids import new_id, now_utc
-from prx.core.message import Answer, Failure, Message, MessagePage
+from prx.core.message import Failure, Message, MessagePage
 from prx.core.outbox import Outbox
 from prx.runtime.bus import Bus
 from prx.runtime.changes import Changes
@@ -26,12 +36,6 @@ from prx.runtime.store import Store
 from prx.runtime.tasks import Tasks
 
 _MESSAGE: Final = "prx.session.message"
-_INTERRUPTED: Final = Failure(
-    "interrupted", "The daemon ended before the answer: send the message again, with the same Idempotency-Key"
-)
-_CANCELLED: Final = Failure("cancelled", "The turn was cancelled")
-_SESSION_ENDED: Final = Failure("cancelled", "The session was ended before the answer")
-
 _log = get_logger("agent")
 
 
@@ -102,7 +106,7 @@ class Agent:
                 cannot write.
         """
         if self._draining:
-            raise _stopping()
+            raise stopping()
         pending = None if key is None else self._by_key.get((session_id, key))
         if pending is None:
             message = Message(id=new_id("msg"), session_id=session_id, content=content, created_at=now_utc())
@@ -126,7 +130,7 @@ class Agent:
             session_id, lambda db, session: message_table.page(db, session, limit=limit, offset=offset)
         )
 
-    def cancel(self, session_id: str, message_id: str | None = None, why: Failure = _CANCELLED) -> bool:
+    def cancel(self, session_id: str, message_id: str | None = None, why: Failure = CANCELLED) -> bool:
         """Cancel the turn of a message, or all of the session's, those that wait too; tell whether there was one."""
 
         def meant(pending: Pending) -> bool:
@@ -181,7 +185,7 @@ class Agent:
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> Accepted:
             accepted = message_table.accept(db, session, pending.message, pending.key, self._check_may_begin)
             if accepted.is_new:
-                self._outbox.put(db, "message.received", _facts(session, accepted.message))
+                self._outbox.put(db, "message.received", facts_of(session, accepted.message))
             return accepted
 
         try:
@@ -193,7 +197,7 @@ class Agent:
                 raise
         except (PrxError, asyncio.CancelledError) as error:
             self._forget(pending)
-            pending.refuse(error if isinstance(error, PrxError) else _stopping())
+            pending.refuse(error if isinstance(error, PrxError) else stopping())
             return
         pending.take(accepted)
         if accepted.answer is not None:
@@ -203,7 +207,7 @@ class Agent:
         self._mailboxes.put(session_id, pending)
         self._changes.mark()
         if accepted.is_new:
-            self._bus.publish(_MESSAGE, _facts(accepted.session, accepted.message))
+            self._bus.publish(_MESSAGE, facts_of(accepted.session, accepted.message))
 
     def _check_may_begin(self, session: Located) -> None:
         """Refuse a turn in a session that has had its turns, or used what it may.
@@ -242,13 +246,13 @@ class Agent:
         try:
             await asyncio.wait({work}, timeout=secs)
         except asyncio.CancelledError:
-            pending.cancel(_INTERRUPTED)
+            pending.cancel(INTERRUPTED)
         if not work.done():
             pending.cancel(
                 Failure("timeout", f"The turn took longer than {secs} s (agent.turn_timeout_secs)")
             )
             await asyncio.wait({work})
-        await self._settle(pending, draft, _failure_of(work, pending))
+        await self._settle(pending, draft, failure_of(work, pending))
 
     async def _work(self, pending: Pending, draft: Draft) -> None:
         taken = pending.taken
@@ -267,13 +271,15 @@ class Agent:
         taken = pending.taken
         assert taken is not None  # noqa: S101  # as above
         answer = draft.answer_to(pending.message, failure)
-        state = _state_of(draft, failure)
+        state = state_of(draft, failure)
 
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> None:
             message_table.settle(db, session.number, taken.number, draft.content, answer, state)
             session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
+            if draft.summary is not None:
+                message_table.summarize(db, session.number, draft.summary)
             self._budgets.keep(db, answer.usage, answer.cost_usd)
-            self._outbox.put(db, "message.sent", _facts(session, answer))
+            self._outbox.put(db, "message.sent", facts_of(session, answer))
 
         try:
             await self._sessions.act(pending.message.session_id, job, even_ended=True)
@@ -283,7 +289,7 @@ class Agent:
             pending.lose(error)
         else:
             self._forget(pending)
-            self._bus.publish(_MESSAGE, _facts(taken.session, answer))
+            self._bus.publish(_MESSAGE, facts_of(taken.session, answer))
             pending.resolve(answer)
 
     def _interrupt(self, db: sqlite3.Connection) -> int:
@@ -291,14 +297,14 @@ class Agent:
         found = message_table.unanswered(db, self._sessions.limits())
         for number, message, session in found:
             draft = Draft()
-            answer = draft.answer_to(message, _INTERRUPTED)
-            message_table.settle(db, session.number, number, None, answer, _state_of(draft, _INTERRUPTED))
+            answer = draft.answer_to(message, INTERRUPTED)
+            message_table.settle(db, session.number, number, None, answer, state_of(draft, INTERRUPTED))
             session_table.count_turn(db, session.number, answer.usage, None)
-            self._outbox.put(db, "message.sent", _facts(session, answer))
+            self._outbox.put(db, "message.sent", facts_of(session, answer))
         return len(found)
 
     def _end(self, session_id: str) -> None:
-        self.cancel(session_id, why=_SESSION_ENDED)
+        self.cancel(session_id, why=SESSION_ENDED)
 
     def _forget(self, pending: Pending) -> None:
         if pending.key is not None:
@@ -314,37 +320,3 @@ class Agent:
         for session_id in {pending.message.session_id for pending in self._running.values()}:
             with suppress(PrxError):
                 await self._sessions.act(session_id, lambda *_: None)
-
-
-def _state_of(draft: Draft, failure: Failure | None) -> State:
-    if failure is None:
-        return "answered"
-    return "failed" if draft.let_in else "blocked"
-
-
-def _failure_of(work: asyncio.Task[None], pending: Pending) -> Failure | None:
-    if work.cancelled():
-        return pending.stopped or _CANCELLED
-    error = work.exception()
-    if error is None or isinstance(error, PrxError):
-        return None if error is None else Failure(error.code, error.message)
-    _log.error("a turn failed", message_id=pending.message.id, exc_info=error)
-    return Failure("internal_error", f"Internal error. The daemon's log has more under {pending.message.id}")
-
-
-def _facts(session: Located, message: Message) -> Mapping[str, Any]:
-    """Return what events tell of a message: not what it says, which is for those who may read sessions."""
-    facts: dict[str, Any] = {
-        "id": message.id,
-        "session_id": session.id,
-        "channel": session.channel,
-        "user_id": session.user_id,
-        "role": message.role,
-    }
-    if isinstance(message, Answer):
-        facts |= {"reply_to": message.reply_to, "error": message.error and message.error.code}
-    return facts
-
-
-def _stopping() -> UnavailableError:
-    return UnavailableError("The daemon is stopping: it takes no messages any more")

@@ -34,11 +34,28 @@ class Accepted(NamedTuple):
 class PastTurn(NamedTuple):
     """A user's message that was dealt with, and what the agent made of it."""
 
+    number: int
     content: str
     answer: str | None
     """The text of the answer; None where there was none."""
     rounds: Sequence[Round]
     opaque: str | None
+
+
+class Summary(NamedTuple):
+    """What a conversation was about up to a message."""
+
+    text: str
+    through: int
+    """The number of the last message that it covers."""
+
+
+class History(NamedTuple):
+    """What was said in a session, as a model is to see it."""
+
+    summary: Summary | None
+    turns: Sequence[PastTurn]
+    """Those behind the summary, the oldest first."""
 
 
 class Unanswered(NamedTuple):
@@ -154,27 +171,29 @@ def page(db: sqlite3.Connection, session: Located, *, limit: int, offset: int) -
     return MessagePage([_message(session.id, row) for row in rows.fetchall()], total)
 
 
-def history(db: sqlite3.Connection, session: int, number: int) -> list[PastTurn]:
-    """Return what was said in a session beside the message `number`, the oldest first, as the model is to see it."""
+def history(db: sqlite3.Connection, session: int, number: int) -> History:
+    """Return what was said in a session beside the message `number`."""
+    text, through = db.execute(
+        "SELECT summary, summary_through FROM sessions WHERE number = ?", (session,)
+    ).fetchone()
     rows = db.execute(
-        "SELECT asked.content, asked.state, answer.content, answer.details FROM session_messages AS asked "
-        "JOIN session_messages AS answer ON answer.number = asked.answer "
-        "WHERE asked.session = ? AND asked.number != ? AND asked.state IN ('answered', 'failed') "
-        "ORDER BY asked.number DESC LIMIT ?",
-        (session, number, _MAX_HISTORY),
+        "SELECT asked.number, asked.content, asked.state, answer.content, answer.details "
+        "FROM session_messages AS asked JOIN session_messages AS answer ON answer.number = asked.answer "
+        "WHERE asked.session = ? AND asked.number != ? AND asked.number > ? "
+        "AND asked.state IN ('answered', 'failed') ORDER BY asked.number DESC LIMIT ?",
+        (session, number, through, _MAX_HISTORY),
     ).fetchall()
     past = []
-    for content, state, answer, text in reversed(rows):
-        details = json.loads(text)
-        past.append(
-            PastTurn(
-                content,
-                answer if state == "answered" else None,
-                _rounds(details),
-                details.get("opaque"),
-            )
-        )
-    return past
+    for asked, content, state, answer, encoded in reversed(rows):
+        details = json.loads(encoded)
+        said = answer if state == "answered" else None
+        past.append(PastTurn(asked, content, said, _rounds(details), details.get("opaque")))
+    return History(None if text is None else Summary(text, through), past)
+
+
+def summarize(db: sqlite3.Connection, session: int, summary: Summary) -> None:
+    """Have the beginning of a conversation be its summary from now on."""
+    db.execute("UPDATE sessions SET summary = ?, summary_through = ? WHERE number = ?", (*summary, session))
 
 
 def unanswered(db: sqlite3.Connection, limits: Limits) -> list[Unanswered]:

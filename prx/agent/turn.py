@@ -2,33 +2,38 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from prx.agent.approvals import Approvals
-from prx.agent.budgets import Budgets, Spent
+from prx.agent.budgets import Budgets
+from prx.agent.compaction import split, summary_of, to_summarize
+from prx.agent.conversation import Conversation, text_of, told
+from prx.agent.draft import Draft, Inquiry
 from prx.agent.feed import Feed
-from prx.agent.message_table import PastTurn
 from prx.agent.prompt import Prompts
+from prx.agent.providers.known import BUILTIN
 from prx.agent.recollection import owner
 from prx.agent.stages import Stages
 from prx.config.schema import Config
 from prx.core.errors import PrxError
-from prx.core.ids import new_id, now_utc
-from prx.core.message import Answer, CalledTool, Failure, Message, Round
+from prx.core.ids import now_utc
+from prx.core.message import CalledTool, Failure, Round
 from prx.core.provider import (
     ChatAnswer,
     ChatMessage,
     ChatProvider,
     ChatRequest,
+    ConversationTooLongError,
     ProviderError,
     ToolRequest,
 )
-from prx.core.session import TokenUsage
 from prx.core.tool import CallContext, ToolResult
 from prx.runtime.extension_points import ExtensionPoints
+from prx.runtime.logging import get_logger
+
+_log = get_logger("agent::turn")
 
 _MAX_TEXT_CHARS: Final = 1 << 20
 _MAX_OUTPUT_CHARS: Final = 64 * 1024
@@ -37,65 +42,6 @@ _MAX_OUTPUT_CHARS: Final = 64 * 1024
 _NO_MORE_CALLS: Final = Failure(
     "limit", "not called: this turn has used its tool calls (agent.max_tool_calls_per_turn); answer now"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Inquiry:
-    """What a turn is about."""
-
-    message: Message
-    channel: str
-    user_id: str
-    history: Sequence[PastTurn]
-    spent: Spent
-    """By the session before."""
-    request_id: str | None = None
-
-
-@dataclass(slots=True)
-class Draft:
-    """What has become of a turn so far, whatever becomes of the rest."""
-
-    content: str | None = None
-    """The user's message as middleware changed it; None where it did not."""
-    let_in: bool = False
-    """Whether the message may be seen by a model."""
-    rounds: list[Round] = field(default_factory=list)
-    text: str = ""
-    usage: TokenUsage = TokenUsage()  # noqa: RUF009  # a value that never changes
-    cost_usd: float | None = None
-    provider: str = ""
-    model: str = ""
-    finish: str = "stop"
-    opaque: str | None = None
-
-    def add(self, answer: ChatAnswer) -> None:
-        """Count one answer of the model."""
-        self.usage = TokenUsage(
-            self.usage.input + answer.usage.input, self.usage.output + answer.usage.output
-        )
-        if answer.cost_usd is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + answer.cost_usd
-        self.provider, self.model = answer.provider, answer.model
-
-    def answer_to(self, message: Message, failure: Failure | None) -> Answer:
-        """Return what has come of the turn as the answer to the user's `message`."""
-        return Answer(
-            id=new_id("msg"),
-            session_id=message.session_id,
-            # A model may write half of a surrogate pair, which is no text.
-            content=self.text.encode(errors="replace").decode(),
-            created_at=now_utc(),
-            reply_to=message.id,
-            rounds=self.rounds,
-            usage=self.usage,
-            provider=self.provider,
-            model=self.model,
-            finish=self.finish,
-            error=failure,
-            opaque=self.opaque,
-            cost_usd=self.cost_usd,
-        )
 
 
 class Turns:
@@ -128,7 +74,7 @@ class Turns:
             "channel": inquiry.channel,
             "user_id": inquiry.user_id,
         }
-        turn = _Turn(
+        turn = Conversation(
             message.session_id,
             inquiry.spent,
             draft,
@@ -139,51 +85,86 @@ class Turns:
         content = await turn.stages.inbound(message.content)
         draft.let_in = True
         draft.content = content if content != message.content else None
-        turn.messages = [*_past(inquiry.history), ChatMessage("user", content)]
-        turn.system = await self._prompts.for_message(content, owner(inquiry.channel, inquiry.user_id))
+        turn.summary, turn.past = inquiry.history
+        turn.own = [ChatMessage("user", content)]
+        turn.prompt = await self._prompts.for_message(content, owner(inquiry.channel, inquiry.user_id))
+        most = self._config().agent.context_tokens
+        if turn.tokens() > most:
+            await self._compact(turn, most // 2)
         await self._answer(turn)
 
-    async def _answer(self, turn: "_Turn") -> None:
+    async def _answer(self, turn: Conversation) -> None:
         draft, left = turn.draft, self._config().agent.max_tool_calls_per_turn
         while True:
             answer = await self._ask(turn, with_tools=left > 0)
             if not answer.tool_calls or left <= 0:
                 break
-            turn.messages.append(
-                ChatMessage("assistant", answer.text, answer.tool_calls, opaque=answer.opaque)
-            )
+            turn.own.append(ChatMessage("assistant", answer.text, answer.tool_calls, opaque=answer.opaque))
             calls = await self._call_all(turn, answer.tool_calls, left)
             left -= len(calls)
             draft.rounds.append(Round(answer.text, calls, answer.opaque))
             draft.text = ""
-            turn.messages += map(_told, calls)
+            turn.own += map(told, calls)
         text = await turn.stages.outbound(answer.text)
         if turn.stages.guarded and text:
             turn.feed.text(text)
         draft.text, draft.finish = text, answer.finish
         draft.opaque = answer.opaque if text == answer.text else None
 
-    async def _ask(self, turn: "_Turn", *, with_tools: bool) -> ChatAnswer:
+    async def _ask(self, turn: Conversation, *, with_tools: bool) -> ChatAnswer:
+        """Ask the model for the next message; once more for a shorter conversation where this one is too long."""
+        try:
+            return await self._answered(turn, self._request(turn, with_tools=with_tools))
+        except ConversationTooLongError:
+            if not await self._compact(turn, turn.tokens() // 4):
+                raise
+            return await self._answered(turn, self._request(turn, with_tools=with_tools))
+
+    def _request(self, turn: Conversation, *, with_tools: bool) -> ChatRequest:
         config = self._config().provider
-        request = await turn.stages.request(
-            ChatRequest(
-                messages=tuple(turn.messages),
-                model=config.model,
-                system=turn.system,
-                tools=self._points.tools.specs() if with_tools else (),
-                temperature=config.temperature,
-            )
+        return ChatRequest(
+            messages=turn.messages(),
+            model=config.model,
+            system=turn.system(),
+            tools=self._points.tools.specs() if with_tools else (),
+            temperature=config.temperature,
         )
+
+    async def _compact(self, turn: Conversation, room: int) -> bool:
+        """Leave `room` tokens of past turns as they are, and have the model summarize the older ones.
+
+        Where it does not, they are left out of this turn. Returns whether there were any.
+        """
+        older, newer = split(turn.past, room)
+        if not older:
+            return False
+        if self._provider.name != BUILTIN:
+            before = turn.summary and turn.summary.text
+            try:
+                request = to_summarize(older, before, self._config().provider.model)
+                answer = await self._answered(turn, request, tell=False)
+            except ProviderError as error:
+                _log.warning(
+                    "a conversation could not be summarized", session_id=turn.session_id, reason=error.message
+                )
+            else:
+                turn.summary = turn.draft.summary = summary_of(answer.text, older) or turn.summary
+        turn.past = newer
+        return True
+
+    async def _answered(self, turn: Conversation, request: ChatRequest, *, tell: bool = True) -> ChatAnswer:
+        """Ask the model, by way of whoever looks at requests and answers, and count what that took."""
+        request = await turn.stages.request(request)
         self.budgets.check_turn(turn.spent)
-        answer = await self._streamed(turn, request)
+        answer = await self._streamed(turn, request, tell=tell)
         turn.draft.add(answer)
         turn.spent = turn.spent.plus(answer.usage, answer.cost_usd)
         self.budgets.note(answer.usage, answer.cost_usd)
         return await turn.stages.response(answer)
 
-    async def _streamed(self, turn: "_Turn", request: ChatRequest) -> ChatAnswer:
-        """Pass on the answer's text as it comes, unless somebody has to look at it first."""
-        guarded, length = turn.stages.guarded, 0
+    async def _streamed(self, turn: Conversation, request: ChatRequest, *, tell: bool) -> ChatAnswer:
+        """Pass on the answer's text as it comes, where it is to be told and nobody has to look at it first."""
+        aloud, length = tell and not turn.stages.guarded, 0
         said: list[str] = []
         try:
             async with aclosing(self._provider.chat(request, turn.context)) as answering:
@@ -195,7 +176,7 @@ class Turns:
                         raise ProviderError(
                             f"the answer has more than {_MAX_TEXT_CHARS} characters: it was cut off"
                         )
-                    if not guarded:
+                    if aloud:
                         said.append(piece)
                         turn.feed.text(piece)
         finally:
@@ -203,7 +184,9 @@ class Turns:
             turn.draft.text = "".join(said)
         raise ProviderError(f'provider "{self._provider.name}" ended without an answer')
 
-    async def _call_all(self, turn: "_Turn", asked: Sequence[ToolRequest], left: int) -> list[CalledTool]:
+    async def _call_all(
+        self, turn: Conversation, asked: Sequence[ToolRequest], left: int
+    ) -> list[CalledTool]:
         """Have tools called at the same time, as many as may be; return what came of each, in their order."""
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -212,7 +195,7 @@ class Turns:
             ]
         return [task.result() for task in tasks]
 
-    async def _call(self, turn: "_Turn", request: ToolRequest, *, may_run: bool) -> CalledTool:
+    async def _call(self, turn: Conversation, request: ToolRequest, *, may_run: bool) -> CalledTool:
         turn.feed.tell("tool_call", request)
         if may_run:
             called = await self._allowed(turn, request)
@@ -221,7 +204,7 @@ class Turns:
         turn.feed.tell("tool_result", called)
         return called
 
-    async def _allowed(self, turn: "_Turn", request: ToolRequest) -> CalledTool:
+    async def _allowed(self, turn: Conversation, request: ToolRequest) -> CalledTool:
         denied = await self.approvals.ask(turn.session_id, request, turn.feed)
         if denied is not None:
             return CalledTool(*request, error=denied)
@@ -242,47 +225,11 @@ class Turns:
         return _called(request, result)
 
 
-@dataclass(slots=True)
-class _Turn:
-    """What is at hand during one turn."""
-
-    session_id: str
-    spent: Spent
-    draft: Draft
-    feed: Feed
-    stages: Stages
-    context: CallContext
-    messages: list[ChatMessage] = field(default_factory=list)
-    system: str = ""
-
-
-def _past(history: Sequence[PastTurn]) -> Iterator[ChatMessage]:
-    """Give what was said before, as the model saw it then."""
-    for turn in history:
-        yield ChatMessage("user", turn.content)
-        for text, calls, opaque in turn.rounds:
-            asked = [ToolRequest(call.id, call.name, call.arguments) for call in calls]
-            yield ChatMessage("assistant", text, asked, opaque=opaque)
-            yield from map(_told, calls)
-        if turn.answer:
-            yield ChatMessage("assistant", turn.answer, opaque=turn.opaque)
-
-
-def _told(called: CalledTool) -> ChatMessage:
-    """Return what the model is told of a call."""
-    text = called.error.message if called.error is not None else _text(called.output)
-    return ChatMessage("tool", text, tool_call_id=called.id, failed=called.error is not None)
-
-
 def _called(request: ToolRequest, result: ToolResult) -> CalledTool:
     if result.error is not None:
         return CalledTool(*request, error=Failure(result.error.code, _cut(result.error.message)))
-    text = _text(result.output)
+    text = text_of(result.output)
     return CalledTool(*request, output=result.output if len(text) <= _MAX_OUTPUT_CHARS else _cut(text))
-
-
-def _text(output: Any) -> str:
-    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
 
 
 def _cut(text: str) -> str:

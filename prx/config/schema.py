@@ -142,6 +142,12 @@ class AgentConfig(Table):
     max_concurrent_turns: int = hot(
         "Turns that run at the same time over all sessions; more wait.", 8, ge=1, le=1000
     )
+    context_tokens: int = hot(
+        "Tokens of a conversation, estimated, beyond which its older part becomes a summary.",
+        100_000,
+        ge=1000,
+        le=100_000_000,
+    )
     turn_timeout_secs: int = hot("Seconds after which a turn is given up.", 1800, ge=1, le=86400)
     approval: tuple[str, ...] = hot(
         'Tools that wait for somebody to allow each call, as names in which "*" stands for anything.', ()

@@ -213,6 +213,10 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "ALTER TABLE memory_entries ADD COLUMN owner TEXT",
         "CREATE INDEX memory_entries_by_age ON memory_entries (created_at)",
     ),
+    (
+        "ALTER TABLE sessions ADD COLUMN summary TEXT",
+        "ALTER TABLE sessions ADD COLUMN summary_through INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 
