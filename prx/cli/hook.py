@@ -223,11 +223,16 @@ def _deliveries(found: list[Answer], total: int, offset: int) -> str:
     ]
     headings = ("ID", "EVENT", "STATE", "ATTEMPTS", "STATUS", "LATENCY", "NEXT TRY")
     shown = table(headings, rows, paint={"STATE": styled_status})
-    faults = [(delivery["id"], delivery["error"]) for delivery in found if "error" in delivery]
+    faults = [(delivery["id"], _fault(delivery)) for delivery in found if "error" in delivery]
     if faults:
         shown = f"{shown}\n\n{fields(faults)}"
     last = offset + len(found)
     return shown if last >= total else f"{shown}\n\n{total - last} more: --offset {last}"
+
+
+def _fault(delivery: Answer) -> str:
+    """Return why an attempt failed, and what the receiver answered."""
+    return ": ".join(delivery[name] for name in ("error", "excerpt") if name in delivery)
 
 
 def _about_attempt(found: Answer) -> list[tuple[str, object]]:

@@ -61,12 +61,15 @@ def receiver() -> Iterator[Taken]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             try:
                 taken.take({name.lower(): value for name, value in self.headers.items()}, body)
-                status = 204
+                status, answer = 204, b""
             except Exception as error:  # noqa: BLE001  # the test reads what is wrong
                 taken.faults.append(repr(error))
-                status = 500
+                status, answer = 500, b"not for me"
             self.send_response(status)
+            if answer:
+                self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

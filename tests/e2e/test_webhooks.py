@@ -70,6 +70,7 @@ def test_webhooks_are_looked_after_from_the_command_line(start_daemon: StartDaem
         assert (code, "the receiver answered 500" in shown) == (1, True)
         code, shown, _ = operator.types("hook", "deliveries", hook["id"], "--limit", "1")
         assert (code, "1 more: --offset 1" in shown, "hook.test" in shown) == (0, True, True)
+        assert "the receiver answered 500: not for me" in shown
         assert operator.types("hook", "disable", hook["id"])[0] == 0
         code, _, refused = operator.types("hook", "retry", hook["id"], tried["id"])
         assert (code, "is not active" in refused) == (1, True)
