@@ -52,10 +52,12 @@ class Keyring:
             self._faults[hook.number] = f"nothing is sent: its secret cannot be read: {error.message}"
 
     def followed_by(self, hook: Hook, secret: str, overlap: timedelta) -> Keys:
-        """Return the secrets of a hook once `secret` takes the place of the newest."""
+        """Return the secrets of a hook once `secret` takes the place of the newest; said twice it changes nothing."""
         known = self.get(hook)
         if known is None or not overlap:
             return Keys(secret)
+        if secret == known.newest:
+            return known
         return Keys(secret, known.newest, now_utc() + overlap)
 
     async def sealed(self, hook: Hook, keys: Keys, *, first: bool = False) -> SealedKeys:

@@ -192,7 +192,8 @@ async def test_secrets_overlap_when_one_takes_the_place_of_another(stage: Stage)
     newer = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
     async with receiving(secret=SECRET) as old, receiving(secret=newer) as new:
         hook = await stage.register(old.url)
-        await stage.webhooks.registry.change(hook.id, Wanted(secret=newer))
+        for _ in range(2):  # as a client does that heard no answer
+            await stage.webhooks.registry.change(hook.id, Wanted(secret=newer))
         await stage.happen(1)
         await old.has(1)
         await stage.webhooks.registry.change(hook.id, Wanted(url=new.url))
