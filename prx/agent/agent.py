@@ -2,10 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from prx.agent import message_table, session_table
 from prx.agent.draft import Draft, Inquiry
@@ -67,6 +67,7 @@ class Agent:
         self._config = config
         self._mailboxes: Mailboxes[Pending] = Mailboxes()
         self._by_key: dict[tuple[str, str], Pending] = {}
+        self._taking: set[Pending] = set()
         self._running: dict[asyncio.Task[None], Pending] = {}
         self._changes = Changes()
         self._tasks = Tasks(_log, lambda: None)
@@ -113,7 +114,7 @@ class Agent:
             pending = Pending(message, request_id, key)
             if key is not None:
                 self._by_key[session_id, key] = pending
-            self._tasks.start(self._take(pending))
+            self._do(pending, self._take(pending))
         elif pending.sent != content:
             raise key_is_taken()
         await pending.accepted()
@@ -136,12 +137,13 @@ class Agent:
         def meant(pending: Pending) -> bool:
             return pending.message.session_id == session_id and message_id in (None, pending.message.id)
 
-        running = [pending for pending in self._running.values() if meant(pending)]
+        # One that is being taken while its session ends is not in the mailbox yet.
+        running = [pending for pending in (*self._running.values(), *self._taking) if meant(pending)]
         for pending in running:
             pending.cancel(why)
         waiting = self._mailboxes.withdraw(session_id, meant)
         for pending in waiting:
-            self._tasks.start(self._settle(pending, Draft(), why))
+            self._do(pending, self._settle(pending, Draft(), why))
         return bool(running or waiting)
 
     def reconfigured(self) -> None:
@@ -151,15 +153,19 @@ class Agent:
     async def run(self, started: Callable[[], None]) -> None:
         """See `Unit.run`."""
         started()
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._patience_secs()
         try:
             while True:
                 number = self._changes.number
                 self._begin_turns()
+                due = min(due, loop.time() + self._patience_secs())
                 try:
-                    async with asyncio.timeout(self._patience_secs()):
+                    async with asyncio.timeout_at(due):
                         await self._changes.after(number)
                 except TimeoutError:
                     await self._keep_open()
+                    due = loop.time() + self._patience_secs()
         finally:
             for task in self._running:
                 task.cancel()
@@ -179,7 +185,7 @@ class Agent:
         await self._tasks.aclose()
 
     async def _take(self, pending: Pending) -> None:
-        """Have a message on disk, then in its session's mailbox; never raises."""
+        """Have a message on disk, then in its session's mailbox."""
         session_id = pending.message.session_id
 
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> Accepted:
@@ -188,6 +194,7 @@ class Agent:
                 self._outbox.put(db, "message.received", facts_of(session, accepted.message))
             return accepted
 
+        self._taking.add(pending)
         try:
             self._mailboxes.reserve(session_id)
             try:
@@ -199,6 +206,8 @@ class Agent:
             self._forget(pending)
             pending.refuse(error if isinstance(error, PrxError) else stopping())
             return
+        finally:
+            self._taking.discard(pending)
         pending.take(accepted)
         if accepted.answer is not None:
             self._mailboxes.give_up(session_id)
@@ -236,6 +245,16 @@ class Agent:
         self._changes.mark()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a turn ended without a trace", message_id=pending.message.id, exc_info=error)
+            self._lose(pending, error)
+
+    def _do(self, pending: Pending, work: Coroutine[Any, Any, None]) -> None:
+        """Do a part of what becomes of a message; should that break, whoever waits for it hears of it."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._lose(pending, error)
+
+        self._tasks.start(work).add_done_callback(ended)
 
     async def _serve(self, pending: Pending) -> None:
         """See one turn to its end, whatever that is, and keep what came of it."""
@@ -267,7 +286,7 @@ class Agent:
         await self._turns.run(inquiry, draft, pending.feed)
 
     async def _settle(self, pending: Pending, draft: Draft, failure: Failure | None) -> None:
-        """Put the answer on disk and tell of it; never raises."""
+        """Put the answer on disk and tell of it."""
         taken = pending.taken
         assert taken is not None  # noqa: S101  # as above
         answer = draft.answer_to(pending.message, failure)
@@ -285,8 +304,7 @@ class Agent:
             await self._sessions.act(pending.message.session_id, job, even_ended=True)
         except PrxError as error:
             _log.error("an answer could not be kept", message_id=pending.message.id, reason=error.message)
-            self._forget(pending)
-            pending.lose(error)
+            self._lose(pending, error)
         else:
             self._forget(pending)
             self._bus.publish(_MESSAGE, facts_of(taken.session, answer))
@@ -305,6 +323,10 @@ class Agent:
 
     def _end(self, session_id: str) -> None:
         self.cancel(session_id, why=SESSION_ENDED)
+
+    def _lose(self, pending: Pending, error: BaseException) -> None:
+        self._forget(pending)
+        pending.lose(error)
 
     def _forget(self, pending: Pending) -> None:
         if pending.key is not None:

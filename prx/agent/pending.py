@@ -75,10 +75,18 @@ class Pending:
         self._answer.set_result(answer)
         self.feed.tell("done" if answer.error is None else "error", answer, last=True)
 
-    def lose(self, error: PrxError) -> None:
-        """Tell everybody that the answer could not be kept."""
-        self._answer.set_exception(error)
-        self.feed.tell("error", Failure(error.code, error.message), last=True)
+    def lose(self, error: BaseException) -> None:
+        """Tell everybody that there is no answer that could be kept."""
+        if not self._accepted.done():
+            self._accepted.set_exception(error)
+        if not self._answer.done():
+            self._answer.set_exception(error)
+            known = (
+                error
+                if isinstance(error, PrxError)
+                else PrxError("Internal error; the daemon's log has more")
+            )
+            self.feed.tell("error", Failure(known.code, known.message), last=True)
 
 
 def _seen(future: "asyncio.Future[Any]") -> None:

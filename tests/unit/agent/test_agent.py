@@ -863,3 +863,50 @@ async def test_a_conversation_that_the_model_finds_too_long_is_shortened_once(
     model.script = [[too_long]]
     answer = await say(bench, session, "and then?")
     assert answer.error == Failure("conversation_too_long", "too long")
+
+
+async def test_a_message_that_is_taken_while_its_session_ends_has_no_turn(bench: Bench, model: Model) -> None:
+    session = await begun(bench)
+    model.script = [[asyncio.Event()]] * 2
+    posting = asyncio.ensure_future(bench.agent.post(session, "hello"))
+    while not bench.sessions._changes:  # until the store has been asked
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await bench.sessions.terminate(session)
+    answer = await (await posting).answer()
+    assert answer.error == Failure("cancelled", "The session was ended before the answer")
+
+
+async def test_whoever_waits_hears_of_a_store_that_is_broken(
+    bench: Bench, model: Model, store: Store
+) -> None:
+    session = await begun(bench)
+    go_on = asyncio.Event()
+    model.script = [[go_on, *saying("for nobody")]]
+    pending = await bench.agent.post(session, "hello")
+    await eventually(lambda: model.asked)
+    await store.run(lambda db: db.execute("ALTER TABLE session_messages RENAME TO gone").rowcount)
+    go_on.set()
+    with pytest.raises(sqlite3.OperationalError):
+        await pending.answer()
+    assert (await told(pending))[-1] == (
+        "error",
+        Failure("internal_error", "Internal error; the daemon's log has more"),
+    )
+    with pytest.raises(sqlite3.OperationalError):
+        await bench.agent.post(session, "hello")
+
+
+async def test_a_turn_keeps_its_session_open_however_much_else_goes_on(bench: Bench, model: Model) -> None:
+    session, other = await begun(bench), await begun(bench)
+    go_on = asyncio.Event()
+    model.script = [[go_on, *saying("done")]]
+    bench.configure(agent={"session_idle_secs": 1, "max_turns": 10_000})
+    pending = await bench.agent.post(session, "hello")
+    open_ = bench.sessions._open._by_id
+    taken_at = open_[session].last_activity
+    async with asyncio.timeout(20):
+        while open_[session].last_activity == taken_at:
+            await say(bench, other)
+    go_on.set()
+    await pending.answer()
