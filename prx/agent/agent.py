@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Self
@@ -28,6 +29,7 @@ from prx.config.schema import Config
 from prx.core.errors import ConflictError, PrxError
 from prx.core.ids import new_id, now_utc
 from prx.core.message import Failure, Message, MessagePage
+from prx.core.metric import Metric, gauge
 from prx.core.outbox import Outbox
 from prx.runtime.bus import Bus
 from prx.runtime.changes import Changes
@@ -71,6 +73,7 @@ class Agent:
         self._running: dict[asyncio.Task[None], Pending] = {}
         self._changes = Changes()
         self._tasks = Tasks(_log, lambda: None)
+        self._outcomes: Counter[str] = Counter()
         self._draining = False
         sessions.tell_of_ends(self._end)
 
@@ -149,6 +152,15 @@ class Agent:
     def reconfigured(self) -> None:
         """Act on changed limits."""
         self._changes.mark()
+
+    def metrics(self) -> Sequence[Metric]:
+        """Return how turns are; see `MetricSource`."""
+        ended = [((outcome,), float(count)) for outcome, count in sorted(self._outcomes.items())]
+        return [
+            gauge("prx_turns_running", "Turns that go on", len(self._running)),
+            gauge("prx_messages_waiting", "Messages that wait for their turn", len(self._mailboxes)),
+            Metric("prx_turns", "counter", "Turns that ended", ("outcome",), ended),
+        ]
 
     async def run(self, started: Callable[[], None]) -> None:
         """See `Unit.run`."""
@@ -290,6 +302,7 @@ class Agent:
         taken = pending.taken
         assert taken is not None  # noqa: S101  # as above
         answer = draft.answer_to(pending.message, failure)
+        self._outcomes["answered" if failure is None else failure.code] += 1
         state = state_of(draft, failure)
 
         def job(db: sqlite3.Connection, session: Located, _now: datetime) -> None:

@@ -154,6 +154,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.catalogue,
         parts.channels,
         parts.sessions,
+        parts.agent,
         parts.servers,
         parts.webhooks,
         parts.providers,

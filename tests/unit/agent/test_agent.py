@@ -869,7 +869,7 @@ async def test_a_message_that_is_taken_while_its_session_ends_has_no_turn(bench:
     session = await begun(bench)
     model.script = [[asyncio.Event()]] * 2
     posting = asyncio.ensure_future(bench.agent.post(session, "hello"))
-    while not bench.sessions._changes:  # until the store has been asked
+    while not bench.sessions._changes:  # until the store has been asked  # noqa: ASYNC110
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await bench.sessions.terminate(session)
@@ -910,3 +910,16 @@ async def test_a_turn_keeps_its_session_open_however_much_else_goes_on(bench: Be
             await say(bench, other)
     go_on.set()
     await pending.answer()
+
+
+async def test_metrics_tell_how_turns_are(bench: Bench, model: Model) -> None:
+    session = await begun(bench)
+    model.script = [saying("one"), [ProviderError("asleep")], [asyncio.Event()]]
+    await say(bench, session)
+    await say(bench, session)
+    await bench.agent.post(session, "three")
+    await bench.agent.post(session, "four")
+    await eventually(lambda: len(model.asked) == 3)
+    running, waiting, ended = bench.agent.metrics()
+    assert (running.samples, waiting.samples) == ((((), 1),), (((), 1),))
+    assert ended.samples == [(("answered",), 1.0), (("provider_error",), 1.0)]
