@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from prx.core.errors import PrxError
 
@@ -20,6 +20,10 @@ ItemKind = Literal["resources", "resourceTemplates", "prompts"]
 
 Notice = Callable[[str, str, Mapping[str, Any]], None]
 """Told of a server's notification: the server's name, the method and its params. Must not block."""
+
+
+CONNECTED: Final = "prx/connected"
+"""The method under which a `Notice` hears that a server was connected: it knows nothing of what was asked before."""
 
 
 class UpstreamError(PrxError):
@@ -80,5 +84,6 @@ class Upstreams(Protocol):
         """Tell `notice` of the servers' notifications for the length of the block.
 
         Those are `notifications/resources/list_changed`, `.../resources/updated`, `.../prompts/list_changed` and
-        `.../message`; a server that connects or goes is told as a change of its lists.
+        `.../message`; a server that connects or goes is told as a change of its lists, one that connects also as
+        `CONNECTED`.
         """

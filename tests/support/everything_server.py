@@ -38,6 +38,7 @@ WAV = base64.b64encode(
     b"RIFF$\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0@\x1f\0\0@\x1f\0\0\x01\0\x08\0data\0\0\0\0"
 ).decode()
 _STEP_SECS = 0.05
+LEVELS: list[str] = []
 _CHOICES = [{"const": f"value{n}", "title": f"Choice {n}"} for n in (1, 2, 3)]
 _OPTIONS = [f"option{n}" for n in (1, 2, 3)]
 
@@ -76,6 +77,16 @@ async def touch(context: Context, arguments: Json) -> list[Json]:
     await context.session.send_prompt_list_changed()
     await context.session.send_resource_list_changed()
     return []
+
+
+async def level(_context: Context, _arguments: Json) -> list[Json]:
+    """Not of the suite: give the level of the log that was asked for last."""
+    return [text(LEVELS[-1] if LEVELS else "none")]
+
+
+async def set_level(_context: Context, params: SetLevelRequestParams) -> Json:
+    LEVELS.append(params.level)
+    return {}
 
 
 async def fail(_context: Context, _arguments: Json) -> list[Json]:
@@ -135,6 +146,7 @@ TOOLS: dict[str, tuple[Json, Callable[..., Awaitable[list[Json]]]]] = {
         {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Where"}}},
         giving(text("Headers were compared.")),
     ),
+    "level": (NOTHING, level),
     "touch": ({"type": "object", "properties": {"uri": {"type": "string"}}}, touch),
     "test_sampling": (
         {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
@@ -309,7 +321,7 @@ async def main() -> None:
         ("prompts/list", PaginatedRequestParams, list_prompts),
         ("prompts/get", GetPromptRequestParams, get_prompt),
         ("completion/complete", CompleteRequestParams, complete),
-        ("logging/setLevel", SetLevelRequestParams, nothing),
+        ("logging/setLevel", SetLevelRequestParams, set_level),
     ):
         server.add_request_handler(method, params, handler)
     changing = NotificationOptions(tools_changed=True, prompts_changed=True, resources_changed=True)

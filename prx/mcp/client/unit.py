@@ -11,6 +11,7 @@ from prx.config.integrations import McpServerConfig
 from prx.core.errors import PermanentError, UnavailableError
 from prx.core.ids import now_utc
 from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
+from prx.core.upstream import CONNECTED as CONNECTED_NOTICE
 from prx.core.upstream import Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
 from prx.mcp.client.oauth.logins import LoginFile
@@ -204,6 +205,7 @@ class McpServer:
         self.connection, self.connected_at = connection, now_utc()
         self.fault = self.failing_since = None
         self._tell_lists(connection)
+        self._notice(self.server, CONNECTED_NOTICE, {})
         self._tell(CONNECTED, tools=len(self.offers.names()), protocol_version=connection.protocol_version)
 
     def parted(self) -> None:

@@ -75,7 +75,6 @@ class Life:
         self._upstreams = upstreams
         self._news = News()
         self.passing = None if upstreams is None else Passing(upstreams, self._news)
-        self._came_back = asyncio.Event()
         self._tasks = Tasks(_log, lambda: None)
         self._server = PrxServer(router, calls, self.passing)
         self._events = Events()
@@ -127,8 +126,6 @@ class Life:
         """Tell clients of both eras what they may and want to know."""
         while True:
             batch = await self._news.next()
-            if RESOURCES_CHANGED in batch.lists:
-                self._came_back.set()
             for event in (
                 *map(_EVENTS.__getitem__, sorted(batch.lists)),
                 *map(ResourceUpdated, batch.updated),
@@ -139,10 +136,10 @@ class Life:
                     _tell(session, batch)
 
     async def hold_forever(self, passing: Passing) -> None:
-        """Subscribe anew at servers that may have come back; one that does not answer holds up nothing else."""
+        """Ask servers that may have come back anew; one that does not answer holds up nothing else."""
         while True:
-            await self._came_back.wait()
-            self._came_back.clear()
+            await passing.came_back.wait()
+            passing.came_back.clear()
             await passing.hold_again()
 
     async def sweep_forever(self, every_secs: float) -> None:
@@ -243,9 +240,14 @@ class Life:
         """Drop what is kept for a session that is over."""
         self._events.forget(session)
         await session.aclose()
-        if self.passing is not None and session.subscribed:
-            # A server that does not answer holds up nobody.
+        if self.passing is None:
+            return
+        # A server that does not answer holds up nobody.
+        if session.subscribed:
             self._tasks.start(self.passing.release_all(session.subscribed))
+        if session.level is not None:
+            level, session.level = session.level, None
+            self._tasks.start(self.passing.change_level(level, None))
 
 
 def _opens_session(exchange: Exchange) -> bool:

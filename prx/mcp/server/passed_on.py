@@ -129,8 +129,9 @@ class PassedOn:
         return {}
 
     async def _set_level(self, _context: Context, params: SetLevelRequestParams) -> Answer:
-        _session().level = params.level
-        await self._passing.set_level(params.level)
+        session = _session()
+        before, session.level = session.level, params.level
+        await self._passing.change_level(before, params.level)
         return {}
 
 

@@ -6,12 +6,13 @@ knows one gives it. A server that fails hides nothing of the others: lists leave
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import ItemKind, Progress, Upstream, UpstreamError, Upstreams
+from prx.core.upstream import CONNECTED, ItemKind, Progress, Upstream, UpstreamError, Upstreams
 from prx.mcp.server.news import LOGGED, PROMPTS_CHANGED, RESOURCE_UPDATED, RESOURCES_CHANGED, News
 from prx.runtime.logging import get_logger
 
@@ -19,7 +20,7 @@ INVALID_PARAMS: Final = -32602
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 _VARIABLE: Final = re.compile(r"\{[^{}]*\}")
 _MAX_SUBSCRIPTIONS: Final = 4096
-_LIST_SECS: Final = 5.0
+_PATIENCE_SECS: Final = 5.0
 
 _log = get_logger("mcp::server")
 
@@ -33,9 +34,15 @@ class Passing:
         self._news = news
         self._held: dict[str, int] = {}
         """How many clients want to hear of each resource."""
+        self._levels: Counter[str] = Counter()
+        """How many clients want to hear of servers' logs from each level on."""
+        self.came_back = asyncio.Event()
+        """Set when a server may have forgotten what it was asked."""
 
     def notice(self, server: str, method: str, params: Mapping[str, Any]) -> None:
         """Take what a server told; see `Notice`."""
+        if method in (CONNECTED, RESOURCES_CHANGED):
+            self.came_back.set()
         if method in (PROMPTS_CHANGED, RESOURCES_CHANGED):
             self._news.changed(method)
         elif method == RESOURCE_UPDATED and isinstance(uri := params.get("uri"), str):
@@ -109,18 +116,24 @@ class Passing:
             await self.release(uri)
 
     async def hold_again(self) -> None:
-        """Subscribe anew to what is held, after a server has come back."""
+        """Have servers tell what clients want to hear, after one has come back."""
+        await self._ask_for_logs()
         for uri in list(self._held):
             with suppress(PrxError):
                 await (await self._resource(uri)).request("resources/subscribe", {"uri": uri})
 
-    async def set_level(self, level: str) -> None:
-        """Have every server that logs tell lines of `level` and worse."""
-        logging = [each for each in self._upstreams.connected() if "logging" in each.capabilities]
-        asked = (each.request("logging/setLevel", {"level": level}) for each in logging)
-        for failure in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(failure, BaseException) and not isinstance(failure, PrxError):
-                raise failure
+    async def change_level(self, before: str | None, after: str | None) -> None:
+        """Have a client hear of servers' logs from the level `after` on instead of `before`; None is not at all."""
+        self._levels += Counter([after] if after is not None else [])
+        self._levels -= Counter([before] if before is not None else [])
+        await self._ask_for_logs()
+
+    async def _ask_for_logs(self) -> None:
+        """Have every server that logs tell what the client that wants most wants."""
+        if self._levels:
+            level = min(self._levels, key=LEVELS.index)
+            logging = [each for each in self._upstreams.connected() if "logging" in each.capabilities]
+            await asyncio.gather(*(_set_level(each, level) for each in logging))
 
     async def _listed(self, kind: ItemKind) -> list[tuple[Upstream, Sequence[Mapping[str, Any]]]]:
         upstreams = self._upstreams.connected()
@@ -148,14 +161,25 @@ class Passing:
         raise UpstreamError(f"Unknown resource: {uri}", INVALID_PARAMS, {"uri": uri})
 
 
+async def _set_level(upstream: Upstream, level: str) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECS):
+            await upstream.request("logging/setLevel", {"level": level})
+    except (PrxError, TimeoutError) as error:
+        _log.warning("a server's level is not set", server=upstream.name, level=level, reason=_reason(error))
+
+
 async def _or_nothing(upstream: Upstream, kind: ItemKind) -> Sequence[Mapping[str, Any]]:
     try:
-        async with asyncio.timeout(_LIST_SECS):
+        async with asyncio.timeout(_PATIENCE_SECS):
             return await upstream.items(kind)
     except (PrxError, TimeoutError) as error:
-        reason = error.message if isinstance(error, PrxError) else f"no answer within {_LIST_SECS:g} s"
-        _log.warning("a server's list is left out", server=upstream.name, list=kind, reason=reason)
+        _log.warning("a server's list is left out", server=upstream.name, list=kind, reason=_reason(error))
         return []
+
+
+def _reason(error: PrxError | TimeoutError) -> str:
+    return error.message if isinstance(error, PrxError) else f"no answer within {_PATIENCE_SECS:g} s"
 
 
 def _fits(uri: str, template: Any) -> bool:

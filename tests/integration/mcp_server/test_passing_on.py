@@ -1,6 +1,8 @@
 """What connected MCP servers have beside tools is there for the daemon's own clients, and no server costs another's."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -189,3 +191,38 @@ async def test_a_server_that_went_away_takes_its_own_with_it(passing: Passing) -
         assert (await client.list_prompts()).prompts == []
         with pytest.raises(MCPError, match="Unknown resource"):
             await client.read_resource("test://static-text")
+
+
+async def test_the_log_of_a_server_is_as_fine_as_the_client_that_wants_most_of_it_also_after_a_restart(
+    passing: Passing,
+) -> None:
+    async def is_asked_for(level: str) -> None:
+        async with asyncio.timeout(60):
+            while await passing.host.output("level") != level:  # noqa: ASYNC110 - it is the server that is asked
+                await asyncio.sleep(0.02)
+
+    async with asyncio.timeout(60), passing.port.client("legacy") as client:
+        async with passing.port.client("legacy") as other:
+            await other.set_logging_level("debug")
+            await client.set_logging_level("error")
+            assert await passing.host.output("level") == "debug"
+        await is_asked_for("error")
+        before = passing.host.view().pid
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        await eventually(lambda: passing.host.view().pid not in (None, before), within_secs=60)
+        await is_asked_for("error")
+
+
+async def test_a_server_that_does_not_answer_keeps_nobody_from_setting_the_level_of_the_others(
+    passing: Passing,
+) -> None:
+    stopped = passing.host.view("two").pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(20), passing.port.client("legacy") as client:
+            await client.set_logging_level("warning")
+            assert await passing.host.output("level") == "warning"
+    finally:
+        os.kill(stopped, signal.SIGCONT)
