@@ -72,10 +72,15 @@ class Connection:
     async def request(
         self, method: str, params: Mapping[str, Any], timeout_secs: float, progress: Progress | None = None
     ) -> Message:
-        """Return the result of one request; see `Requests.send`."""
+        """Return the result of one request, without what the server says of itself; see `Requests.send`."""
         if self._meta:
             params = {**params, "_meta": {**params.get("_meta", {}), **self._meta}}
-        return await self._transport.requests.send(method, params, timeout_secs, progress)
+        result = await self._transport.requests.send(method, params, timeout_secs, progress)
+        # Whoever passes it on is another server.
+        meta = result.get("_meta")
+        if isinstance(meta, dict) and meta.pop(mcp_types.SERVER_INFO_META_KEY, None) is not None and not meta:
+            del result["_meta"]
+        return result
 
     async def pages(self, method: str, key: str, timeout_secs: float) -> AsyncIterator[list[Any]]:
         """Yield what each page of a list has under `key`, up to 100 pages.
