@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import socket
+import subprocess
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator
@@ -56,6 +58,43 @@ async def test_a_server_of_the_newer_era(tmp_path: Path) -> None:
         assert failed.error.code == "tool_error"
         (server,) = host.servers.connected()
         assert await server.items("resources") == []
+        time = await host.call("get_current_time", {"timezone": "UTC"})
+        assert time.raw is not None
+        assert "_meta" not in time.raw, "who answered is said by whoever passes it on"
+
+
+async def test_a_server_of_repositories_reads_the_one_it_was_given(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    for words in (
+        ("init", "--quiet", str(repository)),
+        ("-C", str(repository), "commit", "--quiet", "--allow-empty", "--message", "Plant a tree"),
+    ):
+        author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+        await asyncio.to_thread(subprocess.run, ("git", *author, *words), check=True)
+    config = module("mcp_server_git", "--repository", str(repository))
+    async with mcp_host(tmp_path, {"one": config}) as host:
+        assert (await host.until("connected", within_secs=60)).skipped == {}
+        assert "Plant a tree" in str(await host.output("git_log", {"repo_path": str(repository)}))
+        outside = await host.call("git_log", {"repo_path": str(tmp_path)})
+        assert outside.error is not None
+        assert outside.error.code == "tool_error"
+
+
+async def test_a_server_that_remembers_is_told_in_one_life_and_asked_in_the_next(
+    tmp_path: Path, npm: Path
+) -> None:
+    memory = {"MEMORY_FILE_PATH": str(tmp_path / "memory.json")}
+    config = McpServerConfig.model_validate(
+        {**package(npm, "server-memory").model_dump(exclude_unset=True), "env": memory}
+    )
+    async with mcp_host(tmp_path, {"one": config}) as host:
+        before = await host.until("connected", within_secs=60)
+        assert before.pid is not None
+        tree = {"name": "tree", "entityType": "plant", "observations": ["it is tall"]}
+        await host.output("create_entities", {"entities": [tree]})
+        os.kill(before.pid, signal.SIGKILL)
+        await eventually(lambda: host.view().pid not in (None, before.pid), within_secs=60)
+        assert await host.output("read_graph") == {"entities": [tree], "relations": []}
 
 
 async def test_everything_of_a_server_of_the_older_era(tmp_path: Path, npm: Path) -> None:
