@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
 from tests.support.mcp_host import SCRIPT
+from tests.support.waiting import wait_until
 from tests.unit.docs.documents import ROOT
 
 RULES = Path(__file__).with_name("schemathesis.toml")
@@ -34,6 +36,7 @@ FIXED = {
     "PRX__GATEWAY__REQUEST_TIMEOUT_SECS": "60",
     "PRX__DAEMON__LOG_LEVEL": "debug",
     "PRX__HOOKS__ALLOW_PRIVATE_TARGETS": "true",
+    "PRX__AGENT__APPROVAL": '["check_luhn"]',
 }
 
 
@@ -113,6 +116,18 @@ class Subject:
             status, answer = call(self.url + path, self.token, body, method)
             assert status == 200, answer
 
+    def approve(self, session: str) -> None:
+        """Allow a call that waits for it, which nothing that is made up meets."""
+        path = f"{self.url}/sessions/{session}"
+        said = {"content": '/check_luhn {"number": "79927398713"}'}
+        turn = threading.Thread(target=call, args=(f"{path}/messages", self.token, said))
+        turn.start()
+        wait_until(lambda: self.get(f"/sessions/{session}/approvals")["approvals"])
+        [waiting] = self.get(f"/sessions/{session}/approvals")["approvals"]
+        status, _ = call(f"{path}/approvals/{waiting['id']}", self.token, {"approve": True})
+        turn.join()
+        assert status == 200
+
     def served(self) -> set[tuple[str, str]]:
         """Return the operations that succeeded, as the daemon counts them: 499 is a stream that its reader left."""
         request = urllib.request.Request(f"{self.url.removesuffix('/api/v1')}/metrics")  # noqa: S310
@@ -133,6 +148,7 @@ def test_every_answer_is_one_that_the_document_describes(daemon: DaemonProcess, 
     examples = settings().max_examples
     dictionaries = subject.dictionaries()
     subject.succeed(dictionaries["hooks"][0])
+    subject.approve(dictionaries["sessions"][0])
     rules = RULES.read_text() + "".join(
         f"\n[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in dictionaries.items()
     )
