@@ -68,6 +68,9 @@ class McpServerConfig(Table):
         "Pass what the server asks (for input, a model's answer, directories) on to the MCP client that calls.",
         default=False,
     )
+    roots: tuple[AbsolutePath, ...] = hot(
+        "Directories that the server is told to work in, whoever calls; empty tells none.", ()
+    )
 
     @model_validator(mode="after")
     def _is_reachable(self) -> Self:

@@ -19,7 +19,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from prx import __version__
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import Ask, Progress, UpstreamError
+from prx.core.upstream import Progress, UpstreamError
+from prx.mcp.client.questions import Questions
 from prx.mcp.client.requests import Message
 from prx.mcp.client.streams import Transport
 
@@ -141,7 +142,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    transport: Transport, *, legacy: bool, within_secs: float, noticed: Noticed, asked: Ask | None = None
+    transport: Transport, *, legacy: bool, within_secs: float, noticed: Noticed, questions: Questions
 ) -> AsyncIterator[Connection]:
     """Connect for the length of the block. The same task must enter and leave it, and nobody cancel that task.
 
@@ -150,7 +151,7 @@ async def connected(
         legacy: use the handshake of before 2026 without asking what the server speaks.
         within_secs: how long the handshake may take.
         noticed: told of the server's notifications.
-        asked: answers what the server asks; None tells the server that it cannot.
+        questions: answers what the server asks; it is told what it can.
 
     Raises:
         FAILURES: the server could not be started, does not answer, or speaks something else; see `reason_of`.
@@ -169,19 +170,19 @@ async def connected(
         message_handler=handle,
         cache=None,
         read_timeout_seconds=within_secs,
-        **({} if asked is None else _answers(asked)),
+        **_answers(questions),
     )
     async with client:
         yield Connection(client, transport)
 
 
-def _answers(asked: Ask) -> dict[str, Any]:
-    """Return what has the SDK's client declare that it can be asked, and pass on what is."""
+def _answers(questions: Questions) -> dict[str, Any]:
+    """Return what has the SDK's client declare what it can be asked, and hand that over."""
 
     def passing(method: str, result: type[pydantic.BaseModel]) -> Callable[..., Awaitable[Any]]:
         async def answer(_context: Any, params: Any = None) -> Any:
             try:
-                found = await asked(method, {} if params is None else _plain(params))
+                found = await questions.answer(method, {} if params is None else _plain(params))
             except UpstreamError as error:
                 return mcp_types.ErrorData(code=error.number, message=error.message, data=error.data)
             return result.model_validate(found, by_name=False)
@@ -189,9 +190,13 @@ def _answers(asked: Ask) -> dict[str, Any]:
         return answer
 
     return {
-        "sampling_callback": passing("sampling/createMessage", mcp_types.CreateMessageResult),
-        "elicitation_callback": passing("elicitation/create", mcp_types.ElicitResult),
-        "list_roots_callback": passing("roots/list", mcp_types.ListRootsResult),
+        callback: passing(method, result)
+        for callback, method, result in (
+            ("sampling_callback", "sampling/createMessage", mcp_types.CreateMessageResult),
+            ("elicitation_callback", "elicitation/create", mcp_types.ElicitResult),
+            ("list_roots_callback", "roots/list", mcp_types.ListRootsResult),
+        )
+        if method in questions.methods
     }
 
 

@@ -63,7 +63,7 @@ class Life:
                     legacy=server.is_legacy,
                     within_secs=within_secs,
                     noticed=server.noticed,
-                    asked=server.questions.pass_on if server.config.ask_clients else None,
+                    questions=server.questions,
                 ) as connection:
                     reason = await self._serve(connection, opening)
             except FAILURES as error:

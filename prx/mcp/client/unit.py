@@ -84,7 +84,7 @@ class McpServer:
         self.logins = logins
         self.offers = Offers(router, lambda listed: RemoteTool(self, listed))
         self.output = ForeignOutput("the server", f"mcp::{server}", server=server)
-        self.questions = Questions()
+        self.questions = Questions(config)
         self.connection: Connection | None = None
         self.connected_at: datetime | None = None
         self.fault: str | None = None
@@ -111,7 +111,7 @@ class McpServer:
     def is_legacy(self) -> bool:
         """Whether to connect without asking what the server speaks."""
         # In the newer era a server does not ask.
-        return self.legacy or self.config.transport == "sse" or self.config.ask_clients
+        return self.legacy or self.config.transport == "sse" or bool(self.questions.methods)
 
     @property
     def request_secs(self) -> float:

@@ -192,3 +192,22 @@ async def test_a_server_of_files_serves_what_it_was_given_and_is_back_after_a_ki
         assert "remember the milk" in str(await host.output("read_text_file", note))
         outside = await host.call("read_text_file", {"path": "/etc/passwd"})
         assert not outside.success
+
+
+async def test_a_server_of_files_works_in_the_directories_that_the_configuration_names(
+    tmp_path: Path, npm: Path
+) -> None:
+    for name in ("given", "named"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "note.txt").write_text(name)
+    by_arguments = package(npm, "server-filesystem", str(tmp_path / "given")).model_dump(exclude_unset=True)
+    config = McpServerConfig.model_validate({**by_arguments, "roots": [str(tmp_path / "named")]})
+    async with mcp_host(tmp_path, {"one": config}) as host:
+        await host.until("connected", within_secs=60)
+        async with asyncio.timeout(60):
+            while str(tmp_path / "named") not in str(await host.output("list_allowed_directories")):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        found = await host.call("read_text_file", {"path": str(tmp_path / "named/note.txt")})
+        assert found.success
+        outside = await host.call("read_text_file", {"path": str(tmp_path / "given/note.txt")})
+        assert not outside.success
