@@ -30,6 +30,8 @@ class Conversation:
     past: Sequence[PastTurn] = ()
     own: list[ChatMessage] = field(default_factory=list)
     """What was said in this turn."""
+    offered: frozenset[str] = frozenset()
+    """The tools that the model was last told of."""
 
     def messages(self) -> Sequence[ChatMessage]:
         """Return the conversation as the model is to see it."""

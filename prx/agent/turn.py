@@ -155,6 +155,7 @@ class Turns:
     async def _answered(self, turn: Conversation, request: ChatRequest, *, tell: bool = True) -> ChatAnswer:
         """Ask the model, by way of whoever looks at requests and answers, and count what that took."""
         request = await turn.stages.request(request)
+        turn.offered = frozenset(tool.name for tool in request.tools)
         self.budgets.check_turn(turn.spent)
         answer = await self._streamed(turn, request, tell=tell)
         turn.draft.add(answer)
@@ -197,10 +198,13 @@ class Turns:
 
     async def _call(self, turn: Conversation, request: ToolRequest, *, may_run: bool) -> CalledTool:
         turn.feed.tell("tool_call", request)
-        if may_run:
-            called = await self._allowed(turn, request)
-        else:
+        if not may_run:
             called = CalledTool(*request, error=_NO_MORE_CALLS)
+        elif request.name not in turn.offered:
+            # Perhaps there is such a tool, and middleware left it out.
+            called = CalledTool(*request, error=Failure("not_found", f'Tool "{request.name}" is not offered'))
+        else:
+            called = await self._allowed(turn, request)
         turn.feed.tell("tool_result", called)
         return called
 

@@ -207,7 +207,7 @@ async def test_tools_run_at_the_same_time_and_their_results_go_back_to_the_model
     ("request_", "code", "message"),
     [
         (("fails", "{}"), "tool_error", "out of ink"),
-        (("absent", "{}"), "not_found", 'Tool "absent" not found'),
+        (("absent", "{}"), "not_found", 'Tool "absent" is not offered'),
         (("fails", '{"a": '), "bad_request", "The arguments are not JSON"),
         (("fails", "[]"), "bad_request", "The arguments are not a JSON object"),
         (("busy", ""), "unavailable", "too busy"),
@@ -749,10 +749,11 @@ async def test_cancelling_a_turn_leaves_nothing_to_approve(bench: Bench, model: 
     session = await begun(bench)
     bench.configure(agent={"approval": ["*"]})
     model.script = [calling(("rm_all", "{}"))]
-    pending = await bench.agent.post(session, "clean up")
-    await waiting_for_approval(bench, pending)
-    bench.agent.cancel(session)
-    await pending.answer()
+    with bench.points.tools.offering([Tool("rm_all", lambda *_: ToolResult("ok"))]):
+        pending = await bench.agent.post(session, "clean up")
+        await waiting_for_approval(bench, pending)
+        bench.agent.cancel(session)
+        await pending.answer()
     assert bench.agent.approvals.open(session) == []
 
 
@@ -923,3 +924,16 @@ async def test_metrics_tell_how_turns_are(bench: Bench, model: Model) -> None:
     running, waiting, ended = bench.agent.metrics()
     assert (running.samples, waiting.samples) == ((((), 1),), (((), 1),))
     assert ended.samples == [(("answered",), 1.0), (("provider_error",), 1.0)]
+
+
+async def test_a_tool_that_middleware_left_out_is_not_called(bench: Bench, model: Model) -> None:
+    session = await begun(bench)
+    model.script = [calling(("rm_all", "{}")), saying("then not")]
+    ran: list[int] = []
+    with (
+        bench.points.tools.offering([Tool("rm_all", lambda *_: ran.append(1) or ToolResult("ok"))]),
+        bench.points.middleware.offering(Step("llm_request", lambda data: data | {"tools": []})),
+    ):
+        answer = await say(bench, session)
+    assert answer.tool_calls[0].error == Failure("not_found", 'Tool "rm_all" is not offered')
+    assert (ran, answer.content) == ([], "then not")
