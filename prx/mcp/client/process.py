@@ -76,6 +76,7 @@ class ServerProcess(asyncio.SubprocessProtocol):
         self._on_end = on_end
         self._transport: asyncio.SubprocessTransport
         self._lines = {1: LineSplitter(_MAX_LINE_BYTES), 2: LineSplitter(_MAX_STDERR_LINE)}
+        self._unsent = bytearray()
         self._last_words: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
         self._exited = asyncio.Event()
         self._silent = asyncio.Event()
@@ -139,9 +140,12 @@ class ServerProcess(asyncio.SubprocessProtocol):
         stdin = cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
         if stdin is None or stdin.is_closing() or 0 not in self._open_pipes:
             raise UnavailableError("its process has closed its stdin")
-        if stdin.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+        if stdin.get_write_buffer_size() + len(self._unsent) > _MAX_UNREAD_BYTES:
             raise UnavailableError("its process does not read what it is sent")
-        stdin.write(data)
+        if not self._unsent:
+            # Once for all that one turn of the loop sends: each time wakes the process.
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent += data
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on reading what it writes."""
@@ -209,7 +213,16 @@ class ServerProcess(asyncio.SubprocessProtocol):
             self._last_words.append(text)
             self._on_complaint(text)
 
+    def _flush(self) -> None:
+        if not self._unsent:
+            return  # the end was quicker
+        stdin = cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(bytes(self._unsent))
+        self._unsent.clear()
+
     def _close_stdin(self) -> None:
+        self._flush()
         stdin: Any = self._transport.get_pipe_transport(0)
         if stdin is not None:
             # With something left to send, `close` would wait until it is read.

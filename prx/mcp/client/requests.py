@@ -75,12 +75,14 @@ class Requests:
         number = self._next_id
         if progress is not None:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Message] = loop.create_future()
         self._waiting[number] = _Waiting(answer, progress)
+        # Half the price of `asyncio.timeout`, as there is one future alone to wait for.
+        timer = loop.call_later(timeout_secs, _expire, answer)
         try:
             self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": dict(params)})
-            async with asyncio.timeout(timeout_secs):
-                return await answer
+            return await answer
         except TimeoutError:
             self._give_up(number, "it took too long")
             raise SlowError(f"no answer to {method} within {timeout_secs:g} s") from None
@@ -88,6 +90,7 @@ class Requests:
             self._give_up(number, "nobody waits for it any more")
             raise
         finally:
+            timer.cancel()
             del self._waiting[number]
 
     def take(self, message: Message) -> bool:
@@ -147,6 +150,11 @@ class Requests:
         params = {"requestId": number, "reason": reason}
         with suppress(UnavailableError):  # where the connection ends, so does the request
             self._post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+
+def _expire(answer: asyncio.Future[Message]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 def _upstream_error(error: Any) -> UpstreamError:
