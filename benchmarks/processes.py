@@ -122,12 +122,19 @@ class Server:
         """Return the processor time that the tree has used, its ended children included."""
         return sum(sum(map(int, _stat(pid)[11:15])) for pid in self.tree()) / _TICKS_PER_SEC
 
+    def own_cpu_secs(self) -> float:
+        """Return the processor time that the process itself has used, without any child."""
+        return sum(map(int, _stat(self._process.pid)[11:13])) / _TICKS_PER_SEC
+
     def _healthy(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.program.port, timeout=_ASK_SECS)
         try:
             connection.request("GET", self.program.health)
             answer = connection.getresponse()
-            body = json.loads(answer.read())
+            text = answer.read()
+            # Where a server says no more than that it is there, that is enough.
+            is_json = answer.getheader("Content-Type", "").startswith("application/json")
+            body = json.loads(text) if is_json else {}
         except (OSError, http.client.HTTPException, ValueError):
             return False
         finally:

@@ -197,7 +197,12 @@ def script(
     """Return a server that is a script beside this file; it runs in `home` and listens on `port`."""
     # -P: what lies beside the script are no modules of its own.
     command = (str(python), "-P", str(Path(__file__).with_name(name)), *arguments)
-    return Program(command, _environment(home), home, port, "/health")
+    return foreign(command, home, port, "/health")
+
+
+def foreign(command: tuple[str, ...], home: Path, port: int, health: str) -> Program:
+    """Return a server that is `command`; it runs in `home` and listens on `port`."""
+    return Program(command, _environment(home), home, port, health)
 
 
 def nanobot(home: Path, scratch: Path) -> Program:

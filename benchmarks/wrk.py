@@ -12,6 +12,8 @@ _P99 = re.compile(r"99%\s+([0-9.]+)(us|ms|s)")
 _REFUSED = re.compile(r"Non-2xx or 3xx responses: ([0-9]+)")
 _TOTAL = re.compile(r"([0-9]+) requests in")
 _BROKEN = re.compile(r"Socket errors: (.*)")
+# By itself it takes answers that are later than two seconds for broken connections.
+_ANSWER_SECS = 20
 _MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
@@ -63,7 +65,8 @@ class Request:
             ]
         lines += [f"wrk.headers[ [[{name}]] ] = [[{value}]]" for name, value in headers.items()]
         script.write_text("\n".join(lines), encoding="utf-8")
-        command = [program, "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "-s", script, self.url]
+        load = (f"-c{connections}", f"-d{secs}s", f"-T{_ANSWER_SECS}s")
+        command = [program, "-t1", *load, "--latency", "-s", script, self.url]
         told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         if broken := _BROKEN.search(told):
             raise RuntimeError(f"{self.url}: {broken[1]}")
