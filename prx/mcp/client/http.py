@@ -155,7 +155,7 @@ class HttpTransport:
 
     def _begin(self, message: Message, headers: Mapping[str, str]) -> None:
         if self.ended.is_set():
-            raise UnavailableError(self.fault or "the connection ended")
+            raise UnavailableError(self.fault or "the daemon closed the connection")
         if message.get("method") == "notifications/cancelled":
             self._cancel(message, headers)
             return
@@ -354,7 +354,7 @@ class HttpTransport:
         if not self.ended.is_set():
             self.fault = fault
             self.ended.set()
-            self.requests.end(fault or "the connection ended")
+            self.requests.end(fault or "the daemon closed the connection")
             self._inbox.close()
 
 

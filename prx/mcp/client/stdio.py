@@ -109,7 +109,7 @@ class StdioTransport:
         if not self.ended.is_set():
             self.ended.set()
             self._inbox.close()
-            self.requests.end(self.fault or "the connection ended")
+            self.requests.end(self.fault or "the daemon closed the connection")
 
     def _take_line(self, line: bytes | LongLine) -> None:
         self.heard_at = time.monotonic()

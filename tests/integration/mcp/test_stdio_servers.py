@@ -90,6 +90,19 @@ async def test_a_caller_that_goes_away_cancels_the_call_at_the_server(tmp_path: 
         assert len(json.loads(await host.output("cancelled"))) == 1
 
 
+async def test_a_call_that_a_reconnect_breaks_off_says_who_closed_the_connection(tmp_path: Path) -> None:
+    async with mcp_host(tmp_path, {"one": scripted()}) as host:
+        await host.until("connected")
+        is_asked = tmp_path / "asked"
+        call = asyncio.ensure_future(host.call("never", {"touch": str(is_asked)}))
+        await eventually(is_asked.exists)
+        host.servers.reconnect("one")
+        broken_off = await call
+        assert broken_off.error is not None
+        assert broken_off.error.code == "connection_lost"
+        assert broken_off.error.message.endswith("the daemon closed the connection")
+
+
 async def test_the_environment_is_clean_but_for_what_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
