@@ -136,7 +136,7 @@ class Channels:
         is_underway = unit is not None and unit.state in ("starting", "stopping")
         if name not in self._restarting and not is_underway:
             self._restarting.add(name)
-            self._tasks.start(self._restart(name, channel))
+            self._tasks.start(self._connect_anew(name, channel))
 
     async def health(self, name: str) -> ChannelHealth:
         """Make a round trip to the channel's platform, within 5 s.
@@ -160,6 +160,8 @@ class Channels:
         unit = self._supervisor.find(f"{UNIT}{name}") if config.enabled else None
         if unit is None:
             return ChannelState(name, "disabled")
+        if name in self._restarting:  # between two lives, or still in the one before
+            return ChannelState(name, "reconnecting")
         status = _status(unit.state, unit.restarts)
         return ChannelState(
             name,
@@ -178,7 +180,7 @@ class Channels:
                     await self._supervisor.remove(channel.name)
                     del self._channels[name]
             elif channel is not None:
-                await self._supervisor.restart(channel.name)
+                await self._connect_anew(name, channel)
             else:
                 channel = Channel(name, config, self._adapters, self._bus)
                 remedy = f"remove the cause, then `prx channel restart {shlex.quote(name)}`"
@@ -188,7 +190,8 @@ class Channels:
             # A second one beside one that does not stop would take its messages: it stays, and says so.
             _log.error("a channel cannot follow its configuration", channel=name, reason=error.message)
 
-    async def _restart(self, name: str, channel: Channel) -> None:
+    async def _connect_anew(self, name: str, channel: Channel) -> None:
+        self._restarting.add(name)
         try:
             await self._supervisor.restart(channel.name)
         finally:

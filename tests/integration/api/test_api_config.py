@@ -29,6 +29,7 @@ async def test_the_effective_configuration_is_shown_and_its_secrets_are_not(api:
         "top_k": 7,
         "min_relevance_score": 0.0,
         "retention_days": None,
+        "tools": False,
     }
     assert tree["agent"]["max_turns"] == 9
     assert tree["channels_config"]["x"]["bot_token"] == MASK
