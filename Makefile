@@ -25,8 +25,8 @@ run: $(VENV)/.run plugins ## Set everything up and start the daemon with ./prx.t
 test: $(VENV)/.dev plugins node ## Set everything up and run every test
 	@$(BIN)/pytest
 
-test-fast: $(VENV)/.dev plugins ## Run the tests that take no more than a few seconds each
-	@$(BIN)/pytest -m "not slow"
+test-fast: $(VENV)/.dev plugins ## Run the tests of the parts that take no more than a few seconds each, and the life of a daemon
+	@$(BIN)/pytest -m "not slow" tests/unit tests/integration tests/e2e/test_daemon_life.py tests/e2e/test_daemon_signals.py
 
 # The tests build a JavaScript guest from npm. Without root or apt they skip it and say so; with CI=true that fails.
 node: ## Install Node.js and npm where there are none
