@@ -233,7 +233,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         answer(json.loads(line))
     while "stubborn" in BEHAVIOUR:
-        time.sleep(1)
+        time.sleep(1)  # it lives on after its input has ended
 
 
 CHILD = None

@@ -139,7 +139,7 @@ async def test_a_reader_too_slow_for_the_lines_is_told_how_many_of_its_own_it_lo
         for number in range(40_000):
             put(book, f"{number:0200}", module="mine" if number % 2 else "other")
             if number % 500 == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # the others' turn
         put(book, "last", module="mine")
         lost, got = 0, []
         while not got or got[-1] != "last":

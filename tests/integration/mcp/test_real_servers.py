@@ -205,7 +205,7 @@ async def test_a_server_of_files_works_in_the_directories_that_the_configuration
     async with mcp_host(tmp_path, {"one": config}) as host:
         await host.until("connected", within_secs=60)
         async with asyncio.timeout(60):
-            while str(tmp_path / "named") not in str(await host.output("list_allowed_directories")):  # noqa: ASYNC110
+            while str(tmp_path / "named") not in str(await host.output("list_allowed_directories")):  # noqa: ASYNC110 - it has to be asked
                 await asyncio.sleep(0.05)
         found = await host.call("read_text_file", {"path": str(tmp_path / "named/note.txt")})
         assert found.success

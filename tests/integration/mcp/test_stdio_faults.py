@@ -263,7 +263,7 @@ def test_nothing_of_a_server_survives_a_daemon_that_is_killed(tmp_path: Path) ->
             async with mcp_host(Path(sys.argv[1]), {"one": scripted("stubborn", "with-child")}) as host:
                 view = await host.until("connected")
                 print(view.pid, await host.output("child"), flush=True)
-                await asyncio.sleep(600)
+                await asyncio.sleep(600)  # until it is killed
 
         asyncio.run(main())
         """
