@@ -244,6 +244,8 @@ class Supervisor:
 
     def _start(self, entry: _Entry) -> None:
         entry.stopping = False
+        # Now, not when its task has its turn: nobody is to find it stopped meanwhile.
+        self._set(entry, "starting")
         entry.task = asyncio.create_task(self._keep_alive(entry), name=f"unit {entry.unit.name}")
 
     async def _stop(self, entry: _Entry) -> None:
@@ -264,6 +266,7 @@ class Supervisor:
             while (reason := await self._one_life(entry)) is not None:
                 await self._pause(entry, reason)
                 entry.status = replace(entry.status, restarts=entry.status.restarts + 1)
+                self._set(entry, "starting")
         except PermanentError as error:
             self._set(entry, "failed", error.message)
         finally:
@@ -273,7 +276,6 @@ class Supervisor:
     async def _one_life(self, entry: _Entry) -> str | None:
         """Run the unit until it ends; return why, or None when it was told to stop."""
         entry.running_since = None
-        self._set(entry, "starting")
         try:
             await entry.unit.run(lambda: self._started(entry))
         except PermanentError:
