@@ -246,7 +246,7 @@ class Life:
         if session.subscribed:
             self._tasks.start(self.passing.release_all(session.subscribed))
         if session.level is not None:
-            level, session.level = session.level, None
+            level, session.level = session.asked_level, None
             self._tasks.start(self.passing.change_level(level, None))
 
 

@@ -130,8 +130,8 @@ class PassedOn:
 
     async def _set_level(self, _context: Context, params: SetLevelRequestParams) -> Answer:
         session = _session()
-        before, session.level = session.level, params.level
-        await self._passing.change_level(before, params.level)
+        before, session.level = session.asked_level, params.level
+        await self._passing.change_level(before, session.asked_level)
         return {}
 
 

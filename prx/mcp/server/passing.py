@@ -123,7 +123,9 @@ class Passing:
                 await (await self._resource(uri)).request("resources/subscribe", {"uri": uri})
 
     async def change_level(self, before: str | None, after: str | None) -> None:
-        """Have a client hear of servers' logs from the level `after` on instead of `before`; None is not at all."""
+        """Have servers log for a client from the level `after` on instead of `before`; None is not at all."""
+        if before is after is None:
+            return
         self._levels += Counter([after] if after is not None else [])
         self._levels -= Counter([before] if before is not None else [])
         await self._ask_for_logs()

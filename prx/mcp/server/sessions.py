@@ -49,6 +49,11 @@ class Session:
         """Requests that are being answered, open streams included."""
         self.used_at = now
 
+    @property
+    def asked_level(self) -> str | None:
+        """The least level that servers are asked for on its behalf: who may only list asks them for nothing."""
+        return self.level if self.caller.may_call else None
+
     def ready(self, version: str, send: Send) -> None:
         """Note that the handshake is over."""
         self.version = version

@@ -214,6 +214,28 @@ async def test_the_log_of_a_server_is_as_fine_as_the_client_that_wants_most_of_i
         await is_asked_for("error")
 
 
+async def test_a_client_that_may_only_read_hears_what_others_asked_servers_for_and_asks_for_nothing(
+    passing: Passing,
+) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def hear(params: Any) -> None:
+        heard.put_nowait(params.level)
+
+    secret, _ = passing.port.api.tokens.create("reader", scopes=["tools:read"])
+    reading = passing.port.client("legacy", token=secret, logging_callback=hear)
+    async with asyncio.timeout(60), passing.port.client("legacy") as client:
+        await client.set_logging_level("error")
+        async with reading as reader:
+            await reader.set_logging_level("debug")
+            assert await passing.host.output("level") == "error"
+            await passing.host.call("test_tool_with_logging", {})
+            assert await heard.get() == "info"
+        # Nor does its end ask for anything.
+        await eventually(lambda: passing.port.open_sessions == 1)
+        assert await passing.host.output("level") == "error"
+
+
 async def test_a_server_that_does_not_answer_keeps_nobody_from_setting_the_level_of_the_others(
     passing: Passing,
 ) -> None:
