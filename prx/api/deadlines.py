@@ -53,6 +53,12 @@ class Deadlines:
         assert task is not None  # noqa: S101 - as above
         self._due.pop(task, None)
 
+    def end_all(self) -> None:
+        """Cancel everything whose time runs, as if that were over."""
+        for task in self._due.keys() - self._expired:
+            self._expired.add(task)
+            task.cancel()
+
     def _arm(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -92,6 +92,7 @@ class Edge:
         self._config = deps.config
         self._settings = _Settings.of(deps.config())
         self._deadlines = Deadlines()
+        self._is_cut_off = False
         self.traffic = Traffic()
         """What came and how it was answered, but for bytes that are not HTTP."""
         self._guards: dict[Handler, Guard] = {}
@@ -124,6 +125,11 @@ class Edge:
     def lift_deadline(self) -> None:
         """Let the request of the current task take as long as it likes: its answer is a stream."""
         self._deadlines.lift()
+
+    def cut_off(self) -> None:
+        """Give up every request in flight, because the daemon stops; its streams are ended by who has them."""
+        self._is_cut_off = True
+        self._deadlines.end_all()
 
     def still_admits(self, request: web.Request) -> bool:
         """Tell whether the token of a request that was let in would be let in now."""
@@ -177,7 +183,7 @@ class Edge:
                 await ask_for_body(request)
             return await self._deadlines.within(settings.timeout_secs, handler, request)
         except DeadlineError:
-            return self._refusal(request, _timed_out(self._settings.timeout_secs))
+            return self._refusal(request, self._given_up())
         except web.HTTPException as error:
             return self._refusal(request, of_http(error, request))
         except Exception as error:  # noqa: BLE001 - the request handler's edge: no failure leaves unwrapped
@@ -229,6 +235,14 @@ class Edge:
         if not quota.allowed:
             raise RateExceededError(limit, guard.group, max(1, ceil(quota.next_in_secs)))
 
+    def _given_up(self) -> UnavailableError:
+        if self._is_cut_off:
+            return UnavailableError("The daemon stopped before the request was done; it may be done in part")
+        return UnavailableError(
+            f"The request took longer than {self._settings.timeout_secs} s and was given up; "
+            "[gateway] request_timeout_secs sets the limit"
+        )
+
     def _address(self, request: web.BaseRequest) -> str:
         trusted = self._settings.trust_forwarded
         hops = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
@@ -278,13 +292,6 @@ def _check_addressed(request: web.Request, settings: _Settings) -> None:
         raise ForbiddenError(
             "A web page of another origin sent this; [gateway.cors] allowed_origins names those that may"
         )
-
-
-def _timed_out(secs: float) -> UnavailableError:
-    return UnavailableError(
-        f"The request took longer than {secs} s and was given up; "
-        "[gateway] request_timeout_secs sets the limit"
-    )
 
 
 def _secret_of(request: web.Request, guard: Guard) -> str | None:

@@ -6,6 +6,7 @@ and sends nothing takes neither the port nor the daemon's files from the others.
 
 import asyncio
 import resource
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from prx.core.errors import BadRequestError
 from prx.runtime.logging import get_logger
 
 _KEEPALIVE_SECS: Final = 75.0
-_LEAST_DRAIN_SECS: Final = 0.01
+_LAST_ANSWERS_SECS: Final = 2.0
 _MAX_CONNECTIONS: Final = 4096
 _TOLD_EVERY_SECS: Final = 60.0
 
@@ -49,14 +50,24 @@ class ApiRunner(web.AppRunner):
         )
 
     async def drain(self, within_secs: float) -> None:
-        """End the streams, and let the other requests in flight finish within `within_secs`; the port stays open."""
+        """End the streams, and let the other requests in flight finish; the port stays open.
+
+        What is not done `within_secs` is given up, and answered so.
+        """
         self.app[STREAMS].drain()
         self.app[SOCKETS].drain()
         self.app[MCP].end_streams()
-        if self.server is not None:
-            self.server.pre_shutdown()
-            # aiohttp takes 0 for no limit at all.
-            await self.server.shutdown(max(within_secs, _LEAST_DRAIN_SECS))
+        if self.server is None:
+            return
+        self.server.pre_shutdown()
+        cutting_off = asyncio.get_running_loop().call_later(within_secs, self._cut_off)
+        try:
+            # What does not even end when it is given up is left to `cleanup`. aiohttp's own limit it keeps twice.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_secs + _LAST_ANSWERS_SECS):
+                    await self.server.shutdown(None)
+        finally:
+            cutting_off.cancel()
 
     async def shutdown(self) -> None:
         """End the streams before the connections are closed."""
@@ -64,6 +75,10 @@ class ApiRunner(web.AppRunner):
         self.app[SOCKETS].drain()
         self.app[MCP].end_streams()
         await super().shutdown()
+
+    def _cut_off(self) -> None:
+        self.app[EDGE].cut_off()
+        self.app[MCP].end_calls()
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

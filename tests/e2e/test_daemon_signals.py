@@ -82,13 +82,16 @@ def test_a_call_in_flight_finishes_while_new_ones_are_refused(
         assert daemon.ended() == 0
 
 
-def test_a_call_that_does_not_finish_is_ended_after_the_drain_time(
+def test_a_call_that_does_not_finish_is_given_up_after_the_drain_time_and_its_caller_told(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
     with calling(start_daemon, tmp_path, drain_secs=1, max_execution_time_ms=600_000) as (daemon, _, caller):
         assert daemon.stop() == 0
         caller.join(WAIT_SECS)
-        assert caller.answer is None
+        assert caller.answer is not None
+        status, answer = caller.answer
+        assert (status, answer["error"]["code"]) == (503, "unavailable")
+        assert "The daemon stopped before the request was done" in answer["error"]["message"]
 
 
 def test_a_second_signal_does_not_wait_for_the_drain(start_daemon: StartDaemon, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,24 @@ def test_a_changed_configuration_acts_on_the_servers_that_it_names(
     assert daemon.prx("mcp", "disable", "two") == "two is disabled."
     assert refused(daemon, "mcp", "reconnect", "two")[0] == 1
     assert daemon.prx("mcp", "enable", "two") in ("two is connecting.", "two is connected.")
+
+
+def test_a_call_that_hangs_at_a_server_is_given_up_with_the_drain_and_the_server_told(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    notes, touched = tmp_path / "notes", tmp_path / "touched"
+    (tmp_path / "prx.toml").write_text("[daemon]\ndrain_secs = 1\n" + table("one", f"notes={notes}"))
+    daemon = start_daemon()
+    url = daemon.event("ready")["url"]
+    wait_until(lambda: status(daemon, "one") == "connected")
+    path, arguments = f"{url}/tools/mcp__one__never/call", {"arguments": {"touch": str(touched)}}
+    with ThreadPoolExecutor(1) as callers:
+        answering = callers.submit(call, path, daemon.token(), arguments)
+        wait_until(touched.exists)
+        assert daemon.stop() == 0
+        code, answer = answering.result()
+    assert (code, answer["error"]["code"]) == (503, "unavailable")
+    assert notes.read_text() == "nobody waits for it any more\n"
 
 
 def test_a_server_that_fails_is_found_by_the_doctor_and_degrades_the_daemon(

@@ -12,6 +12,7 @@ from prx.core.errors import NotFoundError, PrxError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.core.upstream import Ask, Progress
 from prx.mcp.server.caller import CALL, Caller
+from prx.mcp.server.stopping import Stopping
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
 
@@ -30,9 +31,10 @@ class UnknownToolError(PrxError):
 class Calls:
     """Calls on behalf of callers."""
 
-    def __init__(self, router: ToolRouter) -> None:
-        """Have `router` check and run them."""
+    def __init__(self, router: ToolRouter, stopping: Stopping) -> None:
+        """Have `router` check and run them, until `stopping` gives them up."""
         self._router = router
+        self._stopping = stopping
 
     def spec(self, name: str) -> ToolSpec | None:
         """Return the tool `name` as it is offered now."""
@@ -55,7 +57,7 @@ class Calls:
             return refused(caller.lacks(CALL))
         context = CallContext(request_id=caller.request_id, progress=progress, ask=ask)
         try:
-            return shown(await self._router.call(name, arguments, context))
+            return shown(await self._stopping.wait(self._router.call(name, arguments, context)))
         except NotFoundError:
             raise UnknownToolError(f"Unknown tool: {name}") from None
         except PrxError as error:

@@ -65,6 +65,11 @@ class McpEndpoint:
         if self._host is not None:
             self._host.end_streams()
 
+    def end_calls(self) -> None:
+        """Give up what waits for a tool or a server, because the daemon stops waiting; clients are told so."""
+        if self._host is not None:
+            self._host.end_calls()
+
     async def _started(self) -> "Host":
         async with self._starting:
             if self._host is None:

@@ -90,3 +90,8 @@ class Host:
         """End what stays open only to tell news; calls go on."""
         if self._life is not None:
             self._life.end_streams()
+
+    def end_calls(self) -> None:
+        """Give up what waits for a tool or a server, and tell the clients so."""
+        if self._life is not None:
+            self._life.end_calls()

@@ -41,6 +41,7 @@ from prx.mcp.server.news import (
 from prx.mcp.server.passing import LEVELS, Passing
 from prx.mcp.server.protocol import PrxServer
 from prx.mcp.server.sessions import Session, Sessions
+from prx.mcp.server.stopping import Stopping
 from prx.runtime.logging import get_logger
 from prx.runtime.tasks import Tasks
 from prx.runtime.tools import ToolRouter
@@ -70,13 +71,14 @@ class Life:
         sessions: Callable[..., Sessions],
     ) -> None:
         """Serve what there is; `sessions` makes `Sessions` of what has the SDK forget one."""
-        calls = Calls(router)
+        self._stopping = Stopping()
+        calls = Calls(router, self._stopping)
         self._router = router
         self._upstreams = upstreams
         self._news = News()
         self.passing = None if upstreams is None else Passing(upstreams, self._news)
         self._tasks = Tasks(_log, lambda: None)
-        self._server = PrxServer(router, calls, self.passing)
+        self._server = PrxServer(router, calls, self.passing, self._stopping)
         self._events = Events()
         self._sessions = sessions(self._end_session)
         self._lean = LeanPath(calls, self._server.server_info_stamp, quick_secs)
@@ -157,6 +159,10 @@ class Life:
         for exchange in self._open.values():
             if exchange.is_stream:
                 exchange.leave()
+
+    def end_calls(self) -> None:
+        """See `Host.end_calls`."""
+        self._stopping.stop()
 
     async def aclose(self) -> None:
         """End everything that is open, in bounded time."""

@@ -28,6 +28,7 @@ from prx.mcp.server.events import SESSION
 from prx.mcp.server.passing import Passing
 from prx.mcp.server.progress import progress_of
 from prx.mcp.server.sessions import Session
+from prx.mcp.server.stopping import Stopping
 
 Answer = dict[str, Any]
 Listen = Callable[[Context, SubscriptionsListenRequestParams], Awaitable[SubscriptionsListenResult]]
@@ -47,9 +48,10 @@ _OWN_META: Final = "io.modelcontextprotocol/"
 class PassedOn:
     """The handlers."""
 
-    def __init__(self, passing: Passing) -> None:
-        """Pass on to `passing`."""
+    def __init__(self, passing: Passing, stopping: Stopping) -> None:
+        """Pass on to `passing`, until `stopping` gives up what waits."""
         self._passing = passing
+        self._stopping = stopping
 
     def add_to(self, server: Server[Any]) -> None:
         """Have `server` use them."""
@@ -92,19 +94,20 @@ class PassedOn:
         with _errors_passed_on():
             _check_may_call(context)
             async with progress_of(context) as progress:
-                return _COMPLETE | await self._passing.get_prompt(_passed_on(context), progress)
+                asked = self._passing.get_prompt(_passed_on(context), progress)
+                return _COMPLETE | await self._stopping.wait(asked)
 
     async def _read(self, context: Context, _params: ReadResourceRequestParams) -> Answer:
         with _errors_passed_on():
             _check_may_call(context)
             async with progress_of(context) as progress:
-                found = await self._passing.read_resource(_passed_on(context), progress)
-                return {**_COMPLETE, **_UNCACHED, **found}
+                asked = self._passing.read_resource(_passed_on(context), progress)
+                return {**_COMPLETE, **_UNCACHED, **await self._stopping.wait(asked)}
 
     async def _complete(self, context: Context, _params: CompleteRequestParams) -> Answer:
         with _errors_passed_on():
             _check_may_call(context)
-            return _COMPLETE | await self._passing.complete(_passed_on(context))
+            return _COMPLETE | await self._stopping.wait(self._passing.complete(_passed_on(context)))
 
     async def _subscribe(self, context: Context, params: SubscribeRequestParams) -> Answer:
         session = _session()

@@ -40,6 +40,7 @@ from prx.mcp.server.passing import Passing
 from prx.mcp.server.progress import progress_of
 from prx.mcp.server.questions import asking_by
 from prx.mcp.server.sessions import Send
+from prx.mcp.server.stopping import Stopping
 from prx.runtime.tools import ToolRouter
 
 _INSTRUCTIONS: Final = (
@@ -60,8 +61,8 @@ _TOLD: Final[Mapping[str, Any]] = {
 class PrxServer(Server[Any]):
     """Serves the router's tools, and what MCP servers have beside theirs; one for the whole daemon."""
 
-    def __init__(self, router: ToolRouter, calls: Calls, passing: Passing | None) -> None:
-        """Announce and serve what `router` and `passing` have."""
+    def __init__(self, router: ToolRouter, calls: Calls, passing: Passing | None, stopping: Stopping) -> None:
+        """Announce and serve what `router` and `passing` have, until `stopping` gives up what waits."""
         self.bus = InMemorySubscriptionBus()
         self.listening = ListenHandler(
             self.bus, max_subscriptions=_MAX_SUBSCRIPTIONS, max_buffered_events=_MAX_BUFFERED_EVENTS
@@ -82,7 +83,7 @@ class PrxServer(Server[Any]):
         self.add_notification_handler("notifications/initialized", NotificationParams, self._initialized)
         listen: Listen = self.listening
         if passing is not None:
-            passed_on = PassedOn(passing)
+            passed_on = PassedOn(passing, stopping)
             passed_on.add_to(self)
             listen = passed_on.holding(listen)
         self.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)

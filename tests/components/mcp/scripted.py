@@ -206,6 +206,9 @@ METHODS: dict[str, Tool] = {
 def answer(message: dict[str, Any]) -> None:
     if message["method"] == "notifications/cancelled":
         CANCELLED.append(message["params"]["requestId"])
+        if "notes" in BEHAVIOUR:
+            with Path(BEHAVIOUR["notes"]).open("a") as notes:
+                notes.write(f"{message['params']['reason']}\n")
     if "id" not in message:
         return
     try:

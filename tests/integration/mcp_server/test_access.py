@@ -217,3 +217,33 @@ async def test_calls_in_flight_end_and_streams_are_ended_when_the_daemon_stops(p
             answers: list[Any] = await asyncio.gather(*calls)
             await drain
     assert [answer["result"]["content"][0]["text"] for answer in answers] == ["done", "done"]
+
+
+async def test_calls_that_outlast_the_drain_are_cancelled_and_their_clients_told(port: Port) -> None:
+    """At once, and when the SDK has taken them over."""
+    ended: list[str] = []
+    running: list[str] = []
+
+    async def hang() -> ToolResult:
+        running.append("hang")
+        try:
+            return await asyncio.get_running_loop().create_future()
+        finally:
+            ended.append("hang")
+
+    legacy, newest = await port.wire(LEGACY), await port.wire(NEWEST)
+    with port.api.router.offering([Scripted("hang", hang)]):
+        async with asyncio.timeout(30):
+            calls = [asyncio.create_task(wire.call("hang", {}, number=9)) for wire in (legacy, newest)]
+            await eventually(lambda: port.open_requests == 2 and len(running) == 2)
+            calls += [asyncio.create_task(wire.call("hang", {}, number=10)) for wire in (legacy, newest)]
+            await eventually(lambda: len(running) == 4)
+            assert port.api.runner is not None
+            await port.api.runner.drain(0)
+            answers: list[Any] = await asyncio.gather(*calls)
+    assert ended == ["hang"] * 4
+    assert [answer["id"] for answer in answers] == [9, 9, 10, 10]
+    for answer in answers:
+        assert answer["result"]["isError"]
+        assert "The daemon stopped before this was done" in answer["result"]["content"][0]["text"]
+        assert answer["result"]["_meta"]["prx/error"] == {"code": "unavailable"}

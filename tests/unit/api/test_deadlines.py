@@ -114,3 +114,23 @@ async def test_work_that_shrugs_off_its_deadline_keeps_its_result() -> None:
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_all_that_has_a_limit_can_be_ended_at_once() -> None:
+    deadlines = Deadlines()
+    ended: list[str] = []
+
+    async def lifted(others: list[str]) -> str:
+        deadlines.lift()
+        await asyncio.gather(*calls, return_exceptions=True)
+        return f"{len(others)} ended"
+
+    calls = [asyncio.create_task(deadlines.within(60, for_ever, ended)) for _ in range(2)]
+    stream = asyncio.create_task(deadlines.within(60, lifted, ended))
+    await asyncio.sleep(0)
+    deadlines.end_all()
+    deadlines.end_all()
+    for call in calls:
+        with pytest.raises(DeadlineError):
+            await call
+    assert await stream == "2 ended"
