@@ -49,8 +49,8 @@ format: $(VENV)/.dev ## Put the code into the project's style
 	@$(BIN)/ruff format
 
 lock: $(VENV)-lock/bin/pip-compile ## Renew the hashes of the locked versions; LOCK_FLAGS=--upgrade takes newer versions
-	$(LOCK) --extra build-kit --extra providers --output-file requirements.lock pyproject.toml
-	$(LOCK) --extra build-kit --extra providers --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --extra build-kit --extra channels --extra providers --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra build-kit --extra channels --extra providers --extra dev --output-file requirements-dev.lock pyproject.toml
 
 proof: ## Do everything that CI does, then the proofs that take an hour: long soaks, and every property with 50 times the examples
 	@.ci/run

@@ -1,12 +1,14 @@
 """An agent with a model that says what the test wants."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from prx.agent.agent import Agent
+from prx.agent.pending import Pending
 from prx.agent.prompt import Prompts
 from prx.agent.providers.chain import Providers
 from prx.agent.recollection import Recollection
@@ -14,14 +16,16 @@ from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.agent.turn import Turns
 from prx.config.schema import Config, MemoryConfig, ProviderConfig
-from prx.core.outbox import NoOutbox, Outbox
+from prx.core.message import Answer, Approval
+from prx.core.outbox import NoOutbox, Outbox, StoredEvent
 from prx.core.provider import ChatAnswer, ChatProvider, ChatRequest, ToolRequest
 from prx.core.session import TokenUsage
-from prx.core.tool import CallContext
+from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.runtime.bus import Bus
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
+from tests.support.waiting import eventually
 
 Reply = str | ChatAnswer | BaseException | asyncio.Event
 """What a model does next: say a piece of text, end with an answer, fail, or wait until it is told to go on."""
@@ -115,6 +119,67 @@ class Bench:
                 unit.cancel()
                 await asyncio.wait({unit})
                 await self.agent.aclose()
+
+
+class Told:
+    """An outbox that keeps what it was given once that is on disk: in a table of the same file."""
+
+    def put(self, connection: sqlite3.Connection, event: StoredEvent, data: Mapping[str, Any]) -> None:
+        connection.execute("INSERT INTO plugin_kv VALUES (?, ?, '')", (event, data["id"]))
+
+
+class Tool:
+    """Does what the test says."""
+
+    def __init__(self, name: str, act: Any) -> None:
+        self.spec = ToolSpec(name, "Does what the test says", {"type": "object"}, "builtin")
+        self._act = act
+
+    async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
+        result = self._act(arguments, context)
+        return await result if asyncio.iscoroutine(result) else result
+
+
+class Step:
+    """Middleware that does what the test says."""
+
+    name = "plugin:step"
+
+    def __init__(self, stage: Any, act: Any) -> None:
+        self.priorities = {stage: 50}
+        self._act = act
+
+    async def process(self, _stage: str, data: Any, _context: CallContext) -> Any:
+        return self._act(data)
+
+
+async def begun(bench: Bench) -> str:
+    return (await bench.sessions.create("api", "user_1", {})).id
+
+
+async def say(bench: Bench, session: str, content: str = "hello", **more: Any) -> Answer:
+    return await (await bench.agent.post(session, content, **more)).answer()
+
+
+async def transcript(bench: Bench, session: str) -> list[tuple[str, str]]:
+    page = await bench.agent.transcript(session, limit=500)
+    assert page.total == len(page.messages)
+    return [(message.role, message.content) for message in page.messages]
+
+
+async def told(pending: Pending) -> list[tuple[str, Any]]:
+    """Return everything that a turn tells."""
+    found: list[tuple[str, Any]] = []
+    while (events := await pending.feed.after(len(found))) is not None:
+        found += events
+    return found
+
+
+async def waiting_for_approval(bench: Bench, pending: Pending) -> Approval:
+    """Return the approval that a turn waits for."""
+    await eventually(lambda: bench.agent.approvals.open(pending.message.session_id))
+    [approval] = bench.agent.approvals.open(pending.message.session_id)
+    return approval
 
 
 def no_agent(sessions: Sessions) -> Agent:
