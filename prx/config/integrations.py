@@ -1,10 +1,11 @@
 """The tables about what the daemon connects to: MCP servers, channels, webhooks."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, SecretStr, WithJsonSchema, model_validator
 
 from prx.config.types import AbsolutePath, Name, Secret, Table, from_environment, hot, is_secret_key
+from prx.core.webhook import ALIASES, ALL, EVENTS, canonical, key_of, target_of
 
 SenderPolicy = Literal["allowlist", "open", "disabled"]
 
@@ -114,12 +115,34 @@ class ChannelConfig(Table):
         return self
 
 
+def _hook_url(url: str) -> str:
+    target_of(url, allow_private=True)  # whether it may be private says the table around it
+    return url
+
+
+def _hook_event(name: str) -> str:
+    canonical(name)
+    return name
+
+
+def _hook_secret(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
+_HookUrl = Annotated[str, AfterValidator(_hook_url)]
+_HookEvent = Annotated[
+    str, AfterValidator(_hook_event), WithJsonSchema({"type": "string", "enum": [*EVENTS, *ALIASES, ALL]})
+]
+_HookSecret = Annotated[Secret, AfterValidator(_hook_secret)]
+
+
 class HookEndpointConfig(Table):
     """One webhook that the configuration registers."""
 
-    url: str = hot("Address that events are posted to.", repr=False)
-    events: tuple[str, ...] = hot('Events that are sent; "*" is all.', ("*",), min_length=1)
-    secret: Secret | None = hot("Key that signs the deliveries; unset makes one.", None)
+    url: _HookUrl = hot("Address that events are posted to.", repr=False)
+    events: tuple[_HookEvent, ...] = hot('Events that are sent; "*" is all.', ("*",), min_length=1)
+    secret: _HookSecret | None = hot("Key that signs the deliveries; unset makes one.", None)
     enabled: bool = hot("Whether events are sent.", default=True)
 
 
@@ -141,6 +164,15 @@ class HooksConfig(Table):
         "Days after which an event is given up, delivered or not.", 7, ge=1, le=365
     )
     endpoints: tuple[HookEndpointConfig, ...] = hot("Webhooks registered here rather than over the API.", ())
+
+    @model_validator(mode="after")
+    def _leads_where_it_may(self) -> Self:
+        for place, endpoint in enumerate(self.endpoints):
+            try:
+                target_of(endpoint.url, allow_private=self.allow_private_targets)
+            except ValueError as error:
+                raise ValueError(f"endpoints.{place}.url: {error}") from error
+        return self
 
 
 def _with_secrets_hidden(value: Any) -> Any:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
+from prx.core.egress.errors import EgressRefusedError
+from prx.core.egress.target import Target
 from prx.plugins.errors import LoadError
-from prx.runtime.egress.errors import EgressRefusedError
-from prx.runtime.egress.target import Target
 
 _EVERYTHING_BELOW: Final = "/*"
 _MAX_SHOWN: Final = 5

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from prx.core.egress.errors import EgressRefusedError
+from prx.core.egress.target import Target
 from prx.core.tool import CallContext
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
 from prx.plugins.asked import NOTHING_ASKED, Asked
 from prx.plugins.engine import Ticker, ticks
 from prx.plugins.placeholders import NO_SECRETS, SealedConfig
 from prx.plugins.surroundings import NOTHING_AROUND, Surroundings
-from prx.runtime.egress.errors import EgressRefusedError
-from prx.runtime.egress.target import Target
 
 if TYPE_CHECKING:
     from prx.plugins.grants import Ledger

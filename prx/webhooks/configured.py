@@ -41,11 +41,13 @@ class ConfiguredHooks:
         known = {} if before is None else _by_key(before.endpoints)
         hooks = _by_key(hook for hook in self._registry.all() if hook.origin == "config")
         problems: list[Problem] = []
-        for place, key in enumerate([*wanted, *(hooks.keys() - wanted.keys())]):
+        units = {key: f"hooks.endpoints.{place}" for place, key in enumerate(wanted)}
+        # Those that go make room.
+        for key in [*(hooks.keys() - wanted.keys()), *wanted]:
             try:
                 await self._set(hooks.get(key), wanted.get(key), is_known=known.get(key) == wanted.get(key))
             except PrxError as error:
-                unit = f"hooks.endpoints.{place}"
+                unit = units.get(key, "hooks.endpoints")
                 _log.warning("a webhook of the configuration has no effect", unit=unit, reason=error.message)
                 problems.append(Problem(unit, error.message, now_utc(), _ACTION))
         self._problems = problems

@@ -1,27 +1,8 @@
-"""The events that webhooks can ask for, and where each comes from."""
+"""What webhooks are told of beside the facts of the store, and where it comes from."""
 
 from collections.abc import Mapping
 from typing import Final
 
-EVENTS: Final = (
-    "session.created",
-    "session.terminated",
-    "message.received",
-    "message.sent",
-    "tool.executed",
-    "plugin.loaded",
-    "plugin.error",
-    "plugin.quarantined",
-    "channel.connected",
-    "channel.disconnected",
-    "mcp.connected",
-    "mcp.disconnected",
-    "config.changed",
-    "error.occurred",
-)
-ALL: Final = "*"
-ALIASES: Final[Mapping[str, str]] = {"session.completed": "session.terminated"}
-"""Other names under which an event may be asked for; what is sent has its own name."""
 TEST_EVENT: Final = "hook.test"
 """What a test delivery is called. Nobody can ask for it, and nobody need: it goes to the one hook that is tested."""
 
@@ -41,15 +22,3 @@ OF_TOPICS: Final[Mapping[str, str]] = {
 The facts of sessions and messages are in the store: who writes them puts these events in the outbox. `error.occurred`
 is each new problem of `/status`.
 """
-
-
-def canonical(name: str) -> str:
-    """Return the event's own name.
-
-    Raises:
-        ValueError: nothing is called so; says what there is.
-    """
-    name = ALIASES.get(name, name)
-    if name not in EVENTS and name != ALL:
-        raise ValueError(f"no such event; the events are {', '.join((*EVENTS, *ALIASES))}, or {ALL} for all")
-    return name

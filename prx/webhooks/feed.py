@@ -11,10 +11,11 @@ from prx.core.errors import UnavailableError
 from prx.core.event import Event
 from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
+from prx.core.webhook import ALL
 from prx.runtime.bus import HOST, Bus, Subscription
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
-from prx.webhooks.events import ALL, OF_TOPICS
+from prx.webhooks.events import OF_TOPICS
 from prx.webhooks.outbox import Happening, HookOutbox
 
 _MAX_BATCH: Final = 256

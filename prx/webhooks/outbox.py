@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from prx.core.ids import iso_utc, new_id, now_utc
 from prx.core.outbox import StoredEvent
-from prx.webhooks.events import ALL
+from prx.core.webhook import ALL
 
 MAX_DATA_BYTES: Final = 64 * 1024
 _MAX_CUT_CHARS: Final = 8 * 1024

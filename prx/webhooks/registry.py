@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Final
 
 from prx.config.integrations import HooksConfig
+from prx.core.egress.target import Target
 from prx.core.errors import BadRequestError, ConflictError, NotFoundError
 from prx.core.ids import iso_utc, new_id, now_utc
 from prx.core.unit import Problem
+from prx.core.webhook import canonical, key_of, target_of
 from prx.runtime.egress.resolver import Names
-from prx.runtime.egress.target import Target
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
 from prx.runtime.tasks import Tasks
 from prx.webhooks import deliveries, table
 from prx.webhooks.deliveries import Result
-from prx.webhooks.events import canonical
 from prx.webhooks.hook import Hook, Keys, Origin
 from prx.webhooks.keyring import Keyring
-from prx.webhooks.signing import checked_secret, new_secret
-from prx.webhooks.targets import check_target, check_url
+from prx.webhooks.signing import new_secret
+from prx.webhooks.targets import check_target
 from prx.webhooks.troubles import problems_of
 
 MAX_HOOKS: Final = 100
@@ -211,7 +211,7 @@ class Registry:
                 for place, event in enumerate(wanted.events)
                 if (fault := _fault(canonical, event))
             ]
-        if wanted.secret is not None and (fault := _fault(checked_secret, wanted.secret)):
+        if wanted.secret is not None and (fault := _fault(key_of, wanted.secret)):
             errors.append(("secret", fault))
         if wanted.url is not None:
             try:
@@ -219,7 +219,7 @@ class Registry:
                 if by == "api":
                     await check_target(wanted.url, self._names, allow_private=allow_private)
                 else:  # names are not looked up: the daemon starts before the network is there
-                    check_url(wanted.url, allow_private=allow_private)
+                    target_of(wanted.url, allow_private=allow_private)
             except ValueError as error:
                 errors.append(("url", str(error)))
         if errors:
@@ -291,7 +291,7 @@ class Registry:
         self.changed(hook)
 
 
-def _fault(check: Callable[[str], str], text: str) -> str | None:
+def _fault(check: Callable[[str], object], text: str) -> str | None:
     try:
         check(text)
     except ValueError as error:

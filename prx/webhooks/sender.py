@@ -6,14 +6,14 @@ from functools import lru_cache
 from typing import Final
 
 from prx.config.integrations import HooksConfig
+from prx.core.egress.errors import EgressError
+from prx.core.egress.target import Target
 from prx.core.ids import iso_utc, now_utc
+from prx.core.webhook import targets
 from prx.runtime.egress.delivery import DeliveryClient
-from prx.runtime.egress.errors import EgressError
-from prx.runtime.egress.target import Target
 from prx.webhooks.hook import Hook, Keys, Outcome
 from prx.webhooks.pauses import retry_after_secs
 from prx.webhooks.signing import signed_headers
-from prx.webhooks.targets import policy
 
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
 _MAX_EXCERPT_CHARS: Final = 512
@@ -37,7 +37,7 @@ class Sender:
                 _target(hook.url),
                 body,
                 headers=signed_headers(event_id, body, keys.at(at), at),
-                policy=policy(allow_private=config.allow_private_targets),
+                policy=targets(allow_private=config.allow_private_targets),
                 timeout_secs=config.timeout_secs,
                 max_response_bytes=_MAX_RESPONSE_BYTES,
             )

@@ -1,7 +1,6 @@
-"""Secrets of webhooks and the signatures made with them, after the Standard Webhooks specification."""
+"""New secrets of webhooks, and the signatures made with them, after the Standard Webhooks specification."""
 
 import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -9,28 +8,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-PREFIX: Final = "whsec_"
+from prx.core.webhook import SECRET_PREFIX, key_of
+
 _NEW_BYTES: Final = 32
-_MAX_BYTES: Final = 512
-_WHAT_IT_IS: Final = (
-    f'a secret is "{PREFIX}" and 1 to {_MAX_BYTES} bytes in base64, such as `openssl rand -base64 32` gives'
-)
 
 
 def new_secret() -> str:
     """Return a secret that nobody knows yet."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
-
-
-def checked_secret(text: str) -> str:
-    """Return `text` if it is a secret; base64 may lack its padding.
-
-    Raises:
-        ValueError: it is none; says what one is, and never repeats it.
-    """
-    if not text.startswith(PREFIX) or not 1 <= len(_key(text)) <= _MAX_BYTES:
-        raise ValueError(_WHAT_IT_IS)
-    return text
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
 def signed_headers(
@@ -65,12 +50,4 @@ def _digest(secret: str, message: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _mac(secret: str) -> hmac.HMAC:
     # To copy it takes less than to make it; and `hmac.digest` lets go of the interpreter each time.
-    return hmac.new(_key(secret), digestmod="sha256")
-
-
-def _key(secret: str) -> bytes:
-    encoded = secret.removeprefix(PREFIX).rstrip("=")
-    try:
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except (ValueError, binascii.Error):
-        raise ValueError(_WHAT_IT_IS) from None
+    return hmac.new(key_of(secret), digestmod="sha256")

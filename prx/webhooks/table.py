@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from prx.core.ids import iso_utc
-from prx.webhooks.events import canonical
+from prx.core.webhook import canonical
 from prx.webhooks.hook import Hook
 
 _COLUMNS: Final = "number, id, url, events, origin, created_at, active, reason, since, lost"

@@ -124,7 +124,7 @@ enabled = false
 password = "{canary["password of a channel"]}"
 [[hooks.endpoints]]
 url = "https://localhost:1/hook"
-secret = "{canary["secret of a hook"]}"
+secret = "whsec_{canary["secret of a hook"]}"
 [plugins.settings.remember.config]
 api_key = "{canary["key of a plugin"]}"
 """
@@ -190,7 +190,9 @@ def test_no_secret_is_written_or_answered(daemon: DaemonProcess, canary: Canarie
         token,
         f"https://user:{canary['userinfo of a url']}@localhost/",
         f"the key is {canary['key of a plugin']}, {canary['environment of a key']}",
-        json.dumps({"password": canary["password of a channel"], "hook": canary["secret of a hook"]}),
+        json.dumps(
+            {"password": canary["password of a channel"], "hook": "whsec_" + canary["secret of a hook"]}
+        ),
         f"Authorization: Bearer {canary['header of a server']}",
         f"whsec_{canary['secret of a printed hook']}",
     ):
@@ -243,7 +245,7 @@ def register_hooks(caller: Caller, canary: Canaries, admin: dict[str, str]) -> N
     for secret in (f"whsec_{canary['secret of a registered hook']}", canary["secret of a refused hook"]):
         caller.send("POST", "/hooks", json.dumps({**hook, "secret": secret}).encode(), admin)
         caller.send("POST", "/hooks", json.dumps({**hook, "secret": [secret]}).encode(), admin)
-    [registered] = caller.send("GET", "/hooks", headers=admin)["hooks"]
+    _, registered = caller.send("GET", "/hooks", headers=admin)["hooks"]
     change = {"secret": f"whsec_{canary['next secret of a hook']}"}
     caller.send("PATCH", f"/hooks/{registered['id']}", json.dumps(change).encode(), admin)
     caller.send("GET", f"/hooks/{registered['id']}", headers=admin)

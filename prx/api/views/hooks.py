@@ -19,7 +19,7 @@ from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
 from prx.api.deps import WEBHOOKS
 from prx.api.routes import Routes
 from prx.core.errors import BadRequestError
-from prx.webhooks.events import ALIASES, ALL, EVENTS
+from prx.core.webhook import ALIASES, ALL, EVENTS
 from prx.webhooks.hook import Delivery, DeliveryState, Hook
 from prx.webhooks.registry import MAX_OVERLAP, Wanted
 from prx.webhooks.service import Webhooks

@@ -47,7 +47,7 @@ _OF_THE_REST: Final[dict[str, Check]] = {
     "language models": models.language_models,
     "MCP servers": connections.mcp_servers,
     "channels": connections.channels,
-    "addresses": connections.addresses,
+    "webhooks": connections.webhooks,
     "time zones": machine.time_zones,
     "open files": machine.open_files,
     "change notices": machine.watches,

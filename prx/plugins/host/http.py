@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError
+from prx.core.egress.policy import AddressRule
+from prx.core.egress.target import Target
 from prx.plugins.calls import Call
 from prx.plugins.placeholders import Disclosure
-from prx.runtime.egress.addresses import Address
 from prx.runtime.egress.client import PATIENT, EgressClient, Patience, Response
-from prx.runtime.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError
-from prx.runtime.egress.policy import AddressRule
-from prx.runtime.egress.target import Target
 from prx.runtime.logging import get_logger
 
 MAX_BODY_BYTES: Final = 1024 * 1024

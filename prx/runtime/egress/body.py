@@ -3,7 +3,7 @@
 import zlib
 from typing import Final
 
-from prx.runtime.egress.errors import EgressError, EgressTooLargeError
+from prx.core.egress.errors import EgressError, EgressTooLargeError
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 

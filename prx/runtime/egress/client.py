@@ -16,12 +16,14 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 
-from prx.runtime.egress.body import BoundedBody
-from prx.runtime.egress.errors import (
+from prx.core.egress.errors import (
     EgressBrokenError,
     EgressRefusedError,
     EgressTimeoutError,
 )
+from prx.core.egress.policy import Policy
+from prx.core.egress.target import Target
+from prx.runtime.egress.body import BoundedBody
 from prx.runtime.egress.headers import (
     Headers,
     checked_headers,
@@ -31,10 +33,8 @@ from prx.runtime.egress.headers import (
     without_body_headers,
     without_credentials,
 )
-from prx.runtime.egress.policy import Policy
 from prx.runtime.egress.resolver import Names, SystemNames, checked_addresses
 from prx.runtime.egress.session import BROKEN, OWN_HEADERS, check_open, errors_of, new_session, pinned_url
-from prx.runtime.egress.target import Target
 
 _MAX_CONNECTIONS: Final = 100
 _MAX_REDIRECTS: Final = 5

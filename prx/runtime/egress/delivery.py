@@ -16,13 +16,13 @@ from aiohttp import (
     TraceConnectionReuseconnParams,
 )
 
+from prx.core.egress.errors import EgressBrokenError, EgressError, EgressTimeoutError
+from prx.core.egress.policy import Policy
+from prx.core.egress.target import Target
 from prx.runtime.egress.body import BoundedBody
-from prx.runtime.egress.errors import EgressBrokenError, EgressError, EgressTimeoutError
 from prx.runtime.egress.headers import Headers, checked_headers, with_own_headers
-from prx.runtime.egress.policy import Policy
 from prx.runtime.egress.resolver import Names, checked_addresses
 from prx.runtime.egress.session import OWN_HEADERS, check_open, errors_of, new_session, pinned_url
-from prx.runtime.egress.target import Target
 
 _KEEP_SECS: Final = 4.0
 """Less than after what most servers close a connection themselves."""

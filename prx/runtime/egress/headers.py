@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prx import __version__
-from prx.runtime.egress.errors import EgressRefusedError, EgressTooLargeError
-from prx.runtime.egress.target import Target
+from prx.core.egress.errors import EgressRefusedError, EgressTooLargeError
+from prx.core.egress.target import Target
 
 Headers = Sequence[tuple[str, str]]
 

@@ -9,10 +9,10 @@ from typing import Final, Protocol
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from prx.runtime.egress.addresses import Address
-from prx.runtime.egress.errors import EgressError, EgressNameError, EgressRefusedError
-from prx.runtime.egress.policy import Policy
-from prx.runtime.egress.target import Target
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import EgressError, EgressNameError, EgressRefusedError
+from prx.core.egress.policy import Policy
+from prx.core.egress.target import Target
 
 _THREADS: Final = 8
 _MAX_LOOKUPS: Final = 64

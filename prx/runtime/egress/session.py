@@ -24,8 +24,8 @@ from aiohttp import (
 )
 from yarl import URL
 
-from prx.runtime.egress.addresses import Address
-from prx.runtime.egress.errors import (
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import (
     EgressBrokenError,
     EgressCertificateError,
     EgressConnectionError,
@@ -34,8 +34,8 @@ from prx.runtime.egress.errors import (
     EgressTimeoutError,
     EgressTlsError,
 )
+from prx.core.egress.target import Target
 from prx.runtime.egress.resolver import PinnedResolver, pinned_host
-from prx.runtime.egress.target import Target
 
 OWN_HEADERS: Final = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
 """The headers that aiohttp adds by itself, and is not to."""

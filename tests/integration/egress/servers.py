@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from prx.runtime.egress.addresses import Address
+from prx.core.egress.addresses import Address
+from prx.core.egress.policy import AnyTarget, Policy
+from prx.core.egress.target import Target
 from prx.runtime.egress.client import EgressClient, Response
-from prx.runtime.egress.policy import AnyTarget, Policy
-from prx.runtime.egress.target import Target
 
 LAX = AnyTarget(allow_private=True, key="hooks.allow_private_targets")
 STRICT = AnyTarget(allow_private=False, key="hooks.allow_private_targets")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from prx.runtime.egress.addresses import Address
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError, EgressTooLargeError
 from prx.runtime.egress.client import EgressClient
-from prx.runtime.egress.errors import EgressError, EgressRefusedError, EgressTimeoutError, EgressTooLargeError
 from tests.integration.egress.servers import (
     Received,
     Zone,

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from prx.runtime.egress.client import EgressClient, Patience, Response
-from prx.runtime.egress.errors import (
+from prx.core.egress.errors import (
     EgressAddressError,
     EgressBrokenError,
     EgressConnectionError,
@@ -14,7 +13,8 @@ from prx.runtime.egress.errors import (
     EgressTimeoutError,
     EgressTlsError,
 )
-from prx.runtime.egress.target import Target
+from prx.core.egress.target import Target
+from prx.runtime.egress.client import EgressClient, Patience, Response
 from tests.integration.egress.servers import (
     LAX,
     STRICT,

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from prx.runtime.egress.addresses import Address
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import EgressRefusedError, EgressTimeoutError
+from prx.core.egress.target import Target
 from prx.runtime.egress.client import EgressClient
-from prx.runtime.egress.errors import EgressRefusedError, EgressTimeoutError
-from prx.runtime.egress.target import Target
 from tests.integration.egress.servers import (
     LAX,
     Received,

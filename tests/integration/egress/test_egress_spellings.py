@@ -5,10 +5,10 @@ import ipaddress
 
 import pytest
 
+from prx.core.egress.errors import EgressError, EgressRefusedError
+from prx.core.egress.policy import AnyTarget
+from prx.core.egress.target import Target
 from prx.runtime.egress.client import EgressClient
-from prx.runtime.egress.errors import EgressError, EgressRefusedError
-from prx.runtime.egress.policy import AnyTarget
-from prx.runtime.egress.target import Target
 from tests.integration.egress.servers import LAX, STRICT, Zone, fetch, ok, serving
 
 # Reached where private targets are allowed: the guard and the connection mean the same address.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from prx.core.egress.errors import EgressError
 from prx.runtime.egress.client import EgressClient
-from prx.runtime.egress.errors import EgressError
 from tests.integration.egress.servers import Zone, accepting, fetch, ok, redirect, serving
 from tests.support.certificates import SERVED, certificate, serves
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from prx.core.egress.errors import EgressAddressError, EgressBrokenError, EgressTimeoutError
+from prx.core.egress.target import Target
 from prx.runtime.egress.delivery import DeliveryClient, Receipt
-from prx.runtime.egress.errors import EgressAddressError, EgressBrokenError, EgressTimeoutError
 from prx.runtime.egress.resolver import SystemNames
-from prx.runtime.egress.target import Target
 from tests.integration.egress.servers import (
     LAX,
     STRICT,

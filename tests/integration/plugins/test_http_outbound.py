@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prx.core.egress.errors import EgressTimeoutError
 from prx.core.tool import CallContext
 from prx.plugins.allowlist import Allowlist
 from prx.plugins.calls import Call, Limits, Owner
@@ -13,7 +14,6 @@ from prx.plugins.grants import Ledger
 from prx.plugins.host.http import HttpOutbound
 from prx.plugins.host.output import GuestOutput
 from prx.runtime.egress.client import EgressClient
-from prx.runtime.egress.errors import EgressTimeoutError
 from tests.integration.egress.servers import by_path, ok, redirect, reply, saying, serving, silent
 from tests.integration.plugins.fetcher import FETCHER, NAME, Guest, installed, manifest
 from tests.support.plugin_host import PluginHost

@@ -69,7 +69,7 @@ def test_a_value_of_each_kind_is_written_and_read_again(home: Home) -> None:
             "plugins.allow_private_targets": True,
             "agent.system_prompt": 'three\nlines\nand "quotes"',
             "mcp.servers.files": {"command": "serve", "env": {"A": "b"}},
-            "hooks.endpoints": [{"url": "http://a/", "events": ["x"]}],
+            "hooks.endpoints": [{"url": "http://a/", "events": ["tool.executed"]}],
             'plugins.settings."my.plugin".config': {"the.key": "v"},
             "channels_config.x": {},
         }
@@ -80,7 +80,7 @@ def test_a_value_of_each_kind_is_written_and_read_again(home: Home) -> None:
     assert config.plugins.allow_private_targets is True
     assert config.agent.system_prompt == 'three\nlines\nand "quotes"'
     assert config.mcp.servers["files"].env["A"].get_secret_value() == "b"
-    assert config.hooks.endpoints[0].events == ("x",)
+    assert config.hooks.endpoints[0].events == ("tool.executed",)
     assert config.plugins.settings["my.plugin"].config == {"the.key": "v"}
     assert set(config.channels_config) == {"x"}
 
@@ -156,6 +156,24 @@ def test_what_does_not_go_together_counts_against_the_keys_that_were_sent(home: 
     assert list(home.refusal({"mcp.servers.x.enabled": True})) == ["mcp.servers.x.enabled"]
 
 
+def test_a_webhook_that_the_api_would_not_register_is_refused_with_the_same_reason(home: Home) -> None:
+    endpoints = [
+        {"url": "ftp://example.com"},
+        {"url": "https://example.com", "events": ["*", "session.begun"]},
+        {"url": "https://example.com", "secret": "hunter2"},
+    ]
+    for endpoint, said in zip(
+        endpoints,
+        ["0.url: the URL's scheme", "0.events.1: no such event", "0.secret: a secret is"],
+        strict=True,
+    ):
+        assert said in home.refusal({"hooks.endpoints": [endpoint]})["hooks.endpoints"]
+    private = {"hooks.endpoints": [{"url": "https://example.com"}, {"url": "http://10.0.0.7/in"}]}
+    assert home.refusal(private)["hooks.endpoints"].startswith("endpoints.1.url: http://10.0.0.7 is refused")
+    home.patch(private | {"hooks.allow_private_targets": True})
+    assert list(home.refusal({"hooks.allow_private_targets": False})) == ["hooks.allow_private_targets"]
+
+
 def test_a_wrong_value_is_refused_also_where_a_later_layer_hides_it(home: Home) -> None:
     assert list(home.refusal({"daemon.log_level": "loud"})) == ["daemon.log_level"]
     assert home.patch({"daemon.log_level": "info"}).hidden == {"daemon.log_level": "PRX__DAEMON__LOG_LEVEL"}
@@ -216,11 +234,11 @@ bot_token = "env:HOME"
 command = "c"
 env = { A = "a-secret", B = "b-secret" }
 [[hooks.endpoints]]
-url = "https://u:p@one/"
-secret = "one-secret"
+url = "https://one/?token=t"
+secret = "whsec_b25l"
 [[hooks.endpoints]]
-url = "https://u:p@two/"
-secret = "two-secret"
+url = "https://two/?token=t"
+secret = "whsec_dHdv"
 """
 
 
@@ -255,9 +273,9 @@ def test_an_element_of_a_list_keeps_its_secret_only_where_it_is_sent_as_it_was_s
     one, two = shown(home.config())["hooks"]["endpoints"]
     home.patch({"hooks.endpoints": [two, {"url": "https://three/"}]})
     endpoints = home.config().hooks.endpoints
-    assert [endpoint.url for endpoint in endpoints] == ["https://u:p@two/", "https://three/"]
+    assert [endpoint.url for endpoint in endpoints] == ["https://two/?token=t", "https://three/"]
     assert endpoints[0].secret is not None
-    assert endpoints[0].secret.get_secret_value() == "two-secret"
+    assert endpoints[0].secret.get_secret_value() == "whsec_dHdv"
     home.patch({"hooks.endpoints": None})
     moved = {**one, "url": "https://elsewhere/"}
     assert list(home.refusal({"hooks.endpoints": [moved, two]})) == ["hooks.endpoints"]

@@ -105,7 +105,15 @@ SERVERS = st.fixed_dictionaries(
         "args": st.lists(URLS, max_size=1),
     },
 )
-ENDPOINTS = st.lists(st.fixed_dictionaries({"url": URLS, "secret": SECRETS}), max_size=2)
+ENDPOINTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "url": URLS | st.just(f"https://example.com/path?token={CANARY}"),
+            "secret": SECRETS | st.just(f"whsec_{CANARY}abc"),
+        }
+    ),
+    max_size=2,
+)
 TREES = st.fixed_dictionaries(
     {},
     optional={

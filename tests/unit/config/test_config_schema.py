@@ -15,6 +15,7 @@ from prx.config.types import Table, is_loopback, is_secret_key
 from prx.core.errors import ConfigError
 
 HIDDEN = "hunter2-is-no-secret"
+SIGNING = "c2lnbmluZyBrZXk="
 
 
 def tables_in(annotation: Any) -> Iterator[type[Table]]:
@@ -125,11 +126,12 @@ def test_no_secret_shows_in_a_repr_or_a_dump() -> None:
                 }
             },
             "channels_config": {"telegram": {"bot_token": HIDDEN, "deep": [{"api_key": HIDDEN}]}},
-            "hooks": {"endpoints": [{"url": f"http://u:{HIDDEN}@h/", "secret": HIDDEN}]},
+            "hooks": {"endpoints": [{"url": f"http://h/{HIDDEN}", "secret": f"whsec_{SIGNING}"}]},
         }
     )
-    assert HIDDEN not in repr(config)
-    assert HIDDEN not in str(config)
+    for hidden in (HIDDEN, SIGNING):
+        assert hidden not in repr(config)
+        assert hidden not in str(config)
     telegram = config.channels_config["telegram"].model_extra
     assert telegram is not None
     assert telegram["bot_token"].get_secret_value() == HIDDEN

@@ -14,9 +14,9 @@ def test_secrets_are_found_by_type_and_by_name_wherever_they_are() -> None:
                 }
             },
             "channels_config": {"telegram": {"bot_token": "d", "chat": {"password": "e", "room": "f"}}},
-            "hooks": {"endpoints": [{"url": "http://h", "secret": "g"}]},
+            "hooks": {"endpoints": [{"url": "http://h", "secret": "whsec_Z2dn"}]},
             "plugins": {"settings": {"weather": {"config": {"api_key": "h", "units": "metric"}}}},
         }
     )
-    assert sorted(secret_values(config)) == ["Bearer b", "a", "b", "c", "d", "e", "g", "h"]
+    assert sorted(secret_values(config)) == ["Bearer b", "a", "b", "c", "d", "e", "h", "whsec_Z2dn"]
     assert list(secret_values(Config())) == []

@@ -2,7 +2,7 @@
 
 import re
 
-from prx.webhooks.events import ALIASES, ALL, EVENTS
+from prx.core.webhook import ALIASES, ALL, EVENTS
 from tests.unit.docs.documents import DOCS, sections
 
 

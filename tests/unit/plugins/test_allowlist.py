@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from prx.core.egress.errors import EgressRefusedError
+from prx.core.egress.target import Target
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
 from prx.plugins.errors import LoadError
-from prx.runtime.egress.errors import EgressRefusedError
-from prx.runtime.egress.target import Target
 
 SEGMENT = st.text("abcdefgh0123456789-._~", min_size=1, max_size=8).filter(lambda text: text.strip("."))
 PATH = st.lists(SEGMENT, max_size=4)

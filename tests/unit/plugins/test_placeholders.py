@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prx.core.egress.target import Target
 from prx.core.errors import ForbiddenError, NotFoundError
 from prx.plugins.errors import LoadError
 from prx.plugins.placeholders import NO_SECRETS, SealedConfig, seal
 from prx.plugins.secrets import SecretStore
-from prx.runtime.egress.target import Target
 
 VALUE = 'h&nter2 "is" no/secret é'
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prx.core.egress.errors import EgressRefusedError
+from prx.core.egress.target import Target
 from prx.plugins.calls import Call, GuestError
 from prx.plugins.host.wasi.fields import FUNCTIONS, Fields
 from prx.plugins.host.wasi.resources import Resources
-from prx.runtime.egress.errors import EgressRefusedError
 from prx.runtime.egress.headers import checked_headers
-from prx.runtime.egress.target import Target
 from tests.support.calls import call_of
 
 _RUN = {function.name.partition("]")[2].partition(".")[2]: function.run for function in FUNCTIONS}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from prx.core.ids import now_utc
-from prx.webhooks.signing import checked_secret, new_secret, signed_headers
+from prx.webhooks.signing import new_secret, signed_headers
 
 KEYS = st.binary(min_size=1, max_size=512)
 BODIES = st.text().map(str.encode)
@@ -24,7 +24,7 @@ def spelled(key: bytes, *, padded: bool = True) -> str:
 
 @given(key=KEYS, body=BODIES, padded=st.booleans())
 def test_every_delivery_passes_the_reference_verifier(key: bytes, body: bytes, padded: bool) -> None:  # noqa: FBT001
-    secret = checked_secret(spelled(key, padded=padded))
+    secret = spelled(key, padded=padded)
     headers = dict(signed_headers("evt_1", body, [secret], now_utc()))
     Webhook(secret).verify(body, headers, json_parse=False)
     assert headers["X-PRX-Signature"] == f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
@@ -50,19 +50,6 @@ def test_a_delivery_that_was_changed_or_is_old_is_refused() -> None:
     ):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(*changed)
-
-
-def test_the_references_own_secret_is_one() -> None:
-    assert checked_secret("whsec_xxxxxxxxxxx") == "whsec_xxxxxxxxxxx"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "whsec_", "whsec_=", "xxxx", "whsec_x", "whsec_a-_b", "whsec_a b=", "whsec_" + "A" * 1000]
-)
-def test_what_is_no_secret_is_refused_without_repeating_it(text: str) -> None:
-    with pytest.raises(ValueError, match="a secret is") as refused:
-        checked_secret(text)
-    assert not text or text == "whsec_" or text not in str(refused.value)
 
 
 def test_new_secrets_are_32_bytes_that_differ() -> None:

@@ -2,10 +2,7 @@
 
 from typing import Any, Final
 
-from prx.core.errors import PrxError
-from prx.plugins.abi.wit import OptionType, Prim, RecordType, VariantType, WitType
-from prx.plugins.host.http import MAX_BODY_BYTES
-from prx.runtime.egress.errors import (
+from prx.core.egress.errors import (
     EgressAddressError,
     EgressBrokenError,
     EgressCertificateError,
@@ -17,6 +14,9 @@ from prx.runtime.egress.errors import (
     EgressTlsError,
     EgressTooLargeError,
 )
+from prx.core.errors import PrxError
+from prx.plugins.abi.wit import OptionType, Prim, RecordType, VariantType, WitType
+from prx.plugins.host.http import MAX_BODY_BYTES
 
 _TEXT: Final = OptionType(Prim.STRING)
 _U32: Final = OptionType(Prim.U32)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
+from prx.core.egress.errors import EgressRefusedError
 from prx.plugins.abi.wit import ListType, Prim, ResultType, TupleType, VariantType, WitType
 from prx.plugins.calls import Call
 from prx.plugins.host.wasi.functions import BYTES, STRING, ResourceFunctions, WasiFunction, own
 from prx.plugins.host.wasi.resources import Resource, Resources, misused, resources_of
-from prx.runtime.egress.errors import EgressRefusedError
 from prx.runtime.egress.headers import check_form, is_refused
 
 INTERFACE: Final = "wasi:http/types"

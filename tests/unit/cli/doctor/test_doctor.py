@@ -8,7 +8,6 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,6 @@ from prx.cli.doctor import machine
 from prx.cli.doctor.examination import CHECKS
 from prx.plugins.secrets import SecretStore
 from prx.runtime.migrations import MIGRATIONS, migrate
-from prx.webhooks.events import canonical
-from prx.webhooks.signing import checked_secret
-from prx.webhooks.targets import check_url
 from tests.components.corpus import component
 from tests.support.packages import MANIFEST
 
@@ -350,36 +346,22 @@ dm_policy = "open"
 [channels_config.off]
 enabled = false
 [[hooks.endpoints]]
-url = "https:///path"
+url = "https://example.com"
 [[hooks.endpoints]]
 url = "https://example.com"
-events = ["*", "session.begun"]
-secret = "hunter2"
-[[hooks.endpoints]]
-url = "http://10.0.0.7/in"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """
     )
     assert code == 1
-    assert [finding["what"] for check in ("MCP servers", "channels", "addresses") for finding in findings[check]] == [
+    assert [finding["what"] for check in ("MCP servers", "channels", "webhooks") for finding in findings[check]] == [
         "mcp.servers.missing.command: the program no-such-program is not on the PATH",
         "mcp.servers.web.url: neither http nor https",
         'channels_config.telegram: this PRX has no adapter for channels of the type "telegram"',
         "channels_config.telegram: nobody may talk to it",
         'channels_config.open: this PRX has no adapter for channels of the type "open"',
-        "hooks.endpoints.0.url: without a host",
         "hooks.endpoints.0: it has no secret",
-        f"hooks.endpoints.1.events.1: {refusal_of(canonical, 'session.begun')}",
-        f"hooks.endpoints.1.secret: {refusal_of(checked_secret, 'hunter2')}",
-        f"hooks.endpoints.2.url: {refusal_of(partial(check_url, allow_private=False), 'http://10.0.0.7/in')}",
     ]  # fmt: skip
     assert "hunter2" not in str(findings)
-
-
-def refusal_of(check: Callable[[str], object], text: str) -> str:
-    with pytest.raises(ValueError, match="a") as refused:
-        check(text)
-    return str(refused.value)
 
 
 def test_language_models_that_cannot_be_asked_are_found(

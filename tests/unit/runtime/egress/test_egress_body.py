@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prx.core.egress.errors import EgressError, EgressTooLargeError
 from prx.runtime.egress.body import BoundedBody
-from prx.runtime.egress.errors import EgressError, EgressTooLargeError
 
 MIB = 1024 * 1024
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prx.runtime.egress.errors import EgressRefusedError, EgressTooLargeError
+from prx.core.egress.errors import EgressRefusedError, EgressTooLargeError
+from prx.core.egress.target import Target
 from prx.runtime.egress.headers import (
     METHODS,
     checked_headers,
@@ -14,7 +15,6 @@ from prx.runtime.egress.headers import (
     without_body_headers,
     without_credentials,
 )
-from prx.runtime.egress.target import Target
 
 TARGET = Target.parse("https://example.com:8443/x")
 HIDDEN = "hunter2-is-no-secret"

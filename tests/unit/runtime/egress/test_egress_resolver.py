@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prx.runtime.egress.addresses import Address
-from prx.runtime.egress.errors import EgressError, EgressRefusedError
-from prx.runtime.egress.policy import AnyTarget
+from prx.core.egress.addresses import Address
+from prx.core.egress.errors import EgressError, EgressRefusedError
+from prx.core.egress.policy import AnyTarget
+from prx.core.egress.target import Target
 from prx.runtime.egress.resolver import PinnedResolver, SystemNames, checked_addresses, pinned_host
-from prx.runtime.egress.target import Target
 
 KEY = "hooks.allow_private_targets"
 STRICT, LAX = AnyTarget(allow_private=False, key=KEY), AnyTarget(allow_private=True, key=KEY)

@@ -6,8 +6,8 @@ from ipaddress import IPv6Address
 from typing import Final, Self
 from urllib.parse import quote, unquote, urljoin
 
-from prx.runtime.egress.addresses import Host, parse_host
-from prx.runtime.egress.errors import EgressRefusedError
+from prx.core.egress.addresses import Host, parse_host
+from prx.core.egress.errors import EgressRefusedError
 
 _MAX_CHARS: Final = 8192
 _MAX_PORT: Final = 65535

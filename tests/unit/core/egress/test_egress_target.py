@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from prx.runtime.egress.addresses import parse_host
-from prx.runtime.egress.errors import EgressRefusedError
-from prx.runtime.egress.target import Target
+from prx.core.egress.addresses import parse_host
+from prx.core.egress.errors import EgressRefusedError
+from prx.core.egress.target import Target
 
 SEGMENTS = st.lists(st.sampled_from(["a", "b", "", ".", "..", "%2e", "%2E%2e", ".%2E", "c%20d", "é", "x;y"]))
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from prx.runtime.egress.addresses import Address, Kind, kind_of
-from prx.runtime.egress.errors import EgressAddressError
-from prx.runtime.egress.target import Target
+from prx.core.egress.addresses import Address, Kind, kind_of
+from prx.core.egress.errors import EgressAddressError
+from prx.core.egress.target import Target
 
 # What a name may stand for where private targets are allowed. Everything else a name has no business with: a
 # resolver that answers so is misled, and only the address itself, written out, says that it is meant.

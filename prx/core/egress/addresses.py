@@ -9,7 +9,7 @@ from typing import Final
 
 import idna
 
-from prx.runtime.egress.errors import EgressRefusedError
+from prx.core.egress.errors import EgressRefusedError
 
 Address = IPv4Address | IPv6Address
 Host = Address | str

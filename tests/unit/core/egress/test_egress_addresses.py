@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prx.runtime.egress.addresses import Kind, kind_of, parse_host
-from prx.runtime.egress.errors import EgressRefusedError
+from prx.core.egress.addresses import Kind, kind_of, parse_host
+from prx.core.egress.errors import EgressRefusedError
 
 LOOPBACK = IPv4Address("127.0.0.1")
 OCTETS = st.integers(0, 255)
