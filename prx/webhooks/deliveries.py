@@ -166,7 +166,8 @@ def forget(connection: sqlite3.Connection, hook: int) -> bool:
 
 def _pending(connection: sqlite3.Connection, hook: int, after: int) -> list[Pending]:
     rows = connection.execute(
-        "SELECT delivery.event, event.id, event.body, delivery.attempts, delivery.next_try_ms, delivery.round "
+        "SELECT delivery.event, event.id, event.body, delivery.attempts, delivery.next_try_ms, delivery.round, "
+        "delivery.last_attempt_at, delivery.error "
         "FROM hook_deliveries AS delivery JOIN hook_events AS event ON event.number = delivery.event "
         "WHERE delivery.hook = ? AND delivery.event > ? AND delivery.state = 'pending' "
         "ORDER BY delivery.event LIMIT ?",

@@ -11,6 +11,7 @@ from typing import Final
 from prx.config.integrations import HooksConfig
 from prx.core.errors import ConflictError, UnavailableError
 from prx.core.ids import iso_utc, new_id, now_utc
+from prx.core.unit import Problem
 from prx.runtime.egress.delivery import DeliveryClient
 from prx.runtime.egress.resolver import Names
 from prx.runtime.logging import get_logger
@@ -25,6 +26,7 @@ from prx.webhooks.outbox import Happening, body_of
 from prx.webhooks.pauses import FIRST_SECS
 from prx.webhooks.registry import MAX_HOOKS, Registry
 from prx.webhooks.sender import Sender
+from prx.webhooks.troubles import failing_problem
 
 MAX_TESTS: Final = 8
 _TURN_SECS: Final = 0.01
@@ -97,6 +99,15 @@ class Dispatcher:
             if number in self._lanes:
                 self._lanes[number][0].notice()
         self._turn_due.set()
+
+    def problems(self) -> list[Problem]:
+        """Return which receivers fail again and again, before their hooks are switched off."""
+        found = (
+            failing_problem(lane.hook, lane.failing, lane.next_try_ms)
+            for lane, _ in self._lanes.values()
+            if lane.failing is not None
+        )
+        return [problem for problem in found if problem is not None]
 
     async def test(self, hook: Hook) -> Delivery:
         """Send `hook` an event of its own, once and whatever its state is; return what became of it.

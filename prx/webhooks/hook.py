@@ -62,6 +62,9 @@ class Pending(NamedTuple):
     """Not before this time, in milliseconds since 1970."""
     round: int
     """How often somebody had it tried afresh."""
+    last_attempt_at: str | None = None
+    error: str | None = None
+    """Why the last attempt failed."""
 
 
 class Outcome(NamedTuple):
@@ -83,6 +86,16 @@ class Outcome(NamedTuple):
     def gone(self) -> bool:
         """Whether the receiver says that it will never take anything again."""
         return self.status == 410  # noqa: PLR2004  # Gone
+
+
+class Failing(NamedTuple):
+    """Attempts to deliver to one hook that failed, one after the other."""
+
+    attempts: int
+    since: str
+    """The first of them that is known."""
+    error: str
+    """Why the last one failed."""
 
 
 class Delivery(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Final
 
 from prx.config.integrations import HooksConfig
 from prx.webhooks.deliveries import MAX_READ, Result
-from prx.webhooks.hook import Hook, Outcome, Pending
+from prx.webhooks.hook import Failing, Hook, Outcome, Pending
 from prx.webhooks.pauses import MOST_ASKED_SECS, pause_secs
 
 _LOW: Final = MAX_READ // 2
@@ -49,11 +49,18 @@ class Lane:
         """The last event that was read from the store."""
         self.reading = 0
         """Counts how often reading began anew: what was asked for before that is not wanted."""
+        self.failing: Failing | None = None
+        """What failed since the last delivery that was taken."""
 
     @property
     def wants_more(self) -> bool:
         """Whether there may be more to read, and room for it."""
         return self._behind and len(self._queue) <= _LOW
+
+    @property
+    def next_try_ms(self) -> int:
+        """When it sends the next time, in milliseconds since 1970; what is past means now."""
+        return self._queue[0].next_try_ms if self._queue else 0
 
     def notice(self) -> None:
         """Know that something was queued."""
@@ -67,6 +74,7 @@ class Lane:
         """Take what the store had; as many as `MAX_READ` mean that it may have more."""
         self._queue.extend(pending)
         if pending:
+            self._remember(pending[0])
             self.read_up_to = pending[-1].event
             self._behind = self._behind or len(pending) == MAX_READ
             self._changed.set()
@@ -83,9 +91,11 @@ class Lane:
             outcome = await self._send(self.hook, pending)
             attempts = pending.attempts + 1
             if outcome.delivered:
+                self.failing = None
                 self._queue.popleft()
                 self._note(Result(self.hook.number, pending.event, "delivered", attempts, outcome))
                 continue
+            self._fail(outcome)
             reason = self._reason_to_end(outcome, attempts)
             due_ms = 0 if reason else _now_ms() + self._pause_ms(outcome, attempts)
             result = Result(
@@ -121,6 +131,15 @@ class Lane:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _remember(self, pending: Pending) -> None:
+        """Know of the attempts that failed before this run."""
+        if self.failing is None and pending.attempts and pending.error and pending.last_attempt_at:
+            self.failing = Failing(pending.attempts, pending.last_attempt_at, pending.error)
+
+    def _fail(self, outcome: Outcome) -> None:
+        before = self.failing or Failing(0, outcome.at, "")
+        self.failing = Failing(before.attempts + 1, before.since, outcome.error or "")
 
     def _reason_to_end(self, outcome: Outcome, attempts: int) -> str | None:
         if outcome.gone:

@@ -72,7 +72,8 @@ class Webhooks:
 
     def problems(self) -> list[Problem]:
         """Return what keeps events from hooks."""
-        return [*self._configured.problems(), *self.registry.problems(), *self._feed.problems()]
+        sources = (self._configured, self.registry, self.dispatcher, self._feed)
+        return [problem for source in sources for problem in source.problems()]
 
     def metrics(self) -> list[Metric]:
         """Return how many hooks are how, and what came of attempts; see `MetricSource`."""

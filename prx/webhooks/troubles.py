@@ -1,10 +1,14 @@
 """What keeps events from a hook, in words for `/status`."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
+from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
-from prx.webhooks.hook import Hook
+from prx.webhooks.hook import Failing, Hook
+
+_MANY_ATTEMPTS: Final = 3
 
 
 def problems_of(hook: Hook, fault: str | None, losing_since: datetime | None) -> Iterator[Problem]:
@@ -15,7 +19,7 @@ def problems_of(hook: Hook, fault: str | None, losing_since: datetime | None) ->
         fault: why its secrets cannot be read.
         losing_since: since when events fell out of its backlog.
     """
-    unit = f"hook.{hook.id}"
+    unit = _unit(hook)
     since = datetime.fromisoformat(hook.since or hook.created_at)
     if hook.origin == "config":
         change = "change its table in [[hooks.endpoints]] or restart the daemon"
@@ -34,3 +38,22 @@ def problems_of(hook: Hook, fault: str | None, losing_since: datetime | None) ->
     if losing_since is not None:
         reason = f"{hook.lost} events fell out of its backlog, which is bounded"
         yield Problem(unit, reason, losing_since, f"mend the receiver; once you have seen this, {change}")
+
+
+def failing_problem(hook: Hook, failing: Failing, next_try_ms: int) -> Problem | None:
+    """Return what is wrong with a receiver that is still tried; None where it may be a hiccup."""
+    if failing.attempts < _MANY_ATTEMPTS:
+        return None
+    next_try = datetime.fromtimestamp(next_try_ms / 1000, UTC)
+    due = f"again at {iso_utc(next_try)}" if next_try > now_utc() else "again now"
+    return Problem(
+        _unit(hook),
+        f"its events wait: {failing.attempts} attempts failed, one after the other; it is tried {due}; the last one: "
+        f"{failing.error}",
+        datetime.fromisoformat(failing.since),
+        f"mend the receiver; `prx hook test {hook.id}` tries it now, `prx hook deliveries {hook.id}` tells more",
+    )
+
+
+def _unit(hook: Hook) -> str:
+    return f"hook.{hook.id}"

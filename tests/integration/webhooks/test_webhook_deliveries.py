@@ -127,6 +127,33 @@ async def test_after_max_retries_a_hook_is_switched_off_and_says_why(run_stage: 
         assert await again.webhooks.pending(off) == 1
 
 
+async def test_a_receiver_that_fails_again_and_again_is_a_problem_until_it_takes_something(
+    run_stage: RunStage,
+) -> None:
+    busy, later = saying(reply(503)), saying(reply(503, b"", "Retry-After: 3600"))
+    async with receiving(busy, busy, later) as receiver:
+        async with run_stage() as stage:
+            hook = await stage.register(receiver.url)
+            await stage.happen(1)
+            await receiver.has(2)
+            await eventually(stage.webhooks.problems)
+            (problem,) = stage.webhooks.problems()
+            assert problem.unit == f"hook.{hook.id}"
+            assert f"`prx hook test {hook.id}`" in problem.action
+        async with run_stage() as stage:
+            await eventually(stage.webhooks.problems)
+            found, _ = await stage.webhooks.deliveries(hook, "pending", limit=1, offset=0)
+            assert stage.webhooks.problems()[0].reason == problem.reason
+            assert problem.reason == (
+                "its events wait: 3 attempts failed, one after the other; it is tried again at "
+                f"{found[0].next_try_at}; the last one: the receiver answered 503"
+            )
+            receiver.answers = [saying(reply(200))]
+            await stage.webhooks.dispatcher.retry(hook, found[0].id)
+            await eventually(lambda: not stage.webhooks.problems())
+            await stage.settled(hook, ["delivered"])
+
+
 async def test_what_was_not_delivered_before_a_stop_is_delivered_after_it(run_stage: RunStage) -> None:
     async with receiving(saying(reply(500))) as receiver:
         async with run_stage() as stage:
