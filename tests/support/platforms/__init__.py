@@ -1,0 +1,1 @@
+"""Chat platforms that have no server to install: emulators on loopback, which unmodified clients of others accept."""
