@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from prx.channels.adapters import Adapters, missing_adapter
-from prx.config.integrations import ChannelConfig
+from prx.channels.life import Life
+from prx.channels.registry import Adapters, missing_adapter
+from prx.channels.services import ChannelServices
+from prx.config.channels import ChannelConfig
 from prx.core.channel import ChannelAdapter
 from prx.core.errors import PermanentError, PrxError
 from prx.runtime.bus import Bus
@@ -17,7 +19,9 @@ UNIT: Final = "channel."
 class Channel:
     """Holds one connection for one life, and tells the bus and the log what becomes of it."""
 
-    def __init__(self, name: str, config: ChannelConfig, adapters: Adapters, bus: Bus) -> None:
+    def __init__(
+        self, name: str, config: ChannelConfig, adapters: Adapters, bus: Bus, services: ChannelServices
+    ) -> None:
         """Connect to nothing yet."""
         self.name = f"{UNIT}{name}"
         self.config = config
@@ -27,28 +31,29 @@ class Channel:
         self._channel = name
         self._adapters = adapters
         self._bus = bus
+        self._services = services
 
     async def run(self, started: Callable[[], None]) -> None:
         """See `Unit.run`."""
         kind = self.config.type or self._channel
         log = get_logger(f"channel::{kind}").bind(channel=self._channel)
-        is_connected = False
+        life = None
 
         def connected() -> None:
-            nonlocal is_connected
-            is_connected = True
             started()
             log.info("connected")
             self._tell("connected")
 
         try:
-            self.adapter = self._connect(kind)
-            await self.adapter.run(connected)
+            adapter = self.adapter = self._connect(kind)
+            with self._services.accounts.used_by(self._channel, adapter.account):
+                life = Life(self._channel, adapter.capabilities, self._services, connected)
+                await life.lead(adapter)
         except PrxError as error:
             self._tell("error", reason=error.message)
             raise
         finally:
-            if is_connected:
+            if life is not None and life.is_connected:
                 log.info("disconnected")
                 self._tell("disconnected")
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from prx.channels.adapters import ADAPTERS, Adapters
 from prx.channels.channel import UNIT, Channel
-from prx.config.integrations import ChannelConfig
+from prx.channels.registry import ADAPTERS, Adapters
+from prx.channels.services import ChannelServices
+from prx.config.channels import ChannelConfig
 from prx.config.keys import dotted
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
@@ -26,8 +27,19 @@ _STATUSES: Final[tuple[ChannelStatus, ...]] = get_args(ChannelStatus)
 # A platform that was away for a day is back without anybody's help.
 _POLICY: Final = RestartPolicy(max_restarts=None)
 _PROBE_SECS: Final = 5.0
-# Who may talk is asked for with each message: a connection need not end for it.
-_WITHOUT_RESTART: Final = frozenset({"allowed_users", "mention_only", "dm_policy", "group_policy"})
+# Asked for with each message: a connection need not end for it.
+_WITHOUT_RESTART: Final = frozenset(
+    {
+        "allowed_users",
+        "mention_only",
+        "dm_policy",
+        "group_policy",
+        "listen_to_bots",
+        "pairing",
+        "stream_mode",
+        "draft_update_interval_ms",
+    }
+)
 
 _log = get_logger("channels")
 
@@ -66,6 +78,7 @@ class Channels:
         config: Callable[[], Configured],
         supervisor: Supervisor,
         bus: Bus,
+        services: ChannelServices,
         *,
         adapters: Adapters = ADAPTERS,
         connects: bool = True,
@@ -74,6 +87,7 @@ class Channels:
         self._config = config
         self._supervisor = supervisor
         self._bus = bus
+        self._services = services
         self._adapters = adapters
         self._connects = connects
         self._channels: dict[str, Channel] = {}
@@ -182,7 +196,7 @@ class Channels:
             elif channel is not None:
                 await self._connect_anew(name, channel)
             else:
-                channel = Channel(name, config, self._adapters, self._bus)
+                channel = Channel(name, config, self._adapters, self._bus, self._services)
                 remedy = f"remove the cause, then `prx channel restart {shlex.quote(name)}`"
                 self._supervisor.add(channel, _POLICY, remedy=remedy)
                 self._channels[name] = channel

@@ -7,11 +7,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from prx.config.echo import echo
-from prx.config.inspection import annotation_at, expected, is_table, keys_of_table, nearest
+from prx.config.inspection import annotation_at, expected, keys_of_table, nearest
 from prx.config.keys import Key, dotted, holds
 from prx.config.redaction import without_credentials
 from prx.config.toml import Layer
 from prx.config.types import is_secret_key
+from prx.config.words import is_table
 from prx.core.errors import ConfigError
 
 _MAX_REPORTED: Final = 20

@@ -1,36 +1,19 @@
 """Questions about the schema: what is declared at a dotted key, when it takes effect, and what is nearest to it."""
 
-import json
-import types
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from prx.config.channels import PLATFORMS, ChannelConfig, table_of
 from prx.config.keys import Key, dotted
 from prx.config.schema import Config
+from prx.config.words import bare, described, is_table
 
-_WORDS: Final = {
-    str: "text",
-    int: "integer",
-    float: "number",
-    bool: "true or false",
-    Path: "path",
-    SecretStr: "secret text",
-}
-_BOUNDS: Final = {
-    "ge": "at least {}",
-    "gt": "more than {}",
-    "le": "at most {}",
-    "lt": "less than {}",
-    "min_length": "at least {} long",
-    "max_length": "at most {} long",
-    "pattern": "`{}`",
-}
 _SIMILAR: Final = 0.75
 
 
@@ -76,7 +59,10 @@ def nearest(key: Key) -> str | None:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the configuration; `reload` of a key tells when a new value takes effect."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, **Config.model_json_schema()}
+    schema = Config.model_json_schema()
+    for kind in PLATFORMS:
+        _add_platform(schema, table_of(kind))
+    return {"$schema": dialect, **schema}
 
 
 def takes_text(key: Sequence[str | int]) -> bool:
@@ -94,27 +80,17 @@ def expected(key: Sequence[str | int]) -> str | None:
     return described(annotation, [] if field is None else field.metadata)
 
 
-def described(annotation: Any, constraints: Sequence[Any]) -> str:
-    """Say which values a type takes."""
-    bounds = [
-        words.format(value if name == "pattern" else json.dumps(value))
-        for name, words in _BOUNDS.items()
-        for part in constraints
-        if (value := getattr(part, name, None)) is not None
-    ]
-    return ", ".join([_word(bare(annotation)), *bounds])
-
-
-def is_table(annotation: Any) -> bool:
-    """Tell whether a type is a table with declared keys."""
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def bare(annotation: Any) -> Any:
-    """Return the type without `Annotated` and without `None`."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        annotation = next(part for part in get_args(annotation) if part is not types.NoneType)
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+def _add_platform(schema: dict[str, Any], table: type[ChannelConfig]) -> None:
+    """Have channels be of this platform, too."""
+    channels = schema["properties"]["channels_config"]
+    channels["additionalProperties"] = {
+        "anyOf": [
+            *channels["additionalProperties"].get("anyOf", [channels["additionalProperties"]]),
+            {"$ref": f"#/$defs/{table.__name__}"},
+        ]
+    }
+    own = table.model_json_schema()
+    schema["$defs"] |= {**own.pop("$defs", {}), table.__name__: own}
 
 
 def _step(annotation: Any, part: str | int) -> Any:
@@ -124,10 +100,11 @@ def _step(annotation: Any, part: str | int) -> Any:
         field = annotation.model_fields.get(part)
         if field is not None:
             return field.annotation
-        return Any if annotation.model_config.get("extra") == "allow" else None
+        # A channel's `type` may be another than its name says.
+        return Any if issubclass(annotation, ChannelConfig) else None
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is dict and isinstance(part, str):
-        return arguments[1]
+        return table_of(part) if arguments[1] is ChannelConfig else arguments[1]
     if origin is tuple and isinstance(part, int):
         return arguments[0]
     return None
@@ -144,14 +121,3 @@ def _declared(annotation: Any, above: Key, names: Key) -> Iterator[Key]:
         yield from _declared(get_args(annotation)[1], (*above, name), names)
     else:
         yield above
-
-
-def _word(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return f"one of {', '.join(arguments)}" if len(arguments) > 1 else arguments[0]
-    if origin is tuple:
-        return f"list of {_word(bare(arguments[0]))}"
-    if origin is dict:
-        return f"table of {_word(bare(arguments[1]))}"
-    return "tables" if is_table(annotation) else _WORDS[annotation]

@@ -1,13 +1,11 @@
-"""The tables about what the daemon connects to: MCP servers, channels, webhooks."""
+"""The tables about what the daemon connects to: MCP servers and webhooks."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, SecretStr, WithJsonSchema, model_validator
+from pydantic import AfterValidator, SecretStr, WithJsonSchema, model_validator
 
-from prx.config.types import AbsolutePath, Name, Secret, Table, from_environment, hot, is_secret_key
+from prx.config.types import AbsolutePath, Name, Secret, Table, hot
 from prx.core.webhook import ALIASES, ALL, EVENTS, canonical, key_of, target_of
-
-SenderPolicy = Literal["allowlist", "open", "disabled"]
 
 
 class OAuthConfig(Table):
@@ -90,31 +88,6 @@ class McpConfig(Table):
     servers: dict[Name, McpServerConfig] = hot("One table for each server, by its name.", {})
 
 
-class ChannelConfig(Table):
-    """One messaging channel; the platform's own keys stand beside the common ones."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str | None = hot("Which platform; unset takes the table's name.", None)
-    enabled: bool = hot("Whether to connect at all.", default=True)
-    allowed_users: tuple[str, ...] = hot(
-        'Who may talk to it, by stable id; empty is nobody, ["*"] everybody.', ()
-    )
-    mention_only: bool = hot("In groups, answer only when mentioned or replied to.", default=False)
-    dm_policy: SenderPolicy = hot(
-        "Direct messages: from `allowed_users`, from everybody, or from nobody.", "allowlist"
-    )
-    group_policy: SenderPolicy = hot(
-        "Groups: from `allowed_users`, from everybody, or from nobody.", "allowlist"
-    )
-
-    @model_validator(mode="after")
-    def _hide_platform_secrets(self) -> Self:
-        extra = self.__pydantic_extra__ or {}
-        extra.update({key: _hidden(key, value) for key, value in extra.items()})
-        return self
-
-
 def _hook_url(url: str) -> str:
     target_of(url, allow_private=True)  # whether it may be private says the table around it
     return url
@@ -173,22 +146,3 @@ class HooksConfig(Table):
             except ValueError as error:
                 raise ValueError(f"endpoints.{place}.url: {error}") from error
         return self
-
-
-def _with_secrets_hidden(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _hidden(key, item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_secrets_hidden(item) for item in value]
-    return value
-
-
-def _hidden(key: str, value: Any) -> Any:
-    if not is_secret_key(key):
-        return _with_secrets_hidden(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{key}: expected a string")  # noqa: TRY004  # pydantic reports ValueErrors only
-    try:
-        return SecretStr(from_environment(value))
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error

@@ -8,9 +8,10 @@ from typing import Any, Final, Literal, Self
 from platformdirs import user_data_dir
 from pydantic import Field, field_serializer, model_validator
 
+from prx.config.channels import Channels
 from prx.config.echo import echo
-from prx.config.integrations import ChannelConfig, HooksConfig, McpConfig
-from prx.config.types import AbsolutePath, Name, PublicKey, Secret, Table, hot, is_loopback, restart
+from prx.config.integrations import HooksConfig, McpConfig
+from prx.config.types import AbsolutePath, PublicKey, Secret, Table, hot, is_loopback, restart
 from prx.core.levels import LogLevel
 
 _TEN_YEARS: Final = 315_360_000  # in seconds
@@ -318,6 +319,6 @@ class Config(Table):
     memory: MemoryConfig = MemoryConfig()
     plugins: PluginsConfig = Field(default_factory=PluginsConfig)
     mcp: McpConfig = McpConfig()
-    channels_config: dict[Name, ChannelConfig] = hot("One table for each channel, by its name.", {})
+    channels_config: Channels = hot("One table for each channel, by its name.", {})
     hooks: HooksConfig = HooksConfig()
     skills: SkillsConfig = Field(default_factory=SkillsConfig)

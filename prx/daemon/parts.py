@@ -8,9 +8,13 @@ from prx.agent.providers.chain import Providers
 from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
+from prx.channels.cursors import Cursors
 from prx.channels.manager import Channels
+from prx.channels.services import ChannelServices
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
+from prx.core.channel import IncomingMessage
+from prx.core.errors import UnavailableError
 from prx.core.skill import SkillShelf
 from prx.daemon.agent import open_agent, open_providers
 from prx.daemon.life import Life
@@ -87,7 +91,11 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     catalogue = Catalogue(lambda: live.current.plugins, config.daemon.data_dir, points, services)
     skills = Skills(partial(_skill_shelves, config, catalogue))
     channels = Channels(
-        lambda: live.current.channels_config, supervisor, points.bus, connects=options.channels
+        lambda: live.current.channels_config,
+        supervisor,
+        points.bus,
+        ChannelServices(Cursors(store), config.daemon.data_dir / "channels", _refuse),
+        connects=options.channels,
     )
     life.at_end("channels", channels.aclose)
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
@@ -160,6 +168,10 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.providers,
     ):
         ground.metrics.watch(measured.metrics)
+
+
+async def _refuse(channel: str, _message: IncomingMessage) -> None:
+    raise UnavailableError(f'messages of channel "{channel}" do not reach the agent in this version')
 
 
 async def _obey(parts: Parts, change: Change) -> None:

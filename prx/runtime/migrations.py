@@ -217,6 +217,15 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "ALTER TABLE sessions ADD COLUMN summary TEXT",
         "ALTER TABLE sessions ADD COLUMN summary_through INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        """
+        CREATE TABLE channel_cursors (
+            channel TEXT PRIMARY KEY,
+            cursor TEXT NOT NULL,
+            saved_at TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -48,7 +48,7 @@ def daemon(tmp_path: Path, start_daemon: StartDaemon) -> DaemonProcess:
         (tmp_path / "plugins" / f"spare-{number}.wasm").write_bytes(component("nothing"))
     (tmp_path / "prx.toml").write_text(
         f"[mcp.servers.one]\ncommand = '{sys.executable}'\nargs = ['-S', '{SCRIPT}']\n"
-        "[channels_config.telegram]\n[channels_config.off]\nenabled = false\n"
+        "[channels_config.pigeon]\n[channels_config.off]\nenabled = false\n"
     )
     daemon = start_daemon(environment=FIXED)
     wait_for_plugin(daemon)
@@ -94,7 +94,7 @@ class Subject:
             "plugins": ["check-digits"],
             "removed-plugins": [f"spare-{number}" for number in range(3)],
             "tools": ["check_luhn"],
-            "channels": ["telegram", "off"],
+            "channels": ["pigeon", "off"],
             "mcp-servers": ["one"],
             "sessions": self.make("/sessions", session, 2),
             "removed-sessions": self.make("/sessions", session, 3),

@@ -10,8 +10,8 @@ from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
 
 REASON = (
-    'this PRX has no adapter for channels of the type "telegram", this version has none: correct '
-    "channels_config.telegram.type, or set channels_config.telegram.enabled to false"
+    'this PRX has no adapter for channels of the type "pigeon", this version has none: correct '
+    "channels_config.pigeon.type, or set channels_config.pigeon.enabled to false"
 )
 
 
@@ -24,7 +24,7 @@ def plugins(tmp_path: Path) -> None:
 @pytest.fixture
 def daemon(start_daemon: StartDaemon, tmp_path: Path) -> DaemonProcess:
     (tmp_path / "prx.toml").write_text(
-        "[channels_config.telegram]\nbot_token = 'hunter2'\nallowed_users = ['1']\n"
+        "[channels_config.pigeon]\nbot_token = 'hunter2'\nallowed_users = ['1']\n"
         "[channels_config.off]\nenabled = false\n"
     )
     return start_daemon()
@@ -40,22 +40,22 @@ def test_a_channel_without_an_adapter_says_so_everywhere_and_stops_nothing(daemo
     assert listed == {
         "channels": [
             {"name": "off", "status": "disabled"},
-            {"name": "telegram", "status": "disconnected", "error": REASON},
+            {"name": "pigeon", "status": "disconnected", "error": REASON},
         ]
     }
-    assert call(f"{url}/channels/telegram/health", token) == (
+    assert call(f"{url}/channels/pigeon/health", token) == (
         200,
-        {"name": "telegram", "healthy": False, "error": REASON},
+        {"name": "pigeon", "healthy": False, "error": REASON},
     )
     _, status = call(f"{url}/status", token)
     assert (status["status"], status["channels"]) == ("degraded", {"connected": 0, "total": 2})
     (problem,) = status["problems"]
     assert (problem["unit"], problem["reason"], problem["action"]) == (
-        "channel.telegram", REASON, "remove the cause, then `prx channel restart telegram`",
+        "channel.pigeon", REASON, "remove the cause, then `prx channel restart pigeon`",
     )  # fmt: skip
-    assert call(f"{url}/channels/telegram/restart", token, {}) == (
+    assert call(f"{url}/channels/pigeon/restart", token, {}) == (
         200,
-        {"name": "telegram", "status": "reconnecting"},
+        {"name": "pigeon", "status": "reconnecting"},
     )
     assert call(f"{url}/channels/off/restart", token, {})[0] == 409
 
@@ -66,15 +66,15 @@ def test_a_channel_without_an_adapter_says_so_everywhere_and_stops_nothing(daemo
         "CONNECTED",
         "SESSIONS",
     ]
-    assert daemon.prx("channel", "info", "telegram").startswith("telegram is disconnected.\nNot healthy:")
+    assert daemon.prx("channel", "info", "pigeon").startswith("pigeon is disconnected.\nNot healthy:")
     assert shown(daemon, "channel", "info", "off")["health"]["error"] == "it is disabled"
-    assert daemon.prx("channel", "restart", "telegram") == "telegram is reconnecting."
+    assert daemon.prx("channel", "restart", "pigeon") == "pigeon is reconnecting."
 
     # Once it is off, nothing is wrong any more.
-    daemon.prx("config", "set", "channels_config.telegram.enabled", "false")
+    daemon.prx("config", "set", "channels_config.pigeon.enabled", "false")
     assert call(f"{url}/status", token)[1]["status"] == "healthy"
-    assert call(f"{url}/channels", token)[1]["channels"][1] == {"name": "telegram", "status": "disabled"}
-    daemon.prx("config", "set", "channels_config.telegram.enabled", "true")
+    assert call(f"{url}/channels", token)[1]["channels"][1] == {"name": "pigeon", "status": "disabled"}
+    daemon.prx("config", "set", "channels_config.pigeon.enabled", "true")
     assert call(f"{url}/channels", token)[1] == listed
     assert daemon.stop() == 0
     assert "hunter2" not in "".join(daemon.text)
@@ -83,12 +83,12 @@ def test_a_channel_without_an_adapter_says_so_everywhere_and_stops_nothing(daemo
 def test_a_daemon_told_to_connect_none_is_not_degraded_for_it(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
-    (tmp_path / "prx.toml").write_text("[channels_config.telegram]\n")
+    (tmp_path / "prx.toml").write_text("[channels_config.pigeon]\n")
     daemon = start_daemon("--no-channels")
     url, token = daemon.event("ready")["url"], daemon.token()
-    assert call(f"{url}/channels", token)[1] == {"channels": [{"name": "telegram", "status": "disabled"}]}
+    assert call(f"{url}/channels", token)[1] == {"channels": [{"name": "pigeon", "status": "disabled"}]}
     assert call(f"{url}/status", token)[1]["status"] == "healthy"
-    status, refused = call(f"{url}/channels/telegram/restart", token, {})
+    status, refused = call(f"{url}/channels/pigeon/restart", token, {})
     assert (status, refused["error"]["message"]) == (
-        409, 'channel "telegram" is disabled: the daemon runs with --no-channels',
+        409, 'channel "pigeon" is disabled: the daemon runs with --no-channels',
     )  # fmt: skip

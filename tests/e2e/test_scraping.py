@@ -25,7 +25,7 @@ def daemon(start_daemon: StartDaemon, tmp_path: Path) -> DaemonProcess:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "echo.wasm").write_bytes(component("echo"))
     (tmp_path / "plugins" / "trap.wasm").write_bytes(component("trap"))
-    (tmp_path / "prx.toml").write_text("[gateway.rate_limits]\nother = 0\n[channels_config.telegram]\n")
+    (tmp_path / "prx.toml").write_text("[gateway.rate_limits]\nother = 0\n[channels_config.pigeon]\n")
     return start_daemon()
 
 
@@ -63,8 +63,8 @@ def test_the_values_are_those_of_what_happened(daemon: DaemonProcess) -> None:
         "prx_plugin_call_failures_total{code=trap,plugin=trap}": 1,
         "prx_http_requests_total{method=POST,route=/api/v1/tools/{name}/call,status=200}": 4,
         "prx_http_requests_total{method=POST,route=/api/v1/sessions,status=201}": 1,
-        "prx_problems{unit=channel.telegram}": 1,
-        "prx_unit_up{unit=channel.telegram}": 0,
+        "prx_problems{unit=channel.pigeon}": 1,
+        "prx_unit_up{unit=channel.pigeon}": 0,
         "prx_unit_up{unit=plugins.catalogue}": 1,
         "prx_channels{status=disconnected}": 1,
         "prx_sessions_active{}": 1,
@@ -81,8 +81,8 @@ def test_the_values_are_those_of_what_happened(daemon: DaemonProcess) -> None:
     ):  # fmt: skip
         assert found[positive] > 0, positive
 
-    daemon.prx("channel", "restart", "telegram")
-    assert scraped(metrics, token)[1]["prx_unit_restarts_total{unit=channel.telegram}"] == 1
+    daemon.prx("channel", "restart", "pigeon")
+    assert scraped(metrics, token)[1]["prx_unit_restarts_total{unit=channel.pigeon}"] == 1
 
 
 def test_the_documented_rules_name_metrics_that_there_are() -> None:

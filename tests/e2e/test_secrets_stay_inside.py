@@ -116,7 +116,7 @@ url = "http://localhost:1/mcp?api_key={canary["parameter of a url"]}"
 [mcp.servers.tools]
 command = "nothing"
 env = {{ ANYTHING = "{canary["environment of a server"]}" }}
-[channels_config.telegram]
+[channels_config.pigeon]
 enabled = false
 bot_token = "env:BOT_TOKEN"
 [channels_config.matrix]

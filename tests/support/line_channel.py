@@ -1,18 +1,41 @@
 """A chat platform as small as one can be, on a real socket, and the adapter that talks to it.
 
-A client says `HELLO <token>` and hears `OK` or `BAD`; from then on each `PING` is answered with `PONG`.
+A client says `HELLO <token> <number of the last event it knows>` and hears `OK` or `BAD`. From then on events come as
+`EVENT <json>`, those first that it does not know; each request (`PING`, `SAY <json>`, `EDIT <json>`, `TYPE <json>`,
+`FETCH <json>`) is answered in its order with `REPLY <json>`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import base64
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from hashlib import sha256
+from typing import Any, Final
 
-from prx.channels.adapters import Connect
-from prx.config.integrations import ChannelConfig
-from prx.core.errors import PermanentError, UnavailableError
+from prx.channels.adapter import Adapter
+from prx.channels.registry import Connect
+from prx.config.channels import ChannelConfig
+from prx.core.channel import (
+    Attachment,
+    AuthenticationError,
+    Capabilities,
+    ChannelContext,
+    FileTooLargeError,
+    Finding,
+    IncomingMessage,
+    MarkupRefusedError,
+    OutgoingMessage,
+    ThrottledError,
+    UndeliverableError,
+)
+from prx.core.errors import UnavailableError
 
 TOKEN = "right"  # noqa: S105  # the only one that there is
+PLAIN: Final = Capabilities(
+    max_length=400, unit="bytes", multiline=False, cadence_secs=60, idle_limit_secs=120
+)
 
 
 class LinePlatform:
@@ -24,11 +47,35 @@ class LinePlatform:
         self.answers = asyncio.Event()
         """Cleared, nobody is answered."""
         self.answers.set()
+        self.events: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, Any]] = []
+        """What clients asked for, but for pings."""
+        self.refusals: deque[dict[str, Any]] = deque()
+        """What the next requests are answered, instead of being obeyed."""
+        self.said: dict[str, dict[str, Any]] = {}
+        """The bot's messages, as they are now, by their id."""
+        self.changed = asyncio.Event()
+        """Set, and replaced, when the bot said something."""
+        self.files: dict[str, bytes] = {}
         self._clients: set[asyncio.StreamWriter] = set()
+        self._following: set[asyncio.StreamWriter] = set()
 
     @property
     def connected(self) -> int:
         return len(self._clients)
+
+    @property
+    def texts(self) -> list[str]:
+        """What the bot said, as it stands now."""
+        return [each["text"] for each in self.said.values()]
+
+    def say(self, text: str, *, user: str = "ada", chat: str | None = None, **more: Any) -> None:
+        """Have somebody say something; without a `chat` to the bot alone."""
+        event = {"conversation": chat or user, "sender": user, "text": text, "is_group": chat is not None}
+        number = len(self.events) + 1
+        self.events.append({"event_id": str(number), "message_id": f"m{number}"} | event | more)
+        for writer in self._following:
+            self._send_event(writer, number)
 
     def drop_all(self) -> None:
         for writer in self._clients:
@@ -39,16 +86,44 @@ class LinePlatform:
         try:
             while line := await reader.readline():
                 await self.answers.wait()
-                if line.startswith(b"HELLO"):
-                    self.logins += 1
-                    writer.write(b"OK\n" if line.split()[1].decode() == TOKEN else b"BAD\n")
-                else:
-                    writer.write(b"PONG\n")
+                self._obey(writer, *line.decode().rstrip("\n").split(" ", 1))
         except ConnectionError:
             pass
         finally:
             self._clients.discard(writer)
+            self._following.discard(writer)
             writer.close()
+
+    def _obey(self, writer: asyncio.StreamWriter, verb: str, rest: str = "") -> None:
+        if verb == "HELLO":
+            self.logins += 1
+            token, known = rest.split()
+            writer.write(b"OK\n" if token == TOKEN else b"BAD\n")
+            if token == TOKEN:
+                self._following.add(writer)
+                for number in range(int(known) + 1, len(self.events) + 1):
+                    self._send_event(writer, number)
+            return
+        reply = self._reply(verb, json.loads(rest or "{}"))
+        writer.write(f"REPLY {json.dumps(reply)}\n".encode())
+
+    def _send_event(self, writer: asyncio.StreamWriter, number: int) -> None:
+        writer.write(f"EVENT {number} {json.dumps(self.events[number - 1])}\n".encode())
+
+    def _reply(self, verb: str, asked: dict[str, Any]) -> dict[str, Any]:
+        if verb == "PING":
+            return {}
+        self.requests.append((verb, asked))
+        if self.refusals:
+            return self.refusals.popleft()
+        if verb == "FETCH":
+            return {"content": base64.b64encode(self.files[asked["id"]]).decode()}
+        message_id = asked.pop("id", None) or f"b{len(self.said) + 1}"
+        if verb in ("SAY", "EDIT"):
+            self.said[message_id] = asked
+            self.changed.set()
+            self.changed = asyncio.Event()
+        return {"id": message_id}
 
 
 @asynccontextmanager
@@ -66,43 +141,132 @@ async def line_platform() -> AsyncIterator[LinePlatform]:
         await server.wait_closed()
 
 
-class LineAdapter:
+class LineAdapter(Adapter):
     """See `ChannelAdapter`."""
 
-    def __init__(self, config: ChannelConfig, platform: LinePlatform) -> None:
+    def __init__(self, config: ChannelConfig, platform: LinePlatform, can: Capabilities) -> None:
         extra: dict[str, Any] = config.__pydantic_extra__ or {}
         self._token: str = extra["token"].get_secret_value()
+        self.account = f"line:{sha256(self._token.encode()).hexdigest()}" if extra.get("alone") else None
+        self.capabilities = can
         self._platform = platform
         self._writer: asyncio.StreamWriter | None = None
-        self._pong: asyncio.Future[None] | None = None
+        self._replies: deque[asyncio.Future[dict[str, Any]]] = deque()
 
-    async def run(self, connected: Callable[[], None]) -> None:
-        reader, self._writer = await asyncio.open_connection("127.0.0.1", self._platform.port)
+    async def run(self, context: ChannelContext) -> None:
         try:
-            self._writer.write(f"HELLO {self._token}\n".encode())
-            if await reader.readline() != b"OK\n":
-                raise PermanentError("Invalid bot token")
-            connected()
-            while await reader.readline():
-                if self._pong is not None:
-                    self._pong.set_result(None)
+            reader, writer = await self._login(int(await context.load_cursor() or 0))
+        except OSError as error:
+            raise UnavailableError("the platform cannot be reached") from error
+        self._writer = writer
+        pings = asyncio.create_task(self._ping())
+        try:
+            context.connected()
+            while line := await reader.readline():
+                context.alive()
+                verb, _, rest = line.decode().partition(" ")
+                if verb == "REPLY":
+                    self._replies.popleft().set_result(json.loads(rest))
+                else:
+                    number, _, event = rest.partition(" ")
+                    await context.receive(_incoming(json.loads(event)))
+                    await context.save_cursor(number)
             raise UnavailableError("the platform closed the connection")
         except ConnectionError as error:
             raise UnavailableError("the platform closed the connection") from error
         finally:
-            self._writer.close()
+            pings.cancel()
+            self._writer = None
+            writer.close()
+            while self._replies:
+                self._replies.popleft().cancel()
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(self.capabilities.cadence_secs)
+            await self._ask("PING", {})
+
+    async def _login(self, known: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._platform.port)
+        writer.write(f"HELLO {self._token} {known}\n".encode())
+        if await reader.readline() != b"OK\n":
+            writer.close()
+            raise AuthenticationError("Invalid bot token")
+        return reader, writer
 
     async def probe(self) -> float:
-        assert self._writer is not None
         loop = asyncio.get_running_loop()
-        self._pong = loop.create_future()
         began = loop.time()
-        self._writer.write(b"PING\n")
-        await self._pong
-        self._pong = None
+        await self._ask("PING", {})
         return loop.time() - began
 
+    async def send(self, message: OutgoingMessage) -> str | None:
+        return str((await self._ask("SAY", _outgoing(message)))["id"])
 
-def connecting_to(platform: LinePlatform) -> Connect:
+    async def edit(self, message_id: str, message: OutgoingMessage) -> None:
+        await self._ask("EDIT", {"id": message_id} | _outgoing(message))
+
+    async def typing(self, conversation: str, thread: str | None) -> None:
+        await self._ask("TYPE", {"conversation": conversation, "thread": thread})
+
+    async def fetch(self, attachment: Attachment, max_bytes: int) -> bytes:
+        content = base64.b64decode((await self._ask("FETCH", {"id": attachment.id}))["content"])
+        if len(content) > max_bytes:
+            raise FileTooLargeError(f"{attachment.name} has {len(content)} bytes")
+        return content
+
+    async def diagnose(self) -> Sequence[Finding]:
+        try:
+            _, writer = await self._login(len(self._platform.events))
+        except OSError:
+            return [Finding("The platform cannot be reached", "start it")]
+        except AuthenticationError as error:
+            return [Finding(error.message, "set the right one")]
+        writer.close()
+        return [Finding("The platform can be reached, and knows the token")]
+
+    async def _ask(self, verb: str, what: dict[str, Any]) -> dict[str, Any]:
+        if self._writer is None:
+            raise UnavailableError("it is not connected")
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._replies.append(reply)
+        self._writer.write(f"{verb} {json.dumps(what)}\n".encode())
+        try:
+            answer = await asyncio.shield(reply)
+        except asyncio.CancelledError:
+            if reply.cancelled():
+                raise UnavailableError("the platform closed the connection") from None
+            raise
+        match answer.get("refused"):
+            case None:
+                return answer
+            case "wait":
+                raise ThrottledError("not so fast", retry_after_secs=answer["secs"])
+            case "markup":
+                raise MarkupRefusedError("what is this?")
+            case "gone":
+                raise UndeliverableError("there is no such chat")
+            case reason:
+                raise UnavailableError(str(reason))
+
+
+def _incoming(event: dict[str, Any]) -> IncomingMessage:
+    files = [Attachment(**each) for each in event.pop("attachments", ())]
+    return IncomingMessage(**event, attachments=files)
+
+
+def _outgoing(message: OutgoingMessage) -> dict[str, Any]:
+    files = {each.name: base64.b64encode(each.content).decode() for each in message.files}
+    return {
+        "conversation": message.conversation,
+        "thread": message.thread,
+        "text": message.text,
+        "formatted": message.formatted,
+        "reply_to": message.reply_to,
+        "files": files,
+    }
+
+
+def connecting_to(platform: LinePlatform, can: Capabilities = PLAIN) -> Connect:
     """Return what makes adapters for channels of `platform`."""
-    return lambda _name, config: LineAdapter(config, platform)
+    return lambda _name, config: LineAdapter(config, platform, can)

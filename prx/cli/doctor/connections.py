@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from prx.channels.adapters import ADAPTERS
+from prx.channels.registry import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
 from prx.cli.output import moment
-from prx.config.integrations import ChannelConfig, McpServerConfig
+from prx.config.channels import ChannelConfig
+from prx.config.integrations import McpServerConfig
 from prx.config.keys import dotted
 from prx.core.errors import PrxError
 from prx.mcp.client.oauth.logins import LoginFile, login_command

@@ -36,6 +36,7 @@ from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
 from tests.support.agents import no_agent
+from tests.support.channels import no_services
 from tests.support.conformance import DOCUMENTED
 
 
@@ -83,7 +84,7 @@ class Api:
     skills: Skills = field(default_factory=lambda: Skills(list))
     metrics: Metrics = field(default_factory=Metrics)
     mcp_servers: McpServers = field(default_factory=no_servers)
-    channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus()))
+    channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus(), no_services()))
     sessions: Sessions = field(default_factory=no_sessions)
     agent: Agent = field(default_factory=lambda: no_agent(no_sessions()))
     webhooks: Webhooks = field(

@@ -10,7 +10,8 @@ from prx.agent.sessions import Sessions
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
 from prx.channels.manager import Channels
-from prx.config.integrations import ChannelConfig, HooksConfig
+from prx.config.channels import ChannelConfig
+from prx.config.integrations import HooksConfig
 from prx.config.schema import AgentConfig, PluginsConfig
 from prx.core.outbox import NoOutbox
 from prx.plugins.catalogue import Catalogue
@@ -24,6 +25,7 @@ from prx.runtime.supervisor import Supervisor
 from prx.webhooks.service import Webhooks
 from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
 from tests.support.agents import Bench, Model
+from tests.support.channels import Heard, keeping
 from tests.support.line_channel import LinePlatform, connecting_to, line_platform
 
 
@@ -62,15 +64,22 @@ def configured() -> dict[str, ChannelConfig]:
 
 
 @pytest.fixture
-async def channels(platform: LinePlatform, configured: dict[str, ChannelConfig]) -> AsyncIterator[Channels]:
+async def channels(
+    platform: LinePlatform, configured: dict[str, ChannelConfig], tmp_path: Path
+) -> AsyncIterator[Channels]:
     """Channels that know one platform."""
     supervisor = Supervisor(chance=lambda: 0.0)
-    channels = Channels(
-        lambda: dict(configured), supervisor, Bus(), adapters={"line": connecting_to(platform)}
-    )
-    yield channels
-    await channels.aclose()
-    await supervisor.aclose()
+    async with keeping(tmp_path, Heard()) as services:
+        channels = Channels(
+            lambda: dict(configured),
+            supervisor,
+            Bus(),
+            services,
+            adapters={"line": connecting_to(platform)},
+        )
+        yield channels
+        await channels.aclose()
+        await supervisor.aclose()
 
 
 @pytest.fixture

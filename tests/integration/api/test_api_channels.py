@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from prx.channels.manager import Channels
-from prx.config.integrations import ChannelConfig
+from prx.config.channels import ChannelConfig
 from prx.core.ids import iso_utc
 from tests.integration.api.api_harness import Api
 from tests.support.line_channel import TOKEN, LinePlatform
@@ -20,7 +20,7 @@ async def four(channels: Channels, configured: Configured) -> Channels:
     configured |= {
         "good": ChannelConfig.model_validate({"type": "line", "token": TOKEN}),
         "bad": ChannelConfig.model_validate({"type": "line", "token": "wrong"}),
-        "telegram": ChannelConfig.model_validate({"bot_token": "x"}),
+        "pigeon": ChannelConfig.model_validate({"bot_token": "x"}),
         "off": ChannelConfig(type="line", enabled=False),
     }
     await channels.reconfigured({})
@@ -51,10 +51,10 @@ async def test_every_configured_channel_is_listed_as_it_is(api: Api, four: Chann
             },
             {"name": "off", "status": "disabled"},
             {
-                "name": "telegram",
+                "name": "pigeon",
                 "status": "disconnected",
-                "error": 'this PRX has no adapter for channels of the type "telegram", it has those for line: correct '
-                "channels_config.telegram.type, or set channels_config.telegram.enabled to false",
+                "error": 'this PRX has no adapter for channels of the type "pigeon", it has those for line: correct '
+                "channels_config.pigeon.type, or set channels_config.pigeon.enabled to false",
             },
         ]
     }
@@ -87,11 +87,11 @@ async def test_a_restart_is_answered_at_once_and_made_in_the_background(
 async def test_a_channel_without_an_adapter_is_tried_again_and_says_the_same(
     api: Api, four: Channels
 ) -> None:
-    before = (await listed(api))["telegram"]
-    reply = await api.post("/api/v1/channels/telegram/restart")
-    assert (reply.status, reply.json()) == (200, {"name": "telegram", "status": "reconnecting"})
-    await eventually(lambda: four.get("telegram").status == "disconnected")
-    assert (await listed(api))["telegram"] == before
+    before = (await listed(api))["pigeon"]
+    reply = await api.post("/api/v1/channels/pigeon/restart")
+    assert (reply.status, reply.json()) == (200, {"name": "pigeon", "status": "reconnecting"})
+    await eventually(lambda: four.get("pigeon").status == "disconnected")
+    assert (await listed(api))["pigeon"] == before
 
 
 async def test_a_channel_that_is_off_is_not_restarted(api: Api, four: Channels) -> None:
@@ -127,7 +127,7 @@ async def test_health_is_a_round_trip_made_now(api: Api, four: Channels, platfor
 
 @pytest.mark.parametrize(
     ("name", "error"),
-    [("bad", "Invalid bot token"), ("off", "it is disabled"), ("telegram", "this PRX has no adapter")],
+    [("bad", "Invalid bot token"), ("off", "it is disabled"), ("pigeon", "this PRX has no adapter")],
 )
 async def test_a_channel_that_is_not_connected_is_not_healthy(
     api: Api, four: Channels, name: str, error: str

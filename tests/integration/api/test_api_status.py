@@ -59,7 +59,7 @@ async def test_figures_and_configuration_are_those_of_now(api: Api) -> None:
 
 
 async def test_configured_channels_are_counted(api: Api) -> None:
-    api.config = Config.model_validate({"channels_config": {"telegram": {"bot_token": "x"}, "discord": {}}})
+    api.config = Config.model_validate({"channels_config": {"pigeon": {"bot_token": "x"}, "owl": {}}})
     assert (await api.get("/api/v1/status")).json()["channels"] == {"connected": 0, "total": 2}
 
 

@@ -1,24 +1,28 @@
 """Channels between the configuration, the supervisor and a platform on a real socket."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prx.channels.manager import Channels
-from prx.config.integrations import ChannelConfig
+from prx.channels.services import ChannelServices
+from prx.config.channels import ChannelConfig
 from prx.core.errors import ConflictError
 from prx.core.event import Event
 from prx.runtime.bus import Bus, Subscription
 from prx.runtime.supervisor import Supervisor
-from tests.support.line_channel import TOKEN, LinePlatform, connecting_to, line_platform
+from tests.support.channels import Heard, keeping
+from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to, line_platform
 from tests.support.waiting import eventually
 
 
 class Setting:
     """Channels, and the configuration that a test changes as an operator would."""
 
-    def __init__(self, platform: LinePlatform, *, connects: bool = True) -> None:
+    def __init__(self, platform: LinePlatform, services: ChannelServices, *, connects: bool = True) -> None:
         self.configured: dict[str, ChannelConfig] = {}
         self.platform = platform
         self.bus = Bus()
@@ -27,6 +31,7 @@ class Setting:
             lambda: self.configured,
             self.supervisor,
             self.bus,
+            services,
             adapters={"line": connecting_to(platform)},
             connects=connects,
         )
@@ -59,8 +64,19 @@ async def platform() -> AsyncIterator[LinePlatform]:
 
 
 @pytest.fixture
-async def setting(platform: LinePlatform) -> AsyncIterator[Setting]:
-    setting = Setting(platform)
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def services(tmp_path: Path, heard: Heard) -> AsyncIterator[ChannelServices]:
+    async with keeping(tmp_path, heard) as services:
+        yield services
+
+
+@pytest.fixture
+async def setting(platform: LinePlatform, services: ChannelServices) -> AsyncIterator[Setting]:
+    setting = Setting(platform, services)
     yield setting
     await setting.aclose()
 
@@ -145,13 +161,55 @@ async def test_a_platform_that_falls_silent_is_not_healthy(
     assert (health.healthy, health.error) == (False, "the platform did not answer within 0.01 s")
 
 
-async def test_a_daemon_without_channels_connects_none(platform: LinePlatform) -> None:
-    setting = Setting(platform, connects=False)
+async def test_a_daemon_without_channels_connects_none(
+    platform: LinePlatform, services: ChannelServices
+) -> None:
+    setting = Setting(platform, services, connects=False)
     await setting.configure(one={})
     assert (setting.statuses, setting.supervisor.status()) == ({"one": "disabled"}, [])
     with pytest.raises(ConflictError, match="the daemon runs with --no-channels"):
         setting.channels.restart("one")
     await setting.aclose()
+
+
+async def test_messages_come_in_their_order_and_a_new_connection_goes_on_behind_the_last(
+    setting: Setting, heard: Heard
+) -> None:
+    setting.platform.say("one")
+    await setting.configure(one={})
+    setting.platform.say("two", chat="lobby", mentioned=True)
+    await eventually(lambda: len(heard.messages) == 2)
+    await setting.configure()
+    setting.platform.say("three")
+    await setting.configure(one={})
+    await eventually(lambda: len(heard.messages) == 3)
+    assert [message.text for message in heard.messages] == ["one", "two", "three"]
+    assert heard.messages[1].is_group
+
+
+async def test_a_connection_without_progress_ends_although_its_task_lives(
+    setting: Setting, platform: LinePlatform
+) -> None:
+    impatient = replace(PLAIN, idle_limit_secs=0.05)
+    setting.channels._adapters = {"line": connecting_to(platform, impatient)}
+    with setting.bus.subscribed(_of_channels) as heard:
+        await setting.configure(one={})
+        assert (await _taken(heard))[0] == "prx.channel.connected"
+        reason = "stalled: the connection made no progress for 0.05 s"
+        assert await _taken(heard) == ("prx.channel.error", {"channel": "one", "reason": reason})
+
+
+async def test_two_channels_of_one_account_are_never_connected_at_once(setting: Setting) -> None:
+    await setting.configure(one={"alone": True})
+    setting.configured["two"] = ChannelConfig.model_validate({"type": "line", "token": TOKEN, "alone": True})
+    await setting.channels.reconfigured({"one": setting.configured["one"]})
+    await eventually(lambda: setting.channels.get("two").error)
+    assert setting.channels.get("two").error == (
+        'channel "one" is connected with the same account: give each its own, or disable one of them'
+    )
+    assert (setting.platform.logins, setting.platform.connected) == (1, 1)
+    await setting.configure(two={"alone": True})
+    assert setting.statuses == {"two": "connected"}
 
 
 def _of_channels(event: Event) -> bool:

@@ -125,16 +125,16 @@ def test_no_secret_shows_in_a_repr_or_a_dump() -> None:
                     "b": {"command": "b", "env": {"HARMLESS_NAME": HIDDEN}},
                 }
             },
-            "channels_config": {"telegram": {"bot_token": HIDDEN, "deep": [{"api_key": HIDDEN}]}},
+            "channels_config": {"pigeon": {"bot_token": HIDDEN, "deep": [{"api_key": HIDDEN}]}},
             "hooks": {"endpoints": [{"url": f"http://h/{HIDDEN}", "secret": f"whsec_{SIGNING}"}]},
         }
     )
     for hidden in (HIDDEN, SIGNING):
         assert hidden not in repr(config)
         assert hidden not in str(config)
-    telegram = config.channels_config["telegram"].model_extra
-    assert telegram is not None
-    assert telegram["bot_token"].get_secret_value() == HIDDEN
+    pigeon = config.channels_config["pigeon"].model_extra
+    assert pigeon is not None
+    assert pigeon["bot_token"].get_secret_value() == HIDDEN
 
 
 def test_env_values_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ _VALUES: dict[Key, st.SearchStrategy[Any]] = {
     ("memory", "min_relevance_score"): st.floats(0, 1) | st.integers(0, 1),
     ("provider", "api_key"): st.text(max_size=5),
     ("plugins", "settings", "my.plugin", "tool_prefix"): st.sampled_from(["", "a", "b"]),
-    ("channels_config", "telegram", "bot_token"): st.text(max_size=5),
-    ("channels_config", "telegram", "chat", "id"): st.integers() | st.booleans(),
+    ("channels_config", "pigeon", "bot_token"): st.text(max_size=5),
+    ("channels_config", "pigeon", "chat", "id"): st.integers() | st.booleans(),
 }
 # What a file, the overlay, a variable or a flag may say.
 _SET = st.lists(st.sampled_from(list(_VALUES)), unique=True, max_size=6).flatmap(

@@ -13,7 +13,7 @@ def test_secrets_are_found_by_type_and_by_name_wherever_they_are() -> None:
                     "x": {"url": "http://h", "headers": {"Authorization": "Bearer b"}, "env": {"V": "c"}}
                 }
             },
-            "channels_config": {"telegram": {"bot_token": "d", "chat": {"password": "e", "room": "f"}}},
+            "channels_config": {"pigeon": {"bot_token": "d", "chat": {"password": "e", "room": "f"}}},
             "hooks": {"endpoints": [{"url": "http://h", "secret": "whsec_Z2dn"}]},
             "plugins": {"settings": {"weather": {"config": {"api_key": "h", "units": "metric"}}}},
         }

@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from prx.config.inspection import bare, described, is_table
+from prx.config.channels import PLATFORMS, ChannelConfig, PlatformConfig, table_of
 from prx.config.schema import Config
+from prx.config.words import bare, described, is_table
 from tests.unit.docs.documents import DOCS
 
 TARGET: Final = DOCS / "configuration.md"
@@ -35,6 +36,8 @@ def _table(path: str, table: type[BaseModel], about: str) -> Iterator[str]:
     """Yield the lines of one table and of those inside it."""
     rows, inner = [], []
     for name, field in table.model_fields.items():
+        if issubclass(table, PlatformConfig) and name in ChannelConfig.model_fields:
+            continue
         key = f"{path}.{name}".lstrip(".")
         nested, suffix = nested_table(field.annotation)
         if nested is not None:
@@ -52,6 +55,10 @@ def _table(path: str, table: type[BaseModel], about: str) -> Iterator[str]:
         yield ""
     for key, nested, description in inner:
         yield from _table(key, nested, nested.__doc__ or description)
+    if table is ChannelConfig:
+        for kind in sorted(PLATFORMS):
+            own = table_of(kind)
+            yield from _table(f'{path}` with `type = "{kind}"', own, own.__doc__ or "")
 
 
 def nested_table(annotation: Any) -> tuple[type[BaseModel] | None, str]:

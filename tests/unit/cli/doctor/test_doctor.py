@@ -339,7 +339,7 @@ command = "no-such-program"
 enabled = false
 [mcp.servers.web]
 url = "htp://user:hunter2@host"
-[channels_config.telegram]
+[channels_config.pigeon]
 bot_token = "hunter2"
 [channels_config.open]
 dm_policy = "open"
@@ -356,8 +356,8 @@ secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     assert [finding["what"] for check in ("MCP servers", "channels", "webhooks") for finding in findings[check]] == [
         "mcp.servers.missing.command: the program no-such-program is not on the PATH",
         "mcp.servers.web.url: neither http nor https",
-        'channels_config.telegram: this PRX has no adapter for channels of the type "telegram"',
-        "channels_config.telegram: nobody may talk to it",
+        'channels_config.pigeon: this PRX has no adapter for channels of the type "pigeon"',
+        "channels_config.pigeon: nobody may talk to it",
         'channels_config.open: this PRX has no adapter for channels of the type "open"',
         "hooks.endpoints.0: it has no secret",
     ]  # fmt: skip

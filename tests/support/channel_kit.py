@@ -1,0 +1,286 @@
+"""What every adapter has to do, as tests that run against its platform: a real server, or an emulator.
+
+A test module of an adapter makes a `Rehearsal` of its platform and inherits the tests:
+
+    class TestIrc(AdapterContract):
+        @pytest.fixture
+        async def rehearsal(self, tmp_path: Path) -> AsyncIterator[Rehearsal]:
+            async with ngircd(tmp_path) as server:
+                yield IrcRehearsal(server)
+"""
+
+import asyncio
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prx.channels.manager import Channels
+from prx.channels.registry import ADAPTERS, Connect
+from prx.channels.services import ChannelServices
+from prx.config.channels import ChannelConfig
+from prx.config.schema import Config
+from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage, OutgoingMessage
+from prx.runtime.bus import Bus
+from prx.runtime.supervisor import Supervisor
+from tests.support.channels import Heard, keeping
+from tests.support.waiting import eventually
+
+NAME = "one"
+_RESTARTS = 24
+
+
+class Rehearsal(ABC):
+    """A platform with one user on it, who writes to the bot and reads what it says."""
+
+    kind: str
+    """The `type` of its channels."""
+    keeps_messages: bool = True
+    """Whether what is written while the bot is away reaches it later."""
+    can_freeze: bool = True
+    """Whether the server can be made to fall silent, with its connections open."""
+
+    @property
+    def connect(self) -> Connect:
+        """What makes its adapters."""
+        return ADAPTERS[self.kind]
+
+    @abstractmethod
+    def table(self) -> dict[str, Any]:
+        """Return the keys of a channel that works."""
+
+    @abstractmethod
+    def wrong_table(self) -> dict[str, Any]:
+        """Return the same with a token that the platform does not know; its text has `hunter2` in it."""
+
+    @abstractmethod
+    async def say(self, text: str) -> None:
+        """Have the user write to the bot, in private."""
+
+    @abstractmethod
+    async def read(self) -> str:
+        """Return the next message of the bot that the user sees, as it is shown; waits for it."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Have the server end at once, as by SIGKILL."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Have it be back."""
+
+    async def freeze(self) -> None:
+        """Have the server answer nothing, as by SIGSTOP; where `can_freeze`."""
+        raise NotImplementedError
+
+    async def thaw(self) -> None:
+        """Have it go on."""
+        raise NotImplementedError
+
+
+class Setting:
+    """Channels of one configuration, connected to the platform, and everything that came over them."""
+
+    def __init__(self, rehearsal: Rehearsal, services: ChannelServices, heard: Heard) -> None:
+        self.configured: dict[str, ChannelConfig] = {}
+        self.heard = heard
+        self.supervisor = Supervisor(chance=lambda: 0.0)
+        self.channels = Channels(
+            lambda: self.configured,
+            self.supervisor,
+            Bus(),
+            services,
+            adapters={rehearsal.kind: rehearsal.connect},
+        )
+        self._kind = rehearsal.kind
+
+    async def configure(self, table: dict[str, Any] | None) -> None:
+        """Take over a table, as an operator's file has it; None takes the channel away."""
+        tables = {} if table is None else {NAME: {"type": self._kind} | table}
+        old = self.configured
+        self.configured = Config.model_validate({"channels_config": tables}).channels_config
+        await self.channels.reconfigured(old)
+
+    async def becomes(self, *statuses: str, within_secs: float = 20.0) -> None:
+        await eventually(lambda: self.channels.get(NAME).status in statuses, within_secs=within_secs)
+
+    @property
+    def adapter(self) -> ChannelAdapter:
+        adapter = self.channels._channels[NAME].adapter
+        assert adapter is not None
+        return adapter
+
+    @property
+    def can(self) -> Capabilities:
+        return self.adapter.capabilities
+
+    async def comes(self, text: str) -> IncomingMessage:
+        """Return the message that says `text`, once it has come."""
+        await eventually(lambda: text in self.texts)
+        return next(message for message in self.heard.messages if message.text == text)
+
+    @property
+    def texts(self) -> list[str]:
+        return [message.text for message in self.heard.messages]
+
+    async def aclose(self) -> None:
+        await self.channels.aclose()
+        await self.supervisor.aclose()
+
+
+@asynccontextmanager
+async def set_up(rehearsal: Rehearsal, directory: Path) -> AsyncIterator[Setting]:
+    """Have channels, none of them connected."""
+    heard = Heard()
+    async with keeping(directory, heard) as services:
+        setting = Setting(rehearsal, services, heard)
+        try:
+            yield setting
+        finally:
+            await setting.aclose()
+
+
+class AdapterContract:
+    """The tests. A subclass brings the fixture `rehearsal`."""
+
+    @pytest.fixture
+    async def setting(self, rehearsal: Rehearsal, tmp_path: Path) -> AsyncIterator[Setting]:
+        async with set_up(rehearsal, tmp_path) as setting:
+            yield setting
+
+    @pytest.fixture
+    async def connected(self, rehearsal: Rehearsal, setting: Setting) -> Setting:
+        await setting.configure(rehearsal.table())
+        await setting.becomes("connected")
+        return setting
+
+    async def test_what_is_written_comes_once_and_is_answered_where_it_was_written(
+        self, rehearsal: Rehearsal, connected: Setting
+    ) -> None:
+        await rehearsal.say("hello, 世界 👋🏽")
+        message = await connected.comes("hello, 世界 👋🏽")
+        assert message.conversation
+        assert message.sender
+        assert not message.is_group
+        assert not message.is_self
+        assert not message.is_bot
+        await connected.adapter.send(
+            OutgoingMessage(
+                conversation=message.conversation, text="and <you> & _me_?", thread=message.thread
+            )
+        )
+        assert await rehearsal.read() == "and <you> & _me_?"
+        assert connected.texts == ["hello, 世界 👋🏽"]
+
+    async def test_a_text_of_the_greatest_length_arrives_whole(
+        self, rehearsal: Rehearsal, connected: Setting
+    ) -> None:
+        await rehearsal.say("long")
+        message = await connected.comes("long")
+        unit = {"chars": "é", "utf16": "👋", "bytes": "é"}[connected.can.unit]
+        width = {"chars": 1, "utf16": 2, "bytes": 2}[connected.can.unit]
+        text = unit * (min(connected.can.max_length, 20_000) // width)
+        await connected.adapter.send(OutgoingMessage(conversation=message.conversation, text=text))
+        assert await rehearsal.read() == text
+
+    async def test_the_platform_answers_a_probe(self, connected: Setting) -> None:
+        health = await connected.channels.health(NAME)
+        assert health.healthy, health.error
+        assert health.latency_secs is not None
+
+    async def test_a_wrong_token_is_told_without_it_and_not_tried_again(
+        self, rehearsal: Rehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.wrong_table())
+        await setting.becomes("disconnected")
+        state = setting.channels.get(NAME)
+        assert state.error
+        assert "hunter2" not in state.error
+        unit = setting.supervisor.find(f"channel.{NAME}")
+        assert unit is not None
+        assert (unit.state, unit.restarts) == ("failed", 0)
+        await setting.configure(rehearsal.table())
+        await setting.becomes("connected")
+
+    async def test_a_server_that_ends_is_noticed_and_found_again(
+        self, rehearsal: Rehearsal, connected: Setting
+    ) -> None:
+        await rehearsal.stop()
+        await connected.becomes("reconnecting")
+        assert connected.channels.get(NAME).error
+        await rehearsal.start()
+        connected.channels.restart(NAME)
+        await connected.becomes("connected")
+        await rehearsal.say("still there?")
+        await connected.comes("still there?")
+
+    async def test_a_server_that_falls_silent_is_noticed(
+        self, rehearsal: Rehearsal, connected: Setting
+    ) -> None:
+        if not rehearsal.can_freeze:
+            pytest.skip("this platform cannot be made to fall silent")
+        assert connected.can.idle_limit_secs <= min(15.0, 2 * connected.can.cadence_secs)
+        await rehearsal.freeze()
+        try:
+            await connected.becomes("reconnecting", within_secs=connected.can.idle_limit_secs + 5)
+        finally:
+            await rehearsal.thaw()
+
+    async def test_what_was_written_while_it_was_away_comes_once(
+        self, rehearsal: Rehearsal, connected: Setting
+    ) -> None:
+        if not rehearsal.keeps_messages:
+            pytest.skip("this platform forgets what nobody was there to hear")
+        await rehearsal.say("before")
+        await connected.comes("before")
+        await connected.configure(None)
+        await rehearsal.say("meanwhile")
+        await connected.configure(rehearsal.table())
+        await connected.comes("meanwhile")
+        await rehearsal.say("after")
+        await connected.comes("after")
+        assert connected.texts == ["before", "meanwhile", "after"]
+
+    async def test_many_restarts_leave_nothing_behind(self, rehearsal: Rehearsal, connected: Setting) -> None:
+        # The first ones may warm up what stays.
+        for _ in range(2):
+            await self._restart(connected)
+        before = _held()
+        for _ in range(_RESTARTS):
+            await self._restart(connected)
+        await eventually(lambda: all(now <= then for now, then in zip(_held(), before, strict=True)))
+        await rehearsal.say("and now?")
+        await connected.comes("and now?")
+        assert connected.texts == ["and now?"]
+
+    async def test_it_finds_nothing_wrong_where_nothing_is(
+        self, rehearsal: Rehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"enabled": False})
+        findings = await rehearsal.connect(NAME, setting.configured[NAME]).diagnose()
+        assert findings
+        assert [finding.what for finding in findings if finding.remedy is not None] == []
+
+    async def test_it_finds_a_wrong_token_and_says_what_to_do(
+        self, rehearsal: Rehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.wrong_table() | {"enabled": False})
+        findings = await rehearsal.connect(NAME, setting.configured[NAME]).diagnose()
+        assert any(finding.remedy for finding in findings)
+        assert "hunter2" not in str(findings)
+
+    async def _restart(self, setting: Setting) -> None:
+        unit = setting.supervisor.find(f"channel.{NAME}")
+        assert unit is not None
+        await setting.supervisor.restart(unit.name)
+        await setting.becomes("connected")
+
+
+def _held() -> tuple[int, int, int]:
+    """Return how many tasks, threads and open files there are."""
+    return len(asyncio.all_tasks()), threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
