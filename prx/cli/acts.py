@@ -11,7 +11,7 @@ from prx.core.text import printable, printable_lines
 
 
 def have_done(collection: str, name: str, act: str, *, as_json: bool) -> None:
-    """Have `act` done to `name` of the API's `collection` and show its status; exit with 1 if that tells of an error."""
+    """Have `act` done to `name` of the API's `collection` and show its status; exit with 1 if it tells an error."""
     with daemon() as client:
         found = client.request("POST", f"/{collection}/{segment(name)}/{act}")
     fault = found.get("error")

@@ -32,12 +32,12 @@ from prx.plugins.quarantine import Sentences
 from prx.plugins.reconfiguration import Reconfiguration
 from prx.plugins.secrets import SecretStore
 from prx.plugins.summary import Summaries, Summary
-from prx.plugins.switches import Switches
 from prx.plugins.versions import versions_shown
 from prx.plugins.watcher import changes
 from prx.runtime.egress.client import EgressClient
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logging import get_logger
+from prx.runtime.switches import Switches
 from prx.runtime.tasks import Tasks
 
 __all__ = ["Catalogue", "Plugin"]
@@ -62,7 +62,7 @@ class Catalogue:
         self._data_dir = data_dir
         self._services = services
         self._holders = Holders(services.store)
-        self._switches = Switches(services.store)
+        self._switches = Switches(services.store, "plugin_state")
         self._grants = Grants(services.store)
         self._sentences = Sentences(services.store)
         self._plugins: dict[str, Plugin] = {}

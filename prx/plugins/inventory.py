@@ -12,9 +12,9 @@ from prx.plugins.feed import Feed
 from prx.plugins.offer import Offer
 from prx.plugins.plugin import Plugin
 from prx.plugins.sources import Names, Source, is_unfinished
-from prx.plugins.switches import Switches
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logging import get_logger
+from prx.runtime.switches import Switches
 from prx.runtime.tasks import Tasks
 
 # Operators know it as the catalogue's: which of its modules does the work is of no use to them.

@@ -226,6 +226,11 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE TABLE mcp_state (name TEXT PRIMARY KEY, disabled INTEGER NOT NULL DEFAULT 0)",
+        "INSERT INTO mcp_state SELECT name, 1 FROM mcp_disabled",
+        "DROP TABLE mcp_disabled",
+    ),
 )
 
 

@@ -1,14 +1,14 @@
 """The tool router: every callable name in one place, whoever brings it, and every call on one way."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import jsonschema_rs
 
-from prx.core.errors import BadRequestError, ConflictError, NotFoundError
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError, PrxError
 from prx.core.metric import Metric
 from prx.core.tool import CallContext, Tool, ToolResult, ToolSpec, Veto
 from prx.runtime.bus import Bus
@@ -23,6 +23,9 @@ _OLDER_DRAFTS = {
     "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
     "https://json-schema.org/draft/2019-09/schema": jsonschema_rs.Draft201909Validator,
 }
+
+Explain = Callable[[str], PrxError | None]
+"""Returns why a tool of this name is not offered, or None where that is nothing out of the ordinary."""
 
 BEFORE_EXECUTE = "prx.tool.before_execute"
 AFTER_EXECUTE = "prx.tool.after_execute"
@@ -43,6 +46,7 @@ class ToolRouter:
         self._vetoes: tuple[Veto, ...] = ()
         self._offers: dict[str, _Offer] = {}
         self._withheld: dict[str, str] = {}
+        self._explain: list[Explain] = []
         self.changes = Changes()
         """Of what `specs` returns."""
 
@@ -99,6 +103,15 @@ class ToolRouter:
                 self._withheld.pop(name, None)
 
     @contextmanager
+    def explaining(self, explain: Explain) -> Iterator[None]:
+        """Ask `explain` for the length of the block why a tool that is called is missing; for who cannot list names."""
+        self._explain.append(explain)
+        try:
+            yield
+        finally:
+            self._explain.remove(explain)
+
+    @contextmanager
     def consulting(self, veto: Veto) -> Iterator[None]:
         """Ask `veto` before each call for the length of the block; several are asked in the order of their names."""
         self._vetoes = tuple(sorted((*self._vetoes, veto), key=lambda each: each.name))
@@ -114,8 +127,8 @@ class ToolRouter:
             NotFoundError: no such tool.
             BadRequestError: the arguments do not fit; `details.errors` lists each field and why.
             ForbiddenError: the call was vetoed.
-            ConflictError: the tool is withheld: its plugin is disabled or quarantined.
-            UnavailableError: too many calls wait for it already.
+            ConflictError: the tool is withheld: its plugin is disabled or quarantined, its MCP server disabled.
+            UnavailableError: too many calls wait for it already, or its MCP server is not connected.
         """
         tool = self._checked(name, arguments)
         if vetoes := self._vetoes:
@@ -156,6 +169,9 @@ class ToolRouter:
     def _raise_missing(self, name: str) -> NoReturn:
         if (reason := self._withheld.get(name)) is not None:
             raise ConflictError(reason)
+        for explain in self._explain:
+            if (error := explain(name)) is not None:
+                raise error
         raise NotFoundError(f'Tool "{name}" not found; GET /api/v1/tools lists what there is')
 
 

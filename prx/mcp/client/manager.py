@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from prx.config.integrations import McpConfig, McpServerConfig
-from prx.core.errors import ConflictError, NotFoundError, PrxError
+from prx.config.keys import dotted
+from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
 from prx.core.unit import Problem
 from prx.core.upstream import Notice, Upstream
+from prx.mcp.client.names import is_of
 from prx.mcp.client.oauth.logins import LoginFile, remedy
-from prx.mcp.client.switches import Switches
 from prx.mcp.client.unit import McpServer, Timing, unit_name
 from prx.mcp.client.upstreams import ConnectedServer
 from prx.mcp.client.view import ServerView, Status
@@ -24,6 +25,7 @@ from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
 from prx.runtime.supervisor import RestartPolicy, State, Supervisor
+from prx.runtime.switches import Switches
 from prx.runtime.tasks import Tasks
 from prx.runtime.tools import ToolRouter
 
@@ -41,7 +43,8 @@ class _Slot:
     unit: McpServer | None = None
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     reconnecting: bool = False
-    withheld: ExitStack = field(default_factory=ExitStack)
+    last_offered: Collection[str] = ()
+    """What could be called before it was disabled, or its table changed."""
     is_over: bool = False
     """Whether the server was removed, and this place with it."""
 
@@ -64,7 +67,7 @@ class McpServers:
         """Run nothing until `start`; `config` is asked whenever it may have changed, `data_dir` has the logins."""
         self._logins = LoginFile(data_dir)
         self._config = config
-        self._switches = Switches(store)
+        self._switches = Switches(store, "mcp_state")
         self._supervisor = supervisor
         self._router = router
         self._bus = bus
@@ -73,6 +76,7 @@ class McpServers:
         self._slots: dict[str, _Slot] = {}
         self._notices: list[Notice] = []
         self._tasks = Tasks(log, lambda: None)
+        self._explaining = ExitStack()
         self._closed = False
 
     async def start(self) -> None:
@@ -82,6 +86,7 @@ class McpServers:
             UnavailableError: the store cannot be read.
         """
         await self._switches.load()
+        self._explaining.enter_context(self._router.explaining(self._why_missing))
         self.reconfigured()
 
     def reconfigured(self) -> None:
@@ -92,6 +97,7 @@ class McpServers:
     async def aclose(self) -> None:
         """Begin nothing more; the supervisor ends the units."""
         self._closed = True
+        self._explaining.close()
         await self._tasks.aclose()
 
     def names(self) -> list[str]:
@@ -149,7 +155,8 @@ class McpServers:
         """
         self._checked(name)
         await self._switches.set(name, disabled=True)
-        self._withdraw(name)
+        if (slot := self._slots.get(name)) is not None:
+            self._withdraw(slot)
         self._tasks.start(self._settle(name))
 
     async def enable(self, name: str) -> None:
@@ -161,9 +168,7 @@ class McpServers:
             UnavailableError: the store cannot write.
         """
         if not self._checked(name).enabled:
-            raise ConflictError(
-                f'MCP server "{name}" is disabled by the configuration: set mcp.servers.{name}.enabled = true'
-            )
+            raise _disabled_by_configuration(name)
         await self._switches.set(name, disabled=False)
         self._tasks.start(self._settle(name))
 
@@ -217,28 +222,41 @@ class McpServers:
             if slot.unit is not None and (wanted is None or slot.unit.config != wanted):
                 await self._remove(slot, slot.unit)
             if wanted is not None and slot.unit is None and not self._closed:
-                slot.withheld.close()
                 slot.unit = self._unit(name, wanted)
                 self._supervisor.add(slot.unit, self._restarts, own_problems=True)
             if config is None:
-                slot.withheld.close()
                 slot.is_over = True
                 del self._slots[name]
 
     async def _remove(self, slot: _Slot, unit: McpServer) -> None:
-        unit.offers.close()
+        self._withdraw(slot)
         await self._supervisor.remove(unit.name)
         unit.offers.close()  # it may have connected in the last moment
         slot.unit = None
 
-    def _withdraw(self, name: str) -> None:
-        slot = self._slots.get(name)
-        if slot is None or slot.unit is None:
-            return
-        offered = list(slot.unit.offers.offered().values())
-        slot.unit.offers.close()
-        reason = f'MCP server "{name}" is disabled: `prx mcp enable {name}` brings its tools back'
-        slot.withheld.enter_context(self._router.withholding(offered, reason))
+    def _withdraw(self, slot: _Slot) -> None:
+        if slot.unit is not None and (offered := slot.unit.offers.offered()):
+            slot.last_offered = frozenset(offered.values())
+            slot.unit.offers.close()
+
+    def _why_missing(self, tool: str) -> PrxError | None:
+        """Say of a tool that nobody offers why its server does not, where that has nothing connected; see `Explain`."""
+        for name, config in self._config().servers.items():
+            slot = self._slots.get(name)
+            if not is_of(name, config.tool_name_prefix, tool) and (
+                slot is None or tool not in slot.last_offered
+            ):
+                continue
+            if self._switches.disabled(name):
+                remedy = f"`prx mcp enable {shlex.quote(name)}` brings its tools back"
+                return ConflictError(f'MCP server "{name}" is disabled: {remedy}')
+            if not config.enabled:
+                return _disabled_by_configuration(name)
+            unit = None if slot is None else slot.unit
+            if unit is None or (unit.connection is None and not unit.offers.names()):
+                reason = "it is connecting" if unit is None or unit.fault is None else unit.fault
+                return UnavailableError(f'MCP server "{name}" is not connected: {reason}')
+        return None
 
     def _unit(self, name: str, config: McpServerConfig) -> McpServer:
         return McpServer(
@@ -285,3 +303,8 @@ class McpServers:
         )
         reason = f"it is not connected: {unit.fault}"
         yield Problem(unit_name(name), reason, unit.failing_since, f"{action}, {disable} gives it up")
+
+
+def _disabled_by_configuration(name: str) -> ConflictError:
+    key = dotted(("mcp", "servers", name, "enabled"))
+    return ConflictError(f'MCP server "{name}" is disabled by the configuration: set {key} = true')

@@ -11,6 +11,12 @@ _DIGEST_CHARS: Final = 8
 _JOINT: Final = "__"
 
 
+def is_of(server: str, prefix: str, name: str) -> bool:
+    """Tell whether `name` is one that a tool of `server` would have, whichever tools it has; never without a prefix."""
+    beginning = _ILLEGAL.sub("_", _JOINT.join((prefix, server, "")))
+    return bool(prefix) and name.startswith(beginning[: _MAX_CHARS - _DIGEST_CHARS - 1])
+
+
 def offered_name(prefix: str, server: str, tool: str) -> str:
     """Return `<prefix>__<server>__<tool>`, or `tool` alone where the prefix is empty.
 

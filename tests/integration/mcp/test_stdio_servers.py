@@ -249,9 +249,35 @@ async def test_a_server_that_is_disabled_is_gone_until_it_is_enabled_over_restar
         assert host.view().status == "disabled"
         with pytest.raises(ConflictError, match="is disabled: enable it"):
             host.servers.reconnect("one")
+        with pytest.raises(ConflictError, match="prx mcp enable one"):
+            await host.call("echo", {"text": "hello"})
         await host.servers.enable("one")
         await host.until("connected")
         assert await host.output("echo", {"text": "hello"}) == "hello"
+
+
+@pytest.mark.parametrize("prefix", ["mcp", ""])
+async def test_what_cannot_be_called_for_now_says_so_also_where_the_server_has_not_connected_since_its_table_changed(
+    tmp_path: Path, prefix: str
+) -> None:
+    servers = {"one": scripted(tool_name_prefix=prefix)}
+    tool = f"{prefix}__one__echo" if prefix else "echo"
+    async with mcp_host(tmp_path, servers) as host:
+        await host.until("connected")
+        servers["one"] = scripted("silent", tool_name_prefix=prefix)
+        host.servers.reconfigured()
+        await host.until("connecting")
+        await eventually(lambda: tool not in host.tools())
+        with pytest.raises(UnavailableError, match='MCP server "one" is not connected: it is connecting'):
+            await host.router.call(tool, {"text": "hello"}, host.caller)
+        await host.servers.disable("one")
+        with pytest.raises(ConflictError, match="prx mcp enable one"):
+            await host.router.call(tool, {"text": "hello"}, host.caller)
+        with pytest.raises(NotFoundError):
+            await host.router.call("mcp__another__echo", {"text": "hello"}, host.caller)
+        del servers["one"]
+        with pytest.raises(NotFoundError):
+            await host.router.call(tool, {"text": "hello"}, host.caller)
 
 
 async def test_a_server_that_the_configuration_disables_is_not_started(tmp_path: Path) -> None:
@@ -260,6 +286,8 @@ async def test_a_server_that_the_configuration_disables_is_not_started(tmp_path:
         assert host.view().status == "disabled"
         with pytest.raises(ConflictError, match=r"mcp\.servers\.one\.enabled = true"):
             await host.servers.enable("one")
+        with pytest.raises(ConflictError, match=r"mcp\.servers\.one\.enabled = true"):
+            await host.call("echo", {"text": "hello"})
         servers["one"] = scripted()
         host.servers.reconfigured()
         await host.until("connected")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from prx.core.errors import BadRequestError, ConflictError, NotFoundError
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.runtime.bus import Bus
 from prx.runtime.tools import ToolRouter
@@ -92,6 +92,22 @@ async def test_withheld_names_tell_why_unless_somebody_offers_them() -> None:
     with router.withholding(["a"], "it is disabled"):
         with pytest.raises(ConflictError, match="it is disabled"):
             await router.call("a", {}, CALLER)
+        with router.offering([Given("a")]):
+            assert (await router.call("a", {}, CALLER)).output == {}
+    with pytest.raises(NotFoundError):
+        await router.call("a", {}, CALLER)
+
+
+async def test_whoever_knows_why_a_tool_is_missing_tells_and_is_not_asked_for_one_that_is_there() -> None:
+    router = ToolRouter(Bus())
+    with (
+        router.explaining(lambda name: UnavailableError("it is away") if name == "a" else None),
+        router.explaining(lambda _name: None),
+    ):
+        with pytest.raises(UnavailableError, match="it is away"):
+            await router.call("a", {}, CALLER)
+        with pytest.raises(NotFoundError):
+            await router.call("b", {}, CALLER)
         with router.offering([Given("a")]):
             assert (await router.call("a", {}, CALLER)).output == {}
     with pytest.raises(NotFoundError):

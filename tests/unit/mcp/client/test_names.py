@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prx.mcp.client.names import offered_name
+from prx.mcp.client.names import is_of, offered_name
 
 _ANY = st.text(min_size=1, max_size=100)
 
@@ -30,3 +30,14 @@ def test_every_name_is_legal_and_stable(server: str, tool: str, prefix: str) -> 
 @given(st.lists(_ANY, unique=True, max_size=20))
 def test_different_tools_of_a_server_have_different_names(tools: list[str]) -> None:
     assert len({offered_name("mcp", "server", tool) for tool in tools}) == len(tools)
+
+
+@given(_ANY, _ANY, st.sampled_from(["mcp", "a prefix"]))
+def test_a_name_tells_whose_it_is_where_it_has_a_prefix(server: str, tool: str, prefix: str) -> None:
+    assert is_of(server, prefix, offered_name(prefix, server, tool))
+    assert not is_of(server, "", offered_name("", server, tool))
+
+
+def test_a_name_of_another_server_is_not_taken_for_its_own() -> None:
+    assert not is_of("files", "mcp", offered_name("mcp", "file", "sread"))
+    assert not is_of("files", "mcp", offered_name("other", "files", "read"))
