@@ -18,6 +18,7 @@ from mcp_types import ToolListChangedNotification
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess
+from tests.support.mcp_host import SCRIPT
 from tests.support.waiting import wait_until
 
 MODES = ["legacy", "2026-07-28", "auto"]
@@ -101,6 +102,25 @@ async def test_a_daemon_that_is_started_anew_costs_the_client_nothing(
             assert [item.text for item in result.content] == ["after"]  # type: ignore[union-attr]
         async with asyncio.timeout(60):
             await told.wait()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_arguments_that_a_tool_wants_in_headers_are_put_there_for_a_client_that_has_none(
+    start_daemon: StartDaemon, tmp_path: Path, mode: str
+) -> None:
+    region = {"type": "string", "x-mcp-header": "Region"}
+    tool = {"name": "query", "inputSchema": {"type": "object", "properties": {"region": region}}}
+    server = {"command": sys.executable, "args": ["-S", str(SCRIPT), f"tools={json.dumps([tool])}"]}
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "prx.toml").write_text(
+        "[mcp.servers.one]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in server.items())
+    )
+    daemon = start_daemon()
+    daemon.event("connected")
+    async with client(daemon, mode) as connected:
+        for arguments in ({"region": "säo paulo"}, {"region": "eu"}, {}):
+            result = await connected.call_tool("mcp__one__query", arguments)
+            assert [item.text for item in result.content] == ["query"]  # type: ignore[union-attr]
 
 
 async def test_a_call_while_no_daemon_runs_fails_with_the_way_to_start_one(daemon: DaemonProcess) -> None:

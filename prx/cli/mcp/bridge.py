@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -15,15 +16,18 @@ import aiohttp
 from prx.cli.exit_codes import DaemonDownError
 from prx.cli.mcp.link import SESSION, BusyError, Link, LostSessionError, UnreachableError
 from prx.cli.mcp.messages import (
+    HEADER_MISMATCH,
     INVALID_REQUEST,
     Event,
     Message,
     era_of,
+    error_code,
     failure,
     is_answer_to,
     newer_headers,
     read_stream,
 )
+from prx.cli.mcp.mirrored import Mirrored
 from prx.core.errors import PrxError
 
 Emit = Callable[[Message], Awaitable[None]]
@@ -47,6 +51,7 @@ class Bridge:
         self._session: dict[str, str] = {}
         """The headers of the session that is open."""
         self._opening = asyncio.Lock()
+        self._mirrored = Mirrored()
         self._requests: dict[Any, asyncio.Task[None]] = {}
         self._news: asyncio.Task[None] | None = None
 
@@ -110,39 +115,73 @@ class Bridge:
             await self._emit(failure(message["id"], reason))
 
     async def _sent(self, message: Message) -> bool:
-        """Tell whether the daemon acted on a message; where it knew its sender no more, that is mended."""
+        """Tell whether the daemon acted on a message; what kept it from that is mended, so that it is sent again."""
         try:
-            await self._send(message)
+            return await self._send(message)
         except (LostSessionError, UnreachableError):
             await self._open_again(message)
             return False
-        return True
 
-    async def _send(self, message: Message) -> None:
-        version = era_of(message)
+    async def _send(self, message: Message) -> bool:
         is_hello = message.get("method") == "initialize"
-        headers = {} if is_hello else self._session if version is None else newer_headers(message, version)
+        headers = {} if is_hello else self._headers(message)
         body = json.dumps(message).encode()
         async with self._link.request("POST", headers, body) as response:
             if is_hello:
                 self._hello = message
                 self._session = {SESSION: response.headers.get(SESSION, "")}
+            if await self._lacks_headers(response, message, headers):
+                return False
             last = await self._pass_on(response, message)
         if last is not None and "id" in message:
             await self._resume(message, last)
+        return True
 
-    async def _pass_on(self, response: aiohttp.ClientResponse, message: Message) -> Event | None:
+    def _headers(self, message: Message) -> dict[str, str]:
+        version = era_of(message)
+        if version is None:
+            return self._session
+        return newer_headers(message, version) | self._mirrored.headers(message)
+
+    async def _lacks_headers(
+        self, response: aiohttp.ClientResponse, message: Message, sent: dict[str, str]
+    ) -> bool:
+        """Tell whether the daemon refuses a message for want of headers that can be sent with it."""
+        if response.status != HTTPStatus.BAD_REQUEST or era_of(message) is None:
+            return False
+        if error_code(await response.read()) != HEADER_MISMATCH:
+            return False
+        await self._learn_tools(message)
+        return self._headers(message) != sent
+
+    async def _learn_tools(self, message: Message) -> None:
+        """Ask, as who sends `message`, which arguments of the tools are to be repeated in headers."""
+        meta = {key: value for key, value in message["params"]["_meta"].items() if key != "progressToken"}
+        asked: Message = {"jsonrpc": "2.0", "id": 0, "method": "tools/list", "params": {"_meta": meta}}
+        found: list[Message] = []
+
+        async def keep(answer: Message) -> None:
+            found.append(answer)
+
+        async with self._link.request("POST", self._headers(asked), json.dumps(asked).encode()) as response:
+            await self._pass_on(response, asked, keep)
+        self._mirrored.learn(found[-1].get("result", {}).get("tools", []) if found else [])
+
+    async def _pass_on(
+        self, response: aiohttp.ClientResponse, message: Message, emit: Emit | None = None
+    ) -> Event | None:
         """Pass on an answer; return where to go on if it broke off."""
+        emit = emit or self._emit
         if response.content_type != "text/event-stream":
             if body := await response.read():
-                await self._emit(self._noted(message, json.loads(body)))
+                await emit(self._noted(message, json.loads(body)))
             return None
         last = Event(None, None, None)
         with suppress(aiohttp.ClientError):  # a connection that is lost is resumed
             async for event in read_stream(aiter(response.content)):
                 last = event
                 if event.message is not None:
-                    await self._emit(self._noted(message, event.message))
+                    await emit(self._noted(message, event.message))
                     if is_answer_to(event.message, message.get("id")):
                         return None
         return last

@@ -12,6 +12,8 @@ VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
 FAILED: Final = -32000
 """The code of errors that come from this side of the wire: no daemon, or one that refuses."""
 INVALID_REQUEST: Final = -32600
+HEADER_MISMATCH: Final = -32020
+"""The code of the error that a request's headers do not repeat what is in it."""
 _PARSE_ERROR: Final = -32700
 _NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PLAIN: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -53,7 +55,7 @@ def newer_headers(message: Message, version: str) -> dict[str, str]:
     headers = {"MCP-Protocol-Version": version, "Mcp-Method": method}
     name = message["params"].get(_NAMED_BY.get(method, ""))
     if isinstance(name, str):
-        headers["Mcp-Name"] = _as_header(name)
+        headers["Mcp-Name"] = as_header(name)
     return headers
 
 
@@ -84,6 +86,14 @@ def is_protocol_error(body: bytes) -> bool:
         return False
 
 
+def error_code(body: bytes) -> Any:
+    """Return the code of the protocol's error that a body is, None where it is none."""
+    try:
+        return json.loads(body)["error"]["code"]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def is_answer_to(message: Message, request_id: Any) -> bool:
     """Tell whether `message` ends the request."""
     return "method" not in message and message.get("id") == request_id
@@ -112,8 +122,9 @@ def _event(fields: Mapping[str, list[str]]) -> Event | None:
     return Event(number, int(retry) if retry.isdecimal() else None, parsed(data.encode()) if data else None)
 
 
-def _as_header(value: str) -> str:
+def as_header(value: str) -> str:
     """Return `value` as the protocol writes it in a header: as it is, or encoded where that would not arrive."""
     if _PLAIN.fullmatch(value) and not _ENCODED.fullmatch(value):
         return value
-    return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
+    # What is no Unicode arrives as something else, and is refused there.
+    return f"=?base64?{base64.b64encode(value.encode(errors='surrogatepass')).decode()}?="

@@ -26,6 +26,10 @@ def test_any_name_arrives_in_its_header(name: str) -> None:
     assert headers["Mcp-Name"].isprintable()
 
 
+def test_a_name_that_is_no_unicode_arrives_as_something_else() -> None:
+    assert decode_header_value(newer_headers(call("\ud800"), VERSION)["Mcp-Name"]) is None
+
+
 def test_only_a_message_that_names_a_version_is_of_the_newer_era() -> None:
     assert era_of(call("x")) == VERSION
     for params in (None, [], {}, {"_meta": None}, {"_meta": {"progressToken": 1}}):
