@@ -46,30 +46,45 @@ def login(name: str, scopes: tuple[str, ...], *, no_browser: bool, wait: timedel
 @click.argument("name")
 def logout(name: str) -> None:
     """Forget the login at an MCP server, and have its authorization server forget it."""
-    forgotten = LoginFile(used_data_dir()).remove(name)
+    try:
+        forgotten = LoginFile(used_data_dir()).remove(name)
+    except NotFoundError:
+        _server(name)  # may know why there cannot be one
+        raise
     if forgotten is None:
-        raise NotFoundError(f'there is no login at "{name}" that could be read')
-    from prx.mcp.client.oauth.interactive import log_out  # noqa: PLC0415  # loads the SDK, half a second
-
-    if asyncio.run(log_out(forgotten)):
-        click.echo(f'Logged out of "{name}"; its authorization server has forgotten the login, too.')
+        click.echo(
+            f'Forgot the login at "{name}". It could not be read, so that its authorization server knows nothing of it.'
+        )
     else:
-        click.echo(f'Logged out of "{name}". Its authorization server may take the tokens until they end.')
+        click.echo(_logged_out(name, forgotten))
     _tell_daemon(name, "The daemon's connection ends now.")
 
 
+def _logged_out(name: str, forgotten: "Login") -> str:
+    from prx.mcp.client.oauth.interactive import log_out  # noqa: PLC0415  # loads the SDK, half a second
+
+    if asyncio.run(log_out(forgotten)):
+        return f'Logged out of "{name}"; its authorization server has forgotten the login, too.'
+    return f'Logged out of "{name}". Its authorization server may take the tokens until they end.'
+
+
 def _server(name: str) -> McpServerConfig:
-    """Return a server that a user can log in to."""
+    """Return a server that a user can log in to.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        BadRequestError: it takes no login.
+    """
     servers = load_config().mcp.servers
     if name not in servers:
         there = ", ".join(sorted(servers)) or "none"
         raise NotFoundError(f'MCP server "{name}" not found; configured are: {there}')
     config, table = servers[name], dotted(("mcp", "servers", name))
     if config.url is None:
-        raise BadRequestError(f'MCP server "{name}" is a program: there is nothing to log in to')
+        raise BadRequestError(f'MCP server "{name}" is a program: there is no login at one')
     if has_own_authorization(config):
         raise BadRequestError(
-            f"{table} has the authorization that is sent, in headers or url: remove it to log in instead"
+            f"{table} has the authorization that is sent, in headers or url, and no login: remove it to log in instead"
         )
     if config.oauth.grant == "client_credentials":
         raise BadRequestError(f'{table}.oauth.grant is "client_credentials": the daemon logs in by itself')

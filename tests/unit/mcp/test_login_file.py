@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prx.core.errors import PrxError
+from prx.core.errors import NotFoundError, PrxError
 from prx.mcp.client.oauth.logins import Client, Endpoints, Login, LoginFile, Tokens, login_command
 
 URL = "https://tickets.example.com/mcp?key=hunter2hunter2"
@@ -32,7 +32,9 @@ def test_a_login_counts_for_its_server_and_address_alone(file: LoginFile) -> Non
     assert file.find("one", "https://evil.example.com/mcp") is None
     assert file.find("two", URL) is None
     assert file.remove("one") == LOGIN
-    assert (file.remove("one"), file.find("one", URL)) == (None, None)
+    assert file.find("one", URL) is None
+    with pytest.raises(NotFoundError, match='nobody is logged in at MCP server "one"'):
+        file.remove("one")
 
 
 def test_nothing_of_it_can_be_read_in_the_file_or_seen_in_a_repr(file: LoginFile, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from prx.config.integrations import McpServerConfig
 from prx.config.keys import dotted
-from prx.core.errors import PrxError, UnavailableError
+from prx.core.errors import NotFoundError, PrxError, UnavailableError
 from prx.core.private_file import PrivateFile
 from prx.runtime.sealing import BrokenSealError, Sealer
 
@@ -132,15 +132,16 @@ class LoginFile:
         return after
 
     def remove(self, server: str) -> Login | None:
-        """Forget the login at `server`, and return it if there was one that can be read.
+        """Forget the login at `server`, and return it if it can be read.
 
         Raises:
+            NotFoundError: there is none.
             PrxError: the file cannot be read or written.
         """
         with self._file.locked():
             entry = self._entry(server)
             if entry is None:
-                return None
+                raise NotFoundError(f'nobody is logged in at MCP server "{server}"')
             self._write([other for other in self._all() if other.server != server])
         try:
             return self._opened(entry)
