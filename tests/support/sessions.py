@@ -13,8 +13,13 @@ from prx.agent.sessions import Sessions
 from prx.config.schema import AgentConfig
 from prx.core.event import Event, topics
 from prx.core.outbox import StoredEvent
+from prx.core.session import SessionStatus
 from prx.runtime.bus import Bus, Subscription
 from prx.runtime.store import Store
+
+IDLE, TIMEOUT = 900, 3600
+DAY = 86400
+STATUSES: tuple[SessionStatus, ...] = ("active", "idle", "terminated")
 
 
 class Notes:
@@ -84,3 +89,11 @@ async def looking_after(sessions: Sessions) -> AsyncIterator[None]:
     finally:
         unit.cancel()
         await asyncio.wait({unit})
+
+
+async def statuses(life: Life) -> dict[SessionStatus, list[str]]:
+    """Return the ids that each status lists."""
+    pages = {status: await life.sessions.list(status=status) for status in STATUSES}
+    for page in pages.values():
+        assert page.total == len(page.sessions)
+    return {status: [session.id for session in page.sessions] for status, page in pages.items()}

@@ -1,4 +1,4 @@
-"""An agent that serves, with a model that says what the test wants."""
+"""An agent that serves, with a model that says what the test wants; and sessions alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +11,7 @@ from prx.runtime.bus import Bus
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.store import Store
 from tests.support.agents import Bench, Model, Told
+from tests.support.sessions import Life, living
 
 
 @pytest.fixture
@@ -35,3 +36,10 @@ async def bench(store: Store, model: Model) -> AsyncIterator[Bench]:
     async with bench.serving():
         yield bench
     await sessions.aclose()
+
+
+@pytest.fixture
+async def life(tmp_path: Path) -> AsyncIterator[Life]:
+    """Sessions by a clock that the test sets."""
+    async with living(tmp_path / "prx.db") as life:
+        yield life

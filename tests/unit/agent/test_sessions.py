@@ -1,44 +1,13 @@
 """The life of a session, by a clock that the test sets."""
 
-import asyncio
 import re
-import sqlite3
-import tempfile
-import threading
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prx.agent import session_table
 from prx.core.errors import ConflictError, NotFoundError, UnavailableError
-from prx.core.session import SessionStatus
-from tests.support.examples import costly
-from tests.support.sessions import Life, living, looking_after
-from tests.support.waiting import eventually
-
-IDLE, TIMEOUT = 900, 3600
-DAY = 86400
-STATUSES: tuple[SessionStatus, ...] = ("active", "idle", "terminated")
-
-
-@pytest.fixture
-async def life(tmp_path: Path) -> AsyncIterator[Life]:
-    async with living(tmp_path / "prx.db") as life:
-        yield life
-
-
-async def statuses(life: Life) -> dict[SessionStatus, list[str]]:
-    """Return the ids that each status lists."""
-    pages = {status: await life.sessions.list(status=status) for status in STATUSES}
-    for page in pages.values():
-        assert page.total == len(page.sessions)
-    return {status: [session.id for session in page.sessions] for status, page in pages.items()}
+from tests.support.sessions import DAY, IDLE, TIMEOUT, Life, statuses
 
 
 async def test_a_new_session_is_active_and_has_what_it_was_given(life: Life) -> None:
@@ -168,6 +137,7 @@ async def test_active_sessions_are_counted_by_channel(life: Life) -> None:
 async def test_many_that_are_over_at_once_end_in_small_steps(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Few sessions make several steps.
     monkeypatch.setattr(session_table, "STEP", 2)
     ids = {(await life.sessions.create("api", "u", {})).id for _ in range(5)}
     life.events()
@@ -179,6 +149,7 @@ async def test_many_that_are_over_at_once_end_in_small_steps(
 async def test_terminated_ones_are_removed_after_their_retention(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Each `catch_up` removes.
     monkeypatch.setattr("prx.agent.sessions._REMOVAL_SECS", 0)
     life.configure(session_retention_days=2, session_timeout_secs=10 * DAY)
     await life.restart()
@@ -201,6 +172,7 @@ async def test_of_too_many_terminated_ones_the_first_to_end_are_removed(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prx.agent.sessions._MAX_TERMINATED", 3)
+    # Few sessions make several steps.
     monkeypatch.setattr(session_table, "STEP", 2)
     created = [(await life.sessions.create("api", "u", {})).id for _ in range(9)]
     for session_id in created[:8]:
@@ -223,193 +195,3 @@ async def test_no_more_are_begun_than_may_be_open(life: Life) -> None:
     assert list(life.sessions.problems()) == []
     await life.sessions.create("api", "u", {})
     assert [problem.since for problem in life.sessions.problems()] == [since + timedelta(seconds=1)]
-
-
-async def test_the_unit_notices_by_itself_that_time_passes(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prx.agent.sessions._LOOK_SECS", 0.005)
-    session = await life.sessions.create("api", "u", {})
-    async with looking_after(life.sessions):
-        life.passes(TIMEOUT)
-        await eventually(lambda: life.heard.queued == 2)
-    assert life.events()[1][1]["id"] == session.id
-
-
-async def test_while_the_store_refuses_nothing_is_told_and_later_it_is_made_up_for(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = await life.sessions.create("api", "u", {})
-    life.passes(TIMEOUT)
-    life.events()
-    full = sqlite3.OperationalError("database or disk is full")
-    full.sqlite_errorcode = sqlite3.SQLITE_FULL
-
-    def refuse(*_: object) -> None:
-        raise full
-
-    with monkeypatch.context() as broken:
-        broken.setattr(life.sessions._outbox, "put", refuse)
-        assert not await life.sessions.catch_up()
-        with pytest.raises(UnavailableError, match="free some disk space"):
-            await life.sessions.create("api", "u", {})
-    assert life.events() == []
-    assert await statuses(life) == {"active": [], "idle": [], "terminated": [session.id]}
-    assert await life.sessions.catch_up()
-    assert [topic for topic, _ in life.events()] == ["prx.session.terminated"]
-
-
-async def test_the_unit_tries_again_after_the_store_refused(
-    life: Life, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prx.agent.sessions._LOOK_SECS", 0.005)
-    monkeypatch.setattr("prx.runtime.backoff.Backoff.pause_secs", lambda _: 0.005)
-    refusals = 3
-
-    def refuse(*_: Any) -> None:
-        nonlocal refusals
-        refusals -= 1
-        if refusals >= 0:
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-            raise error
-
-    await life.sessions.create("api", "u", {})
-    monkeypatch.setattr(life.sessions._outbox, "put", refuse)
-    life.passes(TIMEOUT)
-    async with looking_after(life.sessions):
-        await eventually(lambda: life.heard.queued == 2)
-
-
-class Slow:
-    """An outbox that holds the store's thread inside a job until it may go on."""
-
-    def __init__(self) -> None:
-        self._entered, self._release = threading.Event(), threading.Event()
-
-    def put(self, *_: object) -> None:
-        self._entered.set()
-        assert self._release.wait(30)
-
-    async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.wait, 30)
-
-    def go_on(self) -> None:
-        self._release.set()
-
-
-@pytest.fixture
-def slow(life: Life, monkeypatch: pytest.MonkeyPatch) -> Slow:
-    slow = Slow()
-    monkeypatch.setattr(life.sessions, "_outbox", slow)
-    return slow
-
-
-async def test_a_session_whose_creator_goes_meanwhile_is_begun_and_told_of_all_the_same(
-    life: Life, slow: Slow
-) -> None:
-    creating = asyncio.ensure_future(life.sessions.create("api", "u", {}))
-    await slow.entered()
-    creating.cancel()
-    await asyncio.wait({creating})
-    slow.go_on()
-    await life.sessions.aclose()
-    assert (life.sessions.active, (await life.sessions.list()).total) == (1, 1)
-    assert [topic for topic, _ in life.events()] == ["prx.session.created"]
-
-
-async def test_a_session_that_was_written_when_nobody_waited_any_more_is_counted_all_the_same(
-    life: Life, slow: Slow
-) -> None:
-    creating = asyncio.ensure_future(life.sessions.create("api", "u", {}))
-    await slow.entered()
-    # As the store's own limit does it, which a test does not wait for.
-    [change] = life.sessions._changes
-    change.cancel()
-    await asyncio.wait({creating})
-    slow.go_on()
-    assert (life.sessions.active, (await life.sessions.list()).total) == (0, 1)
-    assert await life.sessions.catch_up()
-    assert life.sessions.active == 1
-
-
-@dataclass(frozen=True)
-class Modelled:
-    """What the simple model knows of a session."""
-
-    id: str
-    channel: str
-    begun: datetime
-    over: bool = False
-
-    def at(self, now: datetime) -> SessionStatus:
-        age = (now - self.begun).total_seconds()
-        if self.over or age >= TIMEOUT:
-            return "terminated"
-        return "idle" if age >= IDLE else "active"
-
-
-OPERATIONS = st.one_of(
-    st.tuples(st.just("create"), st.sampled_from(["api", "telegram", "ünï 'c\"--"])),
-    st.tuples(st.just("terminate"), st.integers(0, 5)),
-    st.tuples(st.just("pass"), st.sampled_from([0.001, 1, IDLE / 2, IDLE, TIMEOUT - IDLE, TIMEOUT])),
-    st.tuples(st.just("catch up"), st.none()),
-    st.tuples(st.just("restart"), st.none()),
-)
-
-
-async def follow(life: Life, steps: list[tuple[str, Any]], page: tuple[int, int]) -> None:
-    """Do `steps` here and in a simple model; after each both must say the same."""
-    model: list[Modelled] = []
-    for what, with_what in steps:
-        if what == "create":
-            session = await life.sessions.create(with_what, "u", {})
-            model.insert(0, Modelled(session.id, with_what, session.created_at))
-        elif what == "terminate" and with_what < len(model):
-            known = model[with_what]
-            try:
-                await life.sessions.terminate(known.id)
-                assert known.at(life.now) != "terminated"
-            except ConflictError:
-                assert known.at(life.now) == "terminated"
-            model[with_what] = replace(known, over=True)
-        elif what == "pass":
-            life.passes(with_what)
-        elif what == "catch up":
-            assert await life.sessions.catch_up()
-        elif what == "restart":
-            await life.restart()
-        await compare(life, model, *page)
-
-
-async def compare(life: Life, model: list[Modelled], limit: int, offset: int) -> None:
-    for status in STATUSES:
-        for channel in (None, "api", "ünï 'c\"--"):
-            matching = [
-                known.id
-                for known in model
-                if known.at(life.now) == status and channel in (None, known.channel)
-            ]
-            page = await life.sessions.list(status=status, channel=channel, limit=limit, offset=offset)
-            assert [session.id for session in page.sessions] == matching[offset : offset + limit]
-            assert page.total == len(matching)
-            assert all(session.status == status for session in page.sessions)
-    active = [known.channel for known in model if known.at(life.now) == "active"]
-    assert life.sessions.active == len(active)
-    assert life.sessions.active_by_channel() == {channel: active.count(channel) for channel in active}
-    for known in model[:2]:
-        assert (await life.sessions.get(known.id)).status == known.at(life.now)
-
-
-@costly()
-@given(st.lists(OPERATIONS, max_size=25), st.tuples(st.integers(1, 3), st.integers(0, 3)))
-def test_any_sequence_of_operations_is_as_in_a_simple_model(
-    steps: list[tuple[str, Any]], page: tuple[int, int]
-) -> None:
-    async def run() -> None:
-        with tempfile.TemporaryDirectory() as home:
-            async with living(Path(home) / "prx.db") as life:
-                life.now = life.now.replace(microsecond=0)
-                await follow(life, steps, page)
-
-    asyncio.run(run())
