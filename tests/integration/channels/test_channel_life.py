@@ -154,6 +154,7 @@ async def test_a_connection_that_is_lost_comes_back_and_is_told_on_the_bus(setti
 async def test_a_platform_that_falls_silent_is_not_healthy(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The platform never answers: the wait for it is only paid.
     monkeypatch.setattr("prx.channels.manager._PROBE_SECS", 0.01)
     await setting.configure(one={})
     setting.platform.answers.clear()

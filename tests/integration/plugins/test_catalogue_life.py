@@ -178,6 +178,7 @@ async def test_it_tells_the_bus_what_it_loads_and_what_fails(host: PluginHost) -
 async def test_a_store_that_fails_stops_no_plugin_and_no_stopping(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Many looks while the store is gone.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.05)
     host.drop("echo")
     host.drop("prx-tool")

@@ -108,6 +108,7 @@ async def test_modules_in_the_working_directory_do_not_reach_the_compiler(
 async def test_compiling_that_takes_too_long_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No component compiles in no time.
     monkeypatch.setattr("prx.plugins.compiler._TIMEOUT_SECS", 0.0)
     before = children()
     with pytest.raises(LoadError, match="compiling it took longer than 0 s"):

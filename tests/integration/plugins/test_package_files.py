@@ -54,6 +54,7 @@ async def test_a_package_that_is_written_piece_by_piece_is_never_in_error(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its name is known once its manifest is there; until it is whole it loads."""
+    # However slow the writing is.
     monkeypatch.setattr("prx.plugins.inventory._UNFINISHED_SECS", 3600.0)
     whole = package(host.directory, "parrot", wasm=component("every-type"))
     content = whole.read_bytes()

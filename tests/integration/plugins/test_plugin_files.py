@@ -97,6 +97,7 @@ async def test_a_directory_with_a_manifest_is_loaded_under_the_name_in_it(host: 
 async def test_a_directory_that_is_moved_in_as_a_whole_is_noticed_at_once(
     host: PluginHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only a notice tells of it.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
     (tmp_path / "ready").mkdir()
     (tmp_path / "ready" / "plugin.toml").write_text(manifest("echo"))
@@ -253,6 +254,7 @@ async def test_of_many_quick_replacements_the_last_one_counts(host: PluginHost) 
 async def test_a_missing_directory_is_a_problem_with_a_way_out_and_heals(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It heals at the next look, which comes soon.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
     monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     host.directory.rmdir()
@@ -270,6 +272,7 @@ async def test_a_missing_directory_is_a_problem_with_a_way_out_and_heals(
 async def test_a_directory_that_goes_away_for_a_while_keeps_its_plugins_serving(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It heals at the next look, which comes soon.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.1)
     monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     host.drop("echo")
@@ -290,6 +293,7 @@ async def test_a_directory_that_goes_away_for_a_while_keeps_its_plugins_serving(
 async def test_changes_are_noticed_in_a_directory_that_took_the_place_of_another(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only a notice tells of it.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
     monkeypatch.setattr("prx.plugins.watcher._REWATCH_SECS", 0.1)
     async with host.running():
@@ -309,6 +313,7 @@ async def test_changes_are_noticed_in_a_directory_that_took_the_place_of_another
 async def test_without_watching_files_change_only_with_a_restart_or_a_reload(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Looks would be many, were there any.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 0.05)
     host.configure(watch=False)
     host.drop("sum", component("adder"))

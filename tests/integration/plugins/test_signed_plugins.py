@@ -51,6 +51,7 @@ async def test_only_what_a_trusted_key_signed_loads_where_signatures_are_require
 async def test_a_signature_that_comes_beside_a_file_is_noticed(
     host: PluginHost, key: str, key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only a notice tells of it.
     monkeypatch.setattr("prx.plugins.watcher._POLL_SECS", 3600.0)
     host.configure(require_signature=True, trusted_keys=(key,))
     bare = host.drop("echo")

@@ -233,6 +233,7 @@ def test_a_full_file_is_refused_before_it_would_lock_everybody_out(
 def test_a_writer_that_finds_the_file_locked_gives_up_in_bounded_time(
     cli: TokenStore, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nobody lets go of it: the wait is only paid.
     monkeypatch.setattr(tokens_file, "_LOCK_WAIT_SECS", 0.05)
     with (
         TokensFile(data_dir / "tokens.json").editing(),

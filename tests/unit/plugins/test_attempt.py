@@ -35,6 +35,7 @@ def kernel() -> Kernel:
 
 @pytest.fixture
 async def attempts(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Attempts]:
+    # The kernel holds the call for as long as a test wants: the wait is only paid.
     monkeypatch.setattr("prx.plugins.attempt._GRACE_SECS", 0.05)
     lane = Lane(
         "x",

@@ -74,6 +74,7 @@ def test_calls_with_different_limits_each_end_after_their_own(loop: Loop) -> Non
 
 
 def test_the_clock_starts_again_after_a_rest(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It rests between any two calls.
     monkeypatch.setattr("prx.plugins.engine._IDLE_SECS", 0.0)
     for _ in range(5):
         assert loop(0.03).result(30) >= 0.03

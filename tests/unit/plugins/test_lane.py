@@ -207,6 +207,7 @@ async def test_an_abandoned_lane_refuses_what_waits_and_lets_run_what_runs() -> 
 async def test_idle_threads_end_and_new_ones_start_with_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A thread ends soon after its call.
     monkeypatch.setattr(lane_module, "_IDLE_SECS", 0.01)
     idles = Idles()
     async with lane_of(threads=2, on_idle=idles) as lane:
@@ -217,6 +218,7 @@ async def test_idle_threads_end_and_new_ones_start_with_the_next_call(
 
 
 async def test_no_call_is_lost_while_threads_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A thread ends as soon as no call waits.
     monkeypatch.setattr(lane_module, "_IDLE_SECS", 0.0)
     async with lane_of(threads=4, waiting=64) as lane:
         for _ in range(100):

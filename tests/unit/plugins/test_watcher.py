@@ -12,6 +12,7 @@ from prx.plugins.watcher import changes
 
 @pytest.fixture(autouse=True)
 def nothing_but_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No look comes by itself.
     monkeypatch.setattr(watcher, "_POLL_SECS", 3600.0)
 
 

@@ -17,6 +17,7 @@ from tests.support.waiting import eventually
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The changed clock is noticed soon.
     monkeypatch.setattr("prx.runtime.cron._STEP_SECS", 0.005)
 
 

@@ -39,6 +39,7 @@ async def test_a_part_that_fails_is_logged_and_hurts_nobody(capsys: pytest.Captu
 
 
 async def test_once_forced_a_long_time_limit_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The part never ends: the wait is only paid.
     monkeypatch.setattr("prx.runtime.endings._FORCED_SECS", 0.01)
     forced = asyncio.Event()
     ending = asyncio.ensure_future(end("part", stuck(), within_secs=1e6, forced=forced))

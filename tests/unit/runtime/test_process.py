@@ -35,6 +35,7 @@ def test_a_data_directory_has_one_holder_at_a_time(tmp_path: Path) -> None:
 def test_a_command_that_looks_for_a_daemon_does_not_keep_one_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However late the timer is.
     monkeypatch.setattr("prx.runtime.process._LOCK_WAIT_SECS", 60.0)
     with data_dir_lock(tmp_path):
         assert daemon_pid(tmp_path) == str(os.getpid())

@@ -263,6 +263,7 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 async def test_a_locked_file_is_refused_in_bounded_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Nobody lets go of it: the wait is only paid.
     monkeypatch.setattr("prx.runtime.store._LOCK_WAIT_SECS", 0.05)
     path = tmp_path / "prx.db"
     with contextlib.closing(sqlite3.connect(path)) as other:
