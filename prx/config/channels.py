@@ -75,7 +75,9 @@ class Platform(NamedTuple):
     """What has to be installed with PRX, as in `prx[slack]`; None where nothing has to."""
 
 
-PLATFORMS: Final[Mapping[str, Platform]] = {}
+PLATFORMS: Final[Mapping[str, Platform]] = {
+    "telegram": Platform("TelegramConfig"),
+}
 """By the `type` of a channel's table. Its adapter is the module or package of this name in `prx.channels.adapters`."""
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from prx.config.channels import PLATFORMS
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
 
 REASON = (
-    'this PRX has no adapter for channels of the type "pigeon", this version has none: correct '
-    "channels_config.pigeon.type, or set channels_config.pigeon.enabled to false"
+    f'this PRX has no adapter for channels of the type "pigeon", it has those for {", ".join(sorted(PLATFORMS))}: '
+    "correct channels_config.pigeon.type, or set channels_config.pigeon.enabled to false"
 )
 
 

@@ -53,7 +53,8 @@ class TelegramServer(PlatformServer):
         self.calls: list[tuple[str, Json]] = []
         self.gone: set[str] = set()
         """Chats that the bot can no longer write to."""
-        self.max_text = MAX_TEXT
+        self.shows_photos = True
+        """Whether pictures have sides that Telegram accepts."""
         self._updates: list[Json] = []
         self._next_update = 500_000_000
         self._next_message = 1
@@ -171,7 +172,7 @@ class TelegramServer(PlatformServer):
             description = "Conflict: can't use getUpdates method while webhook is active"
             raise Refusal(409, f"{description}; use deleteWebhook to delete the webhook first")
         if self._poller is not None and not self._poller.done():
-            self._poller.set_exception(Refusal(409, _CONFLICT))
+            self._poller.set_result(None)
         poller = self._poller = asyncio.get_running_loop().create_future()
         try:
             offset = int(fields.get("offset") or 0)
@@ -192,7 +193,7 @@ class TelegramServer(PlatformServer):
         try:
             await asyncio.wait((arrived, poller), timeout=timeout_secs, return_when=asyncio.FIRST_COMPLETED)
             if poller.done():
-                poller.result()
+                raise Refusal(409, _CONFLICT)
         finally:
             arrived.cancel()
 
@@ -206,7 +207,7 @@ class TelegramServer(PlatformServer):
         return True
 
     async def _send_message(self, fields: Json, _files: dict[str, bytes]) -> Json:
-        text = self._text(fields, "text", self.max_text)
+        text = self._text(fields, "text", MAX_TEXT)
         if not text.strip():
             raise Refusal(400, "Bad Request: message text is empty")
         return self._keep(fields, text=text)
@@ -221,6 +222,8 @@ class TelegramServer(PlatformServer):
             self._files[ident] = files[field]
             sent = {"file_id": ident, "file_unique_id": ident, "file_size": len(files[field])}
             caption = self._text(fields, "caption", MAX_CAPTION)
+            if kind == "photo" and not self.shows_photos:
+                raise Refusal(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")
             if kind == "photo":
                 return self._keep(fields, caption=caption, photo=[sent | {"width": 1, "height": 1}])
             return self._keep(fields, caption=caption, document=sent | {"file_name": name})
@@ -236,7 +239,7 @@ class TelegramServer(PlatformServer):
         ]
         if not found:
             raise Refusal(400, "Bad Request: message to edit not found")
-        text = self._text(fields, "text", self.max_text)
+        text = self._text(fields, "text", MAX_TEXT)
         if (text, fields.get("parse_mode")) == (found[0]["text"], found[0]["asked"].get("parse_mode")):
             raise Refusal(
                 400,

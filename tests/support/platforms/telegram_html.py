@@ -9,6 +9,7 @@ TAGS: Final = frozenset(
         *("code", "pre", "blockquote", "tg-spoiler", "tg-emoji"),
     )
 )
+ENTITIES: Final = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
 
 
 class EntityError(ValueError):
@@ -17,7 +18,7 @@ class EntityError(ValueError):
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+        super().__init__(convert_charrefs=False)
         self.text = ""
         self.open: list[str] = []
 
@@ -37,6 +38,12 @@ class _Reader(HTMLParser):
         if "<" in data:
             raise EntityError(f"Can't parse entities: unescaped < at byte offset {self._offset()}")
         self.text += data
+
+    def handle_entityref(self, name: str) -> None:
+        self.text += ENTITIES.get(name, f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self.text += chr(int(name[1:], 16) if name[0] in "xX" else int(name))
 
     def _offset(self) -> int:
         return self.getpos()[1]
