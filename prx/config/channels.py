@@ -76,6 +76,7 @@ class Platform(NamedTuple):
 
 
 PLATFORMS: Final[Mapping[str, Platform]] = {
+    "irc": Platform("IrcConfig"),
     "telegram": Platform("TelegramConfig"),
 }
 """By the `type` of a channel's table. Its adapter is the module or package of this name in `prx.channels.adapters`."""

@@ -1,0 +1,144 @@
+"""IRC against ngIRCd."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from prx.core.channel import OutgoingMessage, UndeliverableError
+from tests.support.channel_kit import NAME, AdapterContract, Rehearsal, Setting
+from tests.support.irc_user import IrcUser, irc_user
+from tests.support.servers.ngircd import PASSWORD, ngircd
+from tests.support.servers.process import ServerProcess
+
+
+class IrcRehearsal(Rehearsal):
+    kind = "irc"
+    keeps_messages = False
+
+    def __init__(self, server: ServerProcess) -> None:
+        self.server = server
+        self._people = AsyncExitStack()
+        self.ada: IrcUser
+
+    def table(self) -> dict[str, Any]:
+        return {
+            "server": "127.0.0.1", "port": self.server.port, "tls": False, "nick": "prx",
+            "server_password": PASSWORD, "rooms": ["#lobby"], "line_interval_ms": 0,
+        }  # fmt: skip
+
+    def wrong_table(self) -> dict[str, Any]:
+        return self.table() | {"server_password": "hunter2"}
+
+    async def joins(self, nick: str) -> IrcUser:
+        """Have another person be there."""
+        return await self._people.enter_async_context(irc_user(self.server.port, PASSWORD, nick))
+
+    async def say(self, text: str) -> None:
+        self.ada.say("prx", text)
+
+    async def read(self) -> str:
+        return await self.ada.read()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.server.start)
+        self.ada = await self.joins("ada")
+
+    async def stop(self) -> None:
+        await self._people.aclose()
+        await asyncio.to_thread(self.server.kill)
+
+    async def freeze(self) -> None:
+        self.server.pause()
+
+    async def thaw(self) -> None:
+        self.server.resume()
+
+    async def aclose(self) -> None:
+        await self._people.aclose()
+
+
+@pytest.fixture
+async def rehearsal() -> AsyncIterator[IrcRehearsal]:
+    with ngircd() as server:
+        rehearsal = IrcRehearsal(server)
+        rehearsal.ada = await rehearsal.joins("ada")
+        yield rehearsal
+        await rehearsal.aclose()
+
+
+class TestIrc(AdapterContract):
+    async def test_a_room_is_a_group_where_the_nick_is_a_mention(
+        self, rehearsal: IrcRehearsal, connected: Setting
+    ) -> None:
+        rehearsal.ada.send("JOIN #Lobby")
+        await rehearsal.ada.until(" 366 ")
+        for text in ("hello all", "PRX: what time is it?", "ask prx, it knows", "prxy is another"):
+            rehearsal.ada.say("#Lobby", text)
+        await connected.comes("prxy is another")
+        heard = connected.heard.messages
+        assert [(message.text, message.mentioned) for message in heard] == [
+            ("hello all", False),
+            ("what time is it?", True),
+            ("ask prx, it knows", True),
+            ("prxy is another", False),
+        ]
+        assert {(message.conversation, message.sender, message.is_group) for message in heard} == {
+            ("#lobby", "ada", True)
+        }
+        await connected.adapter.send(OutgoingMessage(conversation="#lobby", text="noon"))
+        assert await rehearsal.ada.read() == "noon"
+
+    async def test_a_sender_is_known_by_nick_and_address(
+        self, rehearsal: IrcRehearsal, connected: Setting
+    ) -> None:
+        bob = await rehearsal.joins("[Bob]")
+        bob.say("prx", "\x02bold\x02 and \x0304red\x03")
+        message = await connected.comes("bold and red")
+        assert (message.conversation, message.sender) == ("{bob}", "{bob}")
+        assert list(message.sender_aliases) == ["[Bob]", "[Bob]!~person@127.0.0.1"]
+
+    async def test_what_is_done_is_heard_and_what_programs_ask_each_other_is_not(
+        self, rehearsal: IrcRehearsal, connected: Setting
+    ) -> None:
+        rehearsal.ada.say("prx", "\x01VERSION\x01")
+        rehearsal.ada.send("NOTICE prx :I am away")
+        rehearsal.ada.say("prx", "\x01ACTION waves\x01")
+        await connected.comes("*ada waves*")
+        assert connected.texts == ["*ada waves*"]
+
+    async def test_nobody_of_that_name_is_undeliverable(self, connected: Setting) -> None:
+        for nobody in ("carol", "#nowhere", "two words", ""):
+            with pytest.raises(UndeliverableError):
+                await connected.adapter.send(OutgoingMessage(conversation=nobody, text="hello?"))
+
+    async def test_a_text_cannot_smuggle_in_a_command(
+        self, rehearsal: IrcRehearsal, connected: Setting
+    ) -> None:
+        await connected.adapter.send(OutgoingMessage(conversation="ada", text="x\r\nQUIT :gone"))
+        assert await rehearsal.read() == "x QUIT :gone"
+
+    async def test_a_nick_that_is_taken_gets_a_tail(self, rehearsal: IrcRehearsal, setting: Setting) -> None:
+        await rehearsal.joins("prx")
+        await setting.configure(rehearsal.table())
+        await setting.becomes("connected")
+        rehearsal.ada.say("prx_", "are you the other one?")
+        await setting.comes("are you the other one?")
+
+    async def test_a_server_without_sasl_is_not_asked_again(
+        self, rehearsal: IrcRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"sasl_password": "hunter2"})
+        await setting.becomes("disconnected")
+        assert "offers no SASL" in (setting.channels.get(NAME).error or "")
+
+    async def test_a_server_without_tls_says_what_to_look_at(
+        self, rehearsal: IrcRehearsal, setting: Setting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Such a server says nothing to who begins with TLS.
+        monkeypatch.setattr("prx.channels.adapters.irc.connection._CONNECT_SECS", 0.5)
+        await setting.configure(rehearsal.table() | {"tls": True})
+        await setting.becomes("reconnecting")
+        assert "does it speak TLS" in (setting.channels.get(NAME).error or "")
