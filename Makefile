@@ -13,7 +13,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet 
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check
 
-.PHONY: help run test test-fast node plugins lint format lock proof clean
+.PHONY: help run test test-fast node servers plugins lint format lock proof clean
 .DEFAULT_GOAL := help
 
 help: ## Show what there is to make
@@ -22,7 +22,7 @@ help: ## Show what there is to make
 run: $(VENV)/.run plugins ## Set everything up and start the daemon with ./prx.toml
 	@exec $(BIN)/prx daemon
 
-test: $(VENV)/.dev plugins node ## Set everything up and run every test
+test: $(VENV)/.dev plugins node servers ## Set everything up and run every test
 	@$(BIN)/pytest
 
 test-fast: $(VENV)/.dev plugins ## Run the tests of the parts that take no more than a few seconds each, and the life of a daemon
@@ -34,6 +34,11 @@ node: ## Install Node.js and npm where there are none
 	echo "no Node.js with npm: installing them" >&2; \
 	apt-get update -qq && apt-get install -qq -y nodejs npm >/dev/null; } || \
 	echo "Node.js and npm cannot be installed here; the tests of JavaScript guests are skipped" >&2
+
+# The tests of channels talk to real servers. Without root or apt they skip what is missing and say so, as above.
+servers: ## Install the chat and mail servers that the tests talk to, where they are missing
+	@tests/support/servers/install.sh || \
+	echo "the servers cannot be installed here; the tests against those that are missing are skipped" >&2
 
 plugins: $(VENV)/.run ## Build the sample plugins that are missing or out of date
 	@$(MAKE) --no-print-directory --silent -C plugins PYTHON=$(abspath $(BIN)/python)

@@ -13,6 +13,8 @@ from tests.support.irc_user import IrcUser, irc_user
 from tests.support.servers.ngircd import PASSWORD, ngircd
 from tests.support.servers.process import ServerProcess
 
+pytestmark = pytest.mark.slow
+
 
 class IrcRehearsal(Rehearsal):
     kind = "irc"
