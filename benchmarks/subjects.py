@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.report import ROOT
 from prx.core.tool import CallContext
+from prx.plugins.calls import Call
 from prx.plugins.generation import Generation
 from prx.plugins.offer import PluginTool
 from prx.plugins.worlds.binding import Binding
@@ -46,7 +46,8 @@ class Loaded:
 
     def run(self, arguments: Mapping[str, Any]) -> Callable[[], object]:
         """Return a call on the thread that makes it, as one of the plugin's own threads does."""
-        return partial(self.generation.run, self.binding, arguments, CALLER, time.monotonic())
+        generation, binding, submitted = self.generation, self.binding, time.monotonic()
+        return lambda: generation.run(Call(generation.owner, CALLER), binding, arguments, submitted)
 
 
 def small_guests() -> list[Subject]:

@@ -14,7 +14,6 @@ _BEYOND_TESTS = {
     "its compiled code was refused: ": "the engine refuses what it compiled a moment ago",
     "its compiler ended with status": "the kernel ends the compiler",
     "failed in the host')": "a fault of the host's own",
-    "the request was given up: ": "the loop ends while a guest's thread waits for it",
     "somebody removed the upload": "another process is quicker by a moment",
     "was removed while it was loaded": "another process is quicker by a moment",
     "was changed meanwhile: look at it": "another change is quicker by a moment",

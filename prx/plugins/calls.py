@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from prx.core.egress.target import Target
 from prx.core.tool import CallContext
 from prx.plugins.allowlist import NO_TARGETS, Allowlist
 from prx.plugins.asked import NOTHING_ASKED, Asked
-from prx.plugins.engine import Ticker, ticks
+from prx.plugins.engine import ticks
 from prx.plugins.placeholders import NO_SECRETS, SealedConfig
 from prx.plugins.surroundings import NOTHING_AROUND, Surroundings
 
@@ -54,7 +55,7 @@ class Limits:
 
     @cached_property
     def ticks(self) -> int:
-        """The whole execution time in ticks of the engine's clock."""
+        """When a call that begins is looked at first, in ticks of the engine's clock."""
         return ticks(self.max_execution_secs)
 
 
@@ -114,8 +115,8 @@ class Call:
     # Defaults live on the class: every call makes one of these, and most never change most of them.
     deadline: float = 0.0
     """On the monotonic clock."""
-    owed_ticks: int = 0
-    """Of the engine's clock, which was late when the call began."""
+    interrupted: bool = False
+    """Whether nobody wants its result any more."""
     instance: "Instance | None" = None
     host_calls: int = 0
     http_requests: int = 0
@@ -137,17 +138,33 @@ class Call:
         self.owner = owner
         self.limits = owner.limits
         self.context = context
+        self._waits: list[Callable[[], object]] = []
 
     @property
     def plugin(self) -> str:
         """The name of the plugin that is called."""
         return self.owner.plugin
 
-    def begin(self, ticker: Ticker) -> None:
+    def begin(self) -> None:
         """Let its time run from now."""
-        now = time.monotonic()
-        self.deadline = now + self.limits.max_execution_secs
-        self.owed_ticks = ticker.owed(now)
+        self.deadline = time.monotonic() + self.limits.max_execution_secs
+
+    def interrupt(self) -> None:
+        """See `Interruptible.interrupt`."""
+        self.interrupted = True
+        for wake in tuple(self._waits):
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Have `wake` called when the call is interrupted in the block, or was before, from any thread."""
+        self._waits.append(wake)
+        try:
+            if self.interrupted:
+                wake()
+            yield
+        finally:
+            self._waits.remove(wake)
 
     def remaining_secs(self) -> float:
         """Return what is left of the wall time, at least 0."""

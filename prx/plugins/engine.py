@@ -7,7 +7,7 @@ plugins that set `max_fuel` run on the engine that counts it.
 import math
 import threading
 import time
-from typing import ClassVar
+from typing import ClassVar, Final, Protocol
 
 from wasmtime import Config, Engine
 
@@ -15,6 +15,10 @@ from prx.plugins.abi import ffi
 
 TICK_SECS = 0.01
 _IDLE_SECS = 1.0
+_MAX_TICKS: Final = 100
+"""The most that a guest runs before the host looks at it again, though it may run longer: so many ticks too many, all
+at once, have the host look at every guest now (`prx.plugins.deadline`), which costs those that go on next to nothing.
+"""
 
 
 def engine_config(*, fuel: bool) -> Config:
@@ -36,6 +40,13 @@ def engine_fingerprint(*, fuel: bool) -> str:
     return f"epoch,stack=512k,no-concurrency,fuel={fuel}"
 
 
+class Interruptible(Protocol):
+    """A call, as the clock knows it."""
+
+    def interrupt(self) -> None:
+        """Have it end at the host's next look; called from any thread."""
+
+
 class Ticker:
     """A thread that advances the engines' epochs while calls run, and rests while none do."""
 
@@ -45,36 +56,35 @@ class Ticker:
         """Start the thread; it rests at once."""
         self._engines = engines
         self._addresses = [ffi.address(engine.ptr()) for engine in engines]
-        self._busy: set[object] = set()
-        self._told = time.monotonic()
-        """Up to when the engines know the time."""
+        self._busy: set[Interruptible] = set()
         self._resting = True
         self._wake = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def begin(self, call: object) -> None:
+    def begin(self, call: Interruptible) -> None:
         """Keep time for `call` until `end`; every call pays for this, so no lock."""
         self._busy.add(call)
         if self._resting:
             self._wake.set()
 
-    def owed(self, now: float) -> int:
-        """Return how many ticks before `now` the engines are still to get: a call that begins has not used them."""
-        late = now - self._told
-        return 0 if late < TICK_SECS or self._resting else int(late / TICK_SECS)
-
-    def end(self, call: object) -> None:
+    def end(self, call: Interruptible) -> None:
         """Stop keeping time for `call`."""
         self._busy.discard(call)
 
-    def end_calls(self, longest_secs: float) -> None:
-        """Move time past the deadline of every running call, none of which may take more than `longest_secs`."""
-        for _ in range(ticks(longest_secs)):
-            self._tick()
-            if not self._busy:
-                return
+    def interrupt(self, *calls: Interruptible) -> None:
+        """End `calls`, those that run and those that are to begin; called from any thread."""
+        for call in calls:
+            call.interrupt()
+        # Afterwards: a guest that begins in between finds out by itself.
+        if not self._busy.isdisjoint(calls):
+            for _ in range(_MAX_TICKS):
+                self._tick()
+
+    def end_calls(self) -> None:
+        """End every call that runs."""
+        self.interrupt(*self._busy.copy())
 
     def close(self) -> None:
         """Stop the thread."""
@@ -89,20 +99,18 @@ class Ticker:
     def _run(self) -> None:
         while not self._closed:
             self._wake.wait()
-            self._told = time.monotonic()
             self._resting = False
             self._tick_until_idle()
 
     def _tick_until_idle(self) -> None:
         # By the clock, not by counting sleeps: under load this thread may get the interpreter late.
-        last_busy = self._told
+        told = last_busy = time.monotonic()
         while not self._closed:
             time.sleep(TICK_SECS)
             now = time.monotonic()
-            for _ in range(int((now - self._told) / TICK_SECS)):
+            for _ in range(int((now - told) / TICK_SECS)):
                 self._tick()
-                # Afterwards: a call that begins in between gets a tick too many rather than one too few.
-                self._told += TICK_SECS
+                told += TICK_SECS
             if self._busy:
                 last_busy = now
             elif now - last_busy > _IDLE_SECS:
@@ -115,5 +123,5 @@ class Ticker:
 
 
 def ticks(secs: float) -> int:
-    """Return how many ticks from now a deadline in `secs` lies, never too early where no ticks are owed."""
-    return max(1, math.ceil(secs / TICK_SECS) + 1)
+    """Return after how many ticks a guest that has `secs` left is looked at: when they are over, or before."""
+    return min(_MAX_TICKS, max(1, math.ceil(secs / TICK_SECS) + 1))

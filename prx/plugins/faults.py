@@ -1,6 +1,11 @@
 """How a guest's end is told: from the engine's words to one stable code and one helpful sentence."""
 
+from typing import Final
+
 from prx.plugins.calls import Call, GuestError, Limits
+
+CANCELLED: Final = "cancelled"
+"""The code of calls that were ended because nobody wants their result any more: that is no failure of the plugin."""
 
 _MIB = 1024 * 1024
 
@@ -21,7 +26,6 @@ _TRAPS = {
         "the guest hands over more at once than the host takes (docs/plugins.md#limits)",
     ),
     "all fuel consumed": ("out_of_fuel", ""),
-    "wasm trap: interrupt": ("timeout", ""),
 }
 
 # What the allocators of common guests write before they give up.
@@ -48,9 +52,14 @@ def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits
     return GuestError("trap", _with_stderr(f"the guest trapped: {reason}", call))
 
 
-def out_of_time(limits: Limits) -> GuestError:
-    """Return how a call ends that came back after its time."""
-    return GuestError("timeout", _limit_text("timeout", limits))
+def stopped(call: Call) -> GuestError:
+    """Return how a call ends that the host stops: nobody wants its result any more, or its time is over."""
+    if call.interrupted:
+        return GuestError(CANCELLED, "the call was cancelled")
+    limit_ms = call.limits.max_execution_secs * 1000
+    return GuestError(
+        "timeout", f"the call ran longer than its limit of {limit_ms:.0f} ms (max_execution_time_ms)"
+    )
 
 
 def too_large(size: int, limits: Limits) -> GuestError:
@@ -86,16 +95,9 @@ def _unlinked(message: str) -> str:
 
 
 def _limit_text(code: str, limits: Limits) -> str:
-    match code:
-        case "timeout":
-            return (
-                f"the call ran longer than its limit of {limits.max_execution_secs * 1000:.0f} ms "
-                "(max_execution_time_ms)"
-            )
-        case "out_of_fuel":
-            return f"the call used up its {limits.max_fuel} units of fuel (max_fuel)"
-        case _:
-            return f"the guest needs more than its {limits.max_memory_bytes // _MIB} MiB of memory (max_memory_mb)"
+    if code == "out_of_fuel":
+        return f"the call used up its {limits.max_fuel} units of fuel (max_fuel)"
+    return f"the guest needs more than its {limits.max_memory_bytes // _MIB} MiB of memory (max_memory_mb)"
 
 
 def _with_stderr(text: str, call: Call) -> str:

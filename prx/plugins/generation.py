@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prx.core.errors import PrxError
@@ -12,7 +13,7 @@ from prx.plugins.attempt import Attempt, Attempts
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker
-from prx.plugins.faults import out_of_time, too_large
+from prx.plugins.faults import stopped, too_large
 from prx.plugins.instance import Instance
 from prx.plugins.instances import Instances
 from prx.plugins.lane import Completions, Lane
@@ -101,19 +102,25 @@ class Generation:
         return ended
 
     async def _call(self, binding: Binding, arguments: Any, context: CallContext) -> ToolResult:
+        """Run one call on the lane; cancelling this ends the guest too."""
         submitted = time.monotonic()
-        if self.owner.surroundings.directories:
-            return await self._attempt(binding, arguments, context, submitted)
-        result: ToolResult = await self._lane.submit(lambda: self.run(binding, arguments, context, submitted))
+        call = Call(self.owner, context)
+        try:
+            if self.owner.surroundings.directories:
+                return await self._attempt(call, binding, arguments, submitted)
+            result: ToolResult = await self._lane.submit(
+                lambda: self.run(call, binding, arguments, submitted)
+            )
+        except asyncio.CancelledError:
+            self._ticker.interrupt(call)
+            raise
         return result
 
-    async def _attempt(
-        self, binding: Binding, arguments: Any, context: CallContext, submitted: float
-    ) -> ToolResult:
+    async def _attempt(self, call: Call, binding: Binding, arguments: Any, submitted: float) -> ToolResult:
         """Run a call that may be held up in the kernel; one that is ends as a failure and is counted now."""
         try:
             return await self._attempts.outcome(
-                lambda attempt: self.run(binding, arguments, context, submitted, attempt)
+                lambda attempt: self.run(call, binding, arguments, submitted, attempt)
             )
         except GuestError as error:
             # What it used so far is the thread's to tell.
@@ -126,33 +133,29 @@ class Generation:
         return Instance(self._code, call)
 
     def _start(self) -> None:
-        call = Call(self.owner, CallContext())
+        with self._timed(Call(self.owner, CallContext())) as call:
+            self._make(call).close()
+
+    @contextmanager
+    def _timed(self, call: Call) -> Iterator[Call]:
+        """Let the time of `call` run for the length of the block."""
         self._ticker.begin(call)
         try:
-            call.begin(self._ticker)
-            self._make(call).close()
+            call.begin()
+            yield call
         finally:
             self._ticker.end(call)
 
     def _idle(self, asleep: bool) -> None:  # noqa: FBT001  # the shape that the lane calls
-        work = object()
-        self._ticker.begin(work)
-        try:
-            self._instances.idle(asleep=asleep)
-        finally:
-            self._ticker.end(work)
+        with self._timed(Call(self.owner, CallContext())) as call:
+            self._instances.idle(call, asleep=asleep)
         if asleep:
             self._code.rest()
 
     def run(
-        self,
-        binding: Binding,
-        arguments: Any,
-        context: CallContext,
-        submitted: float,
-        attempt: Attempt | None = None,
+        self, call: Call, binding: Binding, arguments: Any, submitted: float, attempt: Attempt | None = None
     ) -> ToolResult:
-        """Run a call on this thread; whatever the guest does is a result, never an exception.
+        """Run `call` on this thread; whatever the guest does is a result, never an exception.
 
         `submitted` is when it was asked for, on the monotonic clock. A call whose `attempt` was given up is not
         counted: it was then.
@@ -160,7 +163,6 @@ class Generation:
         Raises:
             BadRequestError: the arguments do not fit the function's types; nothing ran.
         """
-        call = Call(self.owner, context)
         memory = Borrowed()
         lowered = binding.lower(arguments, memory)
         output: Any = None
@@ -168,14 +170,14 @@ class Generation:
         size, freeing_little = 0, False
         self._ticker.begin(call)
         try:
-            call.begin(self._ticker)
+            call.begin()
             instance = self._instances.take(call)
             try:
                 _, first, second, third = instance.invoke(binding.function, lowered, call)
                 try:
                     if call.ended >= call.deadline:
                         # A sleep that the host cut short ends here, perhaps before the engine's clock ticks again.
-                        raise out_of_time(self.limits)
+                        raise stopped(call)
                     size = binding.measure(first, second, third) if binding.measure is not None else 0
                     if size > self.limits.max_output_bytes:
                         raise too_large(size, self.limits)

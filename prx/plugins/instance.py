@@ -10,8 +10,9 @@ from prx.plugins.abi import ffi
 from prx.plugins.abi.ffi import VAL, Words
 from prx.plugins.calls import Call, GuestError, current
 from prx.plugins.code import Code
+from prx.plugins.deadline import look
 from prx.plugins.engine import ticks
-from prx.plugins.faults import guest_error, out_of_time
+from prx.plugins.faults import guest_error, stopped
 from prx.plugins.host.output import GuestOutput
 from prx.plugins.host.stdio import Lines, Pipe
 from prx.plugins.host.wasi.resources import Resources
@@ -86,6 +87,7 @@ class Instance:
                 self._store, call.limits.max_memory_bytes,
                 _MAX_TABLE_ELEMENTS, _MAX_INSTANCES, _MAX_TABLES, _MAX_MEMORIES,
             )  # fmt: skip
+            ffi.store_epoch_deadline_callback(self._store, look, None, ffi.NO_FINALIZER)
             if code.uses_wasi:
                 self._set_wasi(call.owner.output)
             self._enter(call)
@@ -98,7 +100,7 @@ class Instance:
                 self._probe = self._bind(code.probe_index, 0, has_result=True)
             self._measure_memory(freeing_little=True)
             if not self.usable:
-                raise out_of_time(call.limits)  # noqa: TRY301  # as above
+                raise stopped(call)  # noqa: TRY301  # as above
         except BaseException:
             self.close()
             raise
@@ -158,12 +160,14 @@ class Instance:
         ffi.store_delete(store)
 
     def _enter(self, call: Call) -> None:
-        # Whole ticks are known beforehand; only a call that had to make its instance has used some.
-        if call.instance is None and not call.owed_ticks:
+        # Known beforehand; only a call that had to make its instance has used some of its time.
+        if call.instance is None:
             ffi.context_set_epoch_deadline(*self._whole_time)
         else:
-            left = ticks(call.remaining_secs()) + call.owed_ticks
-            ffi.context_set_epoch_deadline(self._context, left)
+            ffi.context_set_epoch_deadline(self._context, ticks(call.remaining_secs()))
+        # After the deadline: who interrupts the call from now on has it come.
+        if call.interrupted:
+            raise stopped(call)
         if self._max_fuel is not None:
             error = ffi.context_set_fuel(self._context, self._max_fuel)
             if error:

@@ -1,11 +1,9 @@
 """Where a call gets its sandbox from: a small stock of fresh ones, or a few warm ones."""
 
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from prx.core.tool import CallContext
 from prx.plugins.calls import Call, GuestError, Owner
 from prx.plugins.instance import Instance
 from prx.runtime.logging import get_logger
@@ -66,15 +64,15 @@ class Instances:
         else:
             instance.close()
 
-    def idle(self, *, asleep: bool) -> None:
-        """Refill the stock after work; drop everything once the plugin sleeps."""
+    def idle(self, call: Call, *, asleep: bool) -> None:
+        """Refill the stock after work, on the budget of `call`; drop everything once the plugin sleeps."""
         if self._outdated():
             self._drop()
         if asleep:
             self._wanted = False
             self._drop()
         elif self._wanted and not self._warm and len(self._free) < self._keep and not self._closed:
-            self._restock()
+            self._restock(call)
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -105,9 +103,7 @@ class Instances:
     def _healthy(self, instance: Instance) -> bool:
         return instance.usable and instance.calls < _WARM_CALLS and instance.memory_bytes < self._warm_memory
 
-    def _restock(self) -> None:
-        call = Call(self._owner, CallContext())
-        call.deadline = time.monotonic() + call.limits.max_execution_secs
+    def _restock(self, call: Call) -> None:
         try:
             instance = self._make(call)
         except GuestError as error:

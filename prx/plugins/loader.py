@@ -272,8 +272,7 @@ class Loader:
         for generation in self._live:
             generation.abandon(UnavailableError)
         for _ in range(_END_ROUNDS):  # a call may begin its time just after the others' ended
-            longest = max((generation.limits.max_execution_secs for generation in self._live), default=0.0)
-            await asyncio.to_thread(self._ticker.end_calls, longest)
+            self._ticker.end_calls()
             await asyncio.gather(*(self.retire(generation, _END_SECS) for generation in tuple(self._live)))
             if not self._live:
                 break

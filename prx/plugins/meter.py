@@ -4,6 +4,7 @@ from dataclasses import replace
 from threading import Lock
 
 from prx.core.tool import CallTotals, Receipt, ToolFailure
+from prx.plugins.faults import CANCELLED
 
 # One for all: every call adds to two of them, and a lock costs more than what is added.
 _lock = Lock()
@@ -46,9 +47,10 @@ class Meter:
             totals.fuel_used += fuel
         totals.peak_memory_bytes = max(totals.peak_memory_bytes, peak)
         if failure is not None:
-            totals.failures += 1
             totals.errors_by_code[failure.code] = totals.errors_by_code.get(failure.code, 0) + 1
-            self.last_error = failure
+            if failure.code != CANCELLED:
+                totals.failures += 1
+                self.last_error = failure
 
     def add(self, totals: CallTotals) -> None:
         """Add calls that were counted elsewhere."""

@@ -10,6 +10,7 @@ from wasmtime import Engine
 from wasmtime import component as wasm
 
 from prx.core.tool import CallContext, ToolResult
+from prx.plugins.calls import Call
 from prx.plugins.code import Code
 from prx.plugins.engine import Ticker, engine_config
 from prx.plugins.generation import Generation
@@ -33,7 +34,8 @@ class Guest:
 
     def call(self, tool: str, **arguments: Any) -> ToolResult:
         """Run one call here and now."""
-        return self.generation.run(self.bindings[tool].binding, arguments, CallContext(), time.monotonic())
+        call = Call(self.generation.owner, CallContext())
+        return self.generation.run(call, self.bindings[tool].binding, arguments, time.monotonic())
 
 
 @contextmanager

@@ -132,6 +132,16 @@ instance_get_func = _brief(
 )
 
 engine_increment_epoch = _brief("wasmtime_engine_increment_epoch", None, c_void_p)
+DEADLINE_CALLBACK = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_void_p, c_void_p)
+
+
+def deadline_callback(function: Callable[[int, int, int, int], int]) -> Any:
+    """Return `function` as a C callback: (context, data, where to put ticks, where to put a kind) -> error or 0.
+
+    The ticks are those until the next deadline; the kind is put there already: the guest just goes on.
+    """
+    return DEADLINE_CALLBACK(function)
+
 
 error_new = _function("wasmtime_error_new", c_void_p, ctypes.c_char_p)
 error_message = _function("wasmtime_error_message", None, c_void_p, c_void_p)
@@ -149,6 +159,10 @@ def host_callback(function: Callable[..., int]) -> Any:
 
 
 FINALIZER = ctypes.CFUNCTYPE(None, c_void_p)
+NO_FINALIZER = FINALIZER(0)
+store_epoch_deadline_callback = _brief(
+    "wasmtime_store_epoch_deadline_callback", None, c_void_p, DEADLINE_CALLBACK, c_void_p, FINALIZER
+)
 linker_add_func = _function(
     "wasmtime_component_linker_instance_add_func",
     c_void_p, c_void_p, ctypes.c_char_p, c_size_t, HOST_CALLBACK, c_void_p, FINALIZER,

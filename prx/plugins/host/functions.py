@@ -23,7 +23,6 @@ from prx.runtime.logging import get_logger
 log = get_logger("plugins::host")
 
 _OWNED = Owned()
-_no_finalizer = ffi.FINALIZER(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def add_functions(instance: wasm.LinkerInstance, functions: Mapping[str, Any]) -
     for name, run in functions.items():
         encoded = name.encode()
         error = ffi.linker_add_func(
-            ffi.address(instance.ptr()), encoded, len(encoded), run, None, _no_finalizer
+            ffi.address(instance.ptr()), encoded, len(encoded), run, None, ffi.NO_FINALIZER
         )
         if error:
             raise RuntimeError(f"cannot link {name}: {ffi.take_error(error)[0]}")

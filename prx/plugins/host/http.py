@@ -108,7 +108,8 @@ class HttpOutbound:
         """
         sent = self.send(call, method, url, headers, body)
         try:
-            answer = sent.answer()
+            with call.waking(sent.cancel):
+                answer = sent.answer()
         finally:
             sent.cancel()
         return {

@@ -262,7 +262,7 @@ async def test_a_busy_plugin_refuses_what_is_too_much_and_frees_callers_at_the_e
     first = ended[0]
     assert isinstance(first, ToolResult)
     assert first.error is not None
-    assert first.error.code == "timeout"
+    assert first.error.code == "cancelled"
     assert all(isinstance(end, UnavailableError) for end in ended[1:])
     await eventually(lambda: threads_named("prx-") == [])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prx.plugins.calls import GuestError
-from prx.plugins.faults import guest_error
+from prx.plugins.faults import guest_error, stopped
 from tests.support.calls import call_of
 
 MIB = 1024 * 1024
@@ -29,11 +29,6 @@ def told(
 @pytest.mark.parametrize(
     ("cause", "code", "sentence"),
     [
-        (
-            "wasm trap: interrupt",
-            "timeout",
-            "the call ran longer than its limit of 1500 ms (max_execution_time_ms)",
-        ),
         (
             "all fuel consumed by WebAssembly",
             "out_of_fuel",
@@ -122,3 +117,13 @@ def test_what_the_linker_misses_is_named() -> None:
 @pytest.mark.parametrize("message", ["", "\n\n", "Caused by:"])
 def test_an_engine_without_words_is_a_trap(message: str) -> None:
     assert told(message)[0] == "trap"
+
+
+def test_a_call_that_the_host_stops_is_over_time_or_cancelled() -> None:
+    call = call_of(max_execution_secs=1.5)
+    error = stopped(call)
+    assert (error.code, error.message) == (
+        "timeout", "the call ran longer than its limit of 1500 ms (max_execution_time_ms)",
+    )  # fmt: skip
+    call.interrupt()
+    assert stopped(call).code == "cancelled"

@@ -66,7 +66,6 @@ _DEAD_ENDS: Final[dict[str, str]] = {
 _HTTP_DEAD_ENDS: Final = ("http-error-code", "incoming-request", "outgoing-response", "response-outparam")
 
 log = get_logger("plugins::host")
-_no_finalizer = ffi.FINALIZER(0)
 
 
 def wasi_functions(http: HttpOutbound) -> list[WasiFunction]:
@@ -148,7 +147,7 @@ class WasiHttp:
         encoded = name.encode()
         resource = ffi.resource_type_new(TYPES[name])
         error = ffi.linker_add_resource(
-            ffi.address(instance.ptr()), encoded, len(encoded), resource, self._drop, None, _no_finalizer
+            ffi.address(instance.ptr()), encoded, len(encoded), resource, self._drop, None, ffi.NO_FINALIZER
         )
         ffi.resource_type_delete(resource)
         if error:

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 from prx.plugins.abi.wit import ListType, Prim, WitType
 from prx.plugins.calls import Call
-from prx.plugins.faults import out_of_time
+from prx.plugins.faults import stopped
 from prx.plugins.host.wasi.functions import U64, ResourceFunctions, WasiFunction, borrow, function, own
 from prx.plugins.host.wasi.resources import Resource, misused, resources_of
 
@@ -55,19 +55,20 @@ def wait_for(call: Call, pollables: list[Pollable]) -> list[int]:
     """Return the positions of those that are ready, once one is.
 
     Raises:
-        GuestError: the call's time is over.
+        GuestError: the call's time is over, or nobody wants its result any more.
     """
     woken = resources_of(call).woken
-    while True:
-        woken.clear()  # before looking: what comes afterwards is not missed
-        if ready := [position for position, pollable in enumerate(pollables) if pollable.ready()]:
-            return ready
-        left = call.remaining_secs()
-        if not left:
-            raise out_of_time(call.limits)
-        now = time.monotonic_ns()
-        timers = [(pollable.due - now) / _SECOND for pollable in pollables if pollable.due is not None]
-        woken.wait(max(0.0, min([left, *timers])))
+    with call.waking(woken.set):
+        while True:
+            woken.clear()  # before looking: what comes afterwards is not missed
+            if ready := [position for position, pollable in enumerate(pollables) if pollable.ready()]:
+                return ready
+            left = call.remaining_secs()
+            if call.interrupted or not left:
+                raise stopped(call)
+            now = time.monotonic_ns()
+            timers = [(pollable.due - now) / _SECOND for pollable in pollables if pollable.due is not None]
+            woken.wait(max(0.0, min([left, *timers])))
 
 
 def _poll(call: Call, pollables: list[Pollable]) -> list[int]:
