@@ -8,8 +8,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Self
 
-from prx.agent import message_table, session_table
+from prx.agent import message_table, round_table, session_table
 from prx.agent.draft import Draft, Inquiry
+from prx.agent.journal import Journal
 from prx.agent.mailboxes import Mailboxes
 from prx.agent.message_table import Accepted, key_is_taken
 from prx.agent.outcomes import (
@@ -89,9 +90,9 @@ class Agent:
     ) -> Self:
         """Begin with what is in `store`; messages that the last life left without an answer have failed."""
         agent = cls(store, sessions, turns, bus, outbox, config)
-        await store.run(turns.budgets.restore)
         while await store.run(agent._interrupt) == session_table.STEP:
             pass
+        await store.run(turns.budgets.restore)
         return agent
 
     async def post(
@@ -271,6 +272,7 @@ class Agent:
     async def _serve(self, pending: Pending) -> None:
         """See one turn to its end, whatever that is, and keep what came of it."""
         draft = Draft()
+        journal = Journal(self._store, _accepted(pending).number, draft, self._tasks.start)
         work = asyncio.create_task(self._work(pending, draft))
         pending.works(work)
         secs = self._config().agent.turn_timeout_secs
@@ -283,11 +285,11 @@ class Agent:
                 Failure("timeout", f"The turn took longer than {secs} s (agent.turn_timeout_secs)")
             )
             await asyncio.wait({work})
+        journal.close()
         await self._settle(pending, draft, failure_of(work, pending))
 
     async def _work(self, pending: Pending, draft: Draft) -> None:
-        taken = pending.taken
-        assert taken is not None  # noqa: S101  # only then was it put into the mailbox
+        taken = _accepted(pending)
         session, past = await self._sessions.look(
             pending.message.session_id,
             lambda db, session: (session, message_table.history(db, session.number, taken.number)),
@@ -299,8 +301,7 @@ class Agent:
 
     async def _settle(self, pending: Pending, draft: Draft, failure: Failure | None) -> None:
         """Put the answer on disk and tell of it."""
-        taken = pending.taken
-        assert taken is not None  # noqa: S101  # as above
+        taken = _accepted(pending)
         answer = draft.answer_to(pending.message, failure)
         self._outcomes["answered" if failure is None else failure.code] += 1
         state = state_of(draft, failure)
@@ -327,10 +328,11 @@ class Agent:
         """Have messages that are open count as failed, a step of them; return how many."""
         found = message_table.unanswered(db, self._sessions.limits())
         for number, message, session in found:
-            draft = Draft()
+            draft = Draft.restored(*round_table.kept(db, number))
             answer = draft.answer_to(message, INTERRUPTED)
             message_table.settle(db, session.number, number, None, answer, state_of(draft, INTERRUPTED))
-            session_table.count_turn(db, session.number, answer.usage, None)
+            session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
+            self._budgets.keep(db, answer.usage, answer.cost_usd)
             self._outbox.put(db, "message.sent", facts_of(session, answer))
         return len(found)
 
@@ -355,3 +357,9 @@ class Agent:
         for session_id in {pending.message.session_id for pending in self._running.values()}:
             with suppress(PrxError):
                 await self._sessions.act(session_id, lambda *_: None)
+
+
+def _accepted(pending: Pending) -> Accepted:
+    """Return how a message was taken that waits for its turn, or has it."""
+    assert pending.taken is not None  # noqa: S101  # only then was it put into the mailbox
+    return pending.taken

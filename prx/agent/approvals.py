@@ -52,12 +52,13 @@ class Approvals:
             )
         found.decision.set_result(None if approve else _denied(reason or "it was not allowed"))
 
+    def has_to_ask(self, tool: str) -> bool:
+        """Tell whether calls of a tool wait until they are allowed."""
+        return any(fnmatchcase(tool, pattern) for pattern in self._config().approval)
+
     async def ask(self, session_id: str, request: ToolRequest, feed: Feed) -> Failure | None:
         """Return once a call may run, with the reason where it must not."""
-        config = self._config()
-        if not any(fnmatchcase(request.name, pattern) for pattern in config.approval):
-            return None
-        secs = config.approval_timeout_secs
+        secs = self._config().approval_timeout_secs
         approval = Approval(
             id=new_id("appr"),
             session_id=session_id,

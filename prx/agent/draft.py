@@ -1,13 +1,21 @@
 """A turn from the outside: what it is about, and what has become of it so far."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from prx.agent.budgets import Spent
 from prx.agent.message_table import History, Summary
+from prx.agent.round_table import Progress
 from prx.core.ids import new_id, now_utc
-from prx.core.message import Answer, Failure, Message, Round
+from prx.core.message import Answer, CalledTool, Failure, Message, Round
 from prx.core.provider import ChatAnswer
 from prx.core.session import TokenUsage
+
+_NOT_CALLED: Final = Failure("interrupted", "Not called: the turn ended before that was allowed")
+_UNKNOWN: Final = Failure(
+    "interrupted", "The turn ended while this ran: it may have been done, in part or in whole"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,26 @@ class Inquiry:
     request_id: str | None = None
 
 
+class Notes(Protocol):
+    """Told of changes of a draft's rounds. Neither blocks."""
+
+    def calls_begin(self) -> None:
+        """Calls are about to be made."""
+
+    def call_ended(self) -> None:
+        """There is something that came of a call."""
+
+
+class NoNotes:
+    """Nobody wants to know; see `Notes`."""
+
+    def calls_begin(self) -> None:
+        """See `Notes.calls_begin`."""
+
+    def call_ended(self) -> None:
+        """See `Notes.call_ended`."""
+
+
 @dataclass(slots=True)
 class Draft:
     """What has become of a turn so far, whatever becomes of the rest."""
@@ -32,6 +60,7 @@ class Draft:
     let_in: bool = False
     """Whether the message may be seen by a model."""
     rounds: list[Round] = field(default_factory=list)
+    """The last one's calls are perhaps still made; each has what is true of it should nothing more be heard of it."""
     text: str = ""
     usage: TokenUsage = TokenUsage()  # noqa: RUF009  # a value that never changes
     cost_usd: float | None = None
@@ -41,6 +70,42 @@ class Draft:
     opaque: str | None = None
     summary: Summary | None = None
     """Of the older part of the conversation, where one was made."""
+    notes: Notes = field(default_factory=NoNotes)
+
+    @classmethod
+    def restored(cls, rounds: list[Round], progress: Progress | None) -> "Draft":
+        """Return what had become of a turn in an earlier life."""
+        draft = cls(let_in=bool(rounds), rounds=rounds)
+        if progress is not None:
+            draft.usage, draft.cost_usd, draft.provider, draft.model = progress
+        return draft
+
+    def begin_round(self, answer: ChatAnswer, is_held: Callable[[str], bool]) -> None:
+        """Note that the model wants tools called, which they are but for those whose name `is_held`."""
+        calls = [
+            CalledTool(*request, error=_NOT_CALLED if is_held(request.name) else _UNKNOWN)
+            for request in answer.tool_calls
+        ]
+        self.rounds.append(Round(answer.text, calls, answer.opaque))
+        self.text = ""
+        self.notes.calls_begin()
+
+    def begin_call(self, number: int) -> None:
+        """Note that a call of the last round that was held is made; it has this place in the round, from 0."""
+        self.calls[number] = self.calls[number]._replace(error=_UNKNOWN)
+        self.notes.calls_begin()
+
+    def end_call(self, number: int, called: CalledTool) -> None:
+        """Note what came of a call of the last round."""
+        self.calls[number] = called
+        self.notes.call_ended()
+
+    @property
+    def calls(self) -> list[CalledTool]:
+        """The calls of the last round."""
+        calls = self.rounds[-1].calls
+        assert isinstance(calls, list)  # noqa: S101  # as `begin_round` made it
+        return calls
 
     def add(self, answer: ChatAnswer) -> None:
         """Count one answer of the model."""

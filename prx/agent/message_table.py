@@ -7,10 +7,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
+from prx.agent.round_table import decoded, encoded, forget
 from prx.agent.session_table import STEP, Limits, Located, locate
 from prx.core.errors import ConflictError
 from prx.core.ids import iso_utc
-from prx.core.message import Answer, CalledTool, Failure, Message, MessagePage, Round
+from prx.core.message import Answer, Failure, Message, MessagePage, Round
 from prx.core.session import TokenUsage
 
 State = Literal["open", "answered", "failed", "blocked"]
@@ -144,7 +145,10 @@ def _check_may_begin(db: sqlite3.Connection, session: Located, may_begin: Callab
 def settle(
     db: sqlite3.Connection, session: int, number: int, content: str | None, answer: Answer, state: State
 ) -> None:
-    """Put the `answer` to the message `number` beside it; `content` is what that became on its way, if anything."""
+    """Put the `answer` to the message `number` beside it, in place of the rounds that were kept before.
+
+    `content` is what the message became on its way, if anything.
+    """
     row = db.execute(
         "INSERT INTO session_messages (id, session, role, content, created_at, state, reply_to, details) "
         "VALUES (?, ?, 'assistant', ?, ?, ?, ?, ?)",
@@ -157,6 +161,7 @@ def settle(
         "UPDATE session_messages SET state = ?, answer = ?, content = coalesce(?, content) WHERE number = ?",
         (state, row, content, number),
     )
+    forget(db, number)
 
 
 def page(db: sqlite3.Connection, session: Located, *, limit: int, offset: int) -> MessagePage:
@@ -184,8 +189,8 @@ def history(db: sqlite3.Connection, session: int, number: int) -> History:
         (session, number, through, _MAX_HISTORY),
     ).fetchall()
     past = []
-    for asked, content, state, answer, encoded in reversed(rows):
-        details = json.loads(encoded)
+    for asked, content, state, answer, written in reversed(rows):
+        details = json.loads(written)
         said = answer if state == "answered" else None
         past.append(PastTurn(asked, content, said, _rounds(details), details.get("opaque")))
     return History(None if text is None else Summary(text, through), past)
@@ -221,10 +226,7 @@ def unanswered(db: sqlite3.Connection, limits: Limits) -> list[Unanswered]:
 
 def _details(answer: Answer) -> dict[str, Any]:
     return {
-        "rounds": [
-            {"text": text, "opaque": opaque, "calls": [call._asdict() for call in calls]}
-            for text, calls, opaque in answer.rounds
-        ],
+        "rounds": [encoded(each) for each in answer.rounds],
         "usage": answer.usage,
         "provider": answer.provider,
         "model": answer.model,
@@ -260,12 +262,4 @@ def _message(session_id: str, row: Any) -> Message:
 
 
 def _rounds(details: Any) -> list[Round]:
-    return [
-        Round(each["text"], [_called(call) for call in each["calls"]], each["opaque"])
-        for each in details["rounds"]
-    ]
-
-
-def _called(call: Any) -> CalledTool:
-    error = call["error"]
-    return CalledTool(**{**call, "error": None if error is None else Failure(*error)})
+    return [decoded(each) for each in details["rounds"]]

@@ -19,7 +19,7 @@ from prx.agent.stages import Stages
 from prx.config.schema import Config
 from prx.core.errors import PrxError
 from prx.core.ids import now_utc
-from prx.core.message import CalledTool, Failure, Round
+from prx.core.message import CalledTool, Failure
 from prx.core.provider import (
     ChatAnswer,
     ChatMessage,
@@ -100,11 +100,10 @@ class Turns:
             if not answer.tool_calls or left <= 0:
                 break
             turn.own.append(ChatMessage("assistant", answer.text, answer.tool_calls, opaque=answer.opaque))
-            calls = await self._call_all(turn, answer.tool_calls, left)
-            left -= len(calls)
-            draft.rounds.append(Round(answer.text, calls, answer.opaque))
-            draft.text = ""
-            turn.own += map(told, calls)
+            draft.begin_round(answer, self.approvals.has_to_ask)
+            await self._call_all(turn, answer.tool_calls, left)
+            left -= len(answer.tool_calls)
+            turn.own += map(told, draft.calls)
         text = await turn.stages.outbound(answer.text)
         if turn.stages.guarded and text:
             turn.feed.text(text)
@@ -185,18 +184,13 @@ class Turns:
             turn.draft.text = "".join(said)
         raise ProviderError(f'provider "{self._provider.name}" ended without an answer')
 
-    async def _call_all(
-        self, turn: Conversation, asked: Sequence[ToolRequest], left: int
-    ) -> list[CalledTool]:
-        """Have tools called at the same time, as many as may be; return what came of each, in their order."""
+    async def _call_all(self, turn: Conversation, asked: Sequence[ToolRequest], left: int) -> None:
+        """Have tools called at the same time, as many as may be; what comes of each is in the draft."""
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._call(turn, request, may_run=number < left))
-                for number, request in enumerate(asked)
-            ]
-        return [task.result() for task in tasks]
+            for number, request in enumerate(asked):
+                group.create_task(self._call(turn, number, request, may_run=number < left))
 
-    async def _call(self, turn: Conversation, request: ToolRequest, *, may_run: bool) -> CalledTool:
+    async def _call(self, turn: Conversation, number: int, request: ToolRequest, *, may_run: bool) -> None:
         turn.feed.tell("tool_call", request)
         if not may_run:
             called = CalledTool(*request, error=_NO_MORE_CALLS)
@@ -204,14 +198,16 @@ class Turns:
             # Perhaps there is such a tool, and middleware left it out.
             called = CalledTool(*request, error=Failure("not_found", f'Tool "{request.name}" is not offered'))
         else:
-            called = await self._allowed(turn, request)
+            called = await self._allowed(turn, number, request)
+        turn.draft.end_call(number, called)
         turn.feed.tell("tool_result", called)
-        return called
 
-    async def _allowed(self, turn: Conversation, request: ToolRequest) -> CalledTool:
-        denied = await self.approvals.ask(turn.session_id, request, turn.feed)
-        if denied is not None:
-            return CalledTool(*request, error=denied)
+    async def _allowed(self, turn: Conversation, number: int, request: ToolRequest) -> CalledTool:
+        if self.approvals.has_to_ask(request.name):
+            denied = await self.approvals.ask(turn.session_id, request, turn.feed)
+            if denied is not None:
+                return CalledTool(*request, error=denied)
+            turn.draft.begin_call(number)
         return await self._outcome(request, turn.context)
 
     async def _outcome(self, request: ToolRequest, context: CallContext) -> CalledTool:

@@ -231,6 +231,16 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         "INSERT INTO mcp_state SELECT name, 1 FROM mcp_disabled",
         "DROP TABLE mcp_disabled",
     ),
+    (
+        """
+        CREATE TABLE session_rounds (
+            message INTEGER NOT NULL REFERENCES session_messages (number) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            details TEXT NOT NULL,
+            PRIMARY KEY (message, number)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

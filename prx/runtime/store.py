@@ -108,6 +108,14 @@ class Store:
                 raise
             raise self._too_slow(_ANSWER_SECS) from None
 
+    def queue(self, job: Job[T]) -> "Future[T]":
+        """Queue `job` here and now: whatever is asked for after this is on disk together with it, or later.
+
+        Raises:
+            UnavailableError: as `run`, as far as that is known already; the rest is the future's.
+        """
+        return self._submit(job).answer
+
     def run_from_thread(self, job: Job[T], timeout_secs: float) -> T:
         """Do as `run`, from a thread that is not the event loop's; blocks for at most `timeout_secs`.
 

@@ -77,6 +77,11 @@ async def test_cancelling_ends_the_call_of_a_tool(bench: Bench, model: Model) ->
         answer = await pending.answer()
     assert ended.is_set()
     assert answer.error is not None
+    # What is known of the call is kept, and so is that no more is known.
+    [call] = answer.tool_calls
+    assert (call.name, call.error and call.error.code) == ("hang", "interrupted")
+    await say(bench, session, "and now?")
+    assert [message.role for message in model.asked[1].messages] == ["user", "assistant", "tool", "user"]
 
 
 async def test_cancelling_a_turn_leaves_nothing_to_approve(bench: Bench, model: Model) -> None:

@@ -299,3 +299,13 @@ async def test_any_mix_of_good_and_bad_jobs_leaves_what_the_good_ones_wrote(
     ]
     async with opened(path) as store:
         assert await store.run(everything) == {key: value for key, value, good in writes if good}
+
+
+async def test_what_is_queued_is_done_before_what_is_asked_for_afterwards(store: Store) -> None:
+    first = store.queue(put("a", b"first"))
+    await store.run(put("a", b"second"))
+    assert first.result(0) is None
+    assert await store.run(everything) == {"a": b"second"}
+    await store.aclose()
+    with pytest.raises(UnavailableError, match="is closed"):
+        store.queue(put("a", b"third"))
