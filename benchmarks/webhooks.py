@@ -52,17 +52,23 @@ def main() -> None:
                 {"Authorization": f"Bearer {source.token}"},
             )
             each_us = _cost(server, source)
-            quiet, busy, rates = [], [], []
+            quiet, busy, rates, asked = [], [], [], []
             for _ in range(options.rounds):
                 quiet.append(_load(status, root, options.window).per_sec)
                 with source.telling():
-                    before, began = source.taken(), time.perf_counter()
+                    before, began = (source.taken(), source.begun), time.perf_counter()
                     busy.append(_load(status, root, options.window).per_sec)
-                    rates.append((source.taken() - before) / (time.perf_counter() - began))
+                    taken, begun, secs = source.taken(), source.begun, time.perf_counter() - began
+                rates.append((taken - before[0]) / secs)
+                asked.append((begun - before[1]) * _HOOKS / secs)
     without, beside = Series(tuple(quiet)), Series(tuple(busy))
     report.compare({"no deliveries": without, "beside deliveries": beside}, "no deliveries", "answers/s", 0)
     report.say(
         f"Processor time of the daemon for one delivery, in a burst and all included: {each_us:.0f} us.\n"
+    )
+    report.say(
+        f"Deliveries that the sessions of a second asked for meanwhile: {Series(tuple(asked)).median:.0f}; fewer than "
+        f"{_HOOKS * _EVENTS_PER_SEC} mean that the sessions themselves could not begin in time.\n"
     )
     report.at_least(
         "deliveries per second meanwhile", Series(tuple(rates)).median, 0.95 * _HOOKS * _EVENTS_PER_SEC
@@ -78,6 +84,9 @@ class _Source:
         self.token = prx.token()
         self._port = prx.program.port
         self._ports = ports
+        self._counting = threading.Lock()
+        self.begun = 0
+        """How many sessions began."""
 
     def register(self) -> None:
         """Register every hook."""
@@ -90,6 +99,8 @@ class _Source:
     def begin(self, connection: http.client.HTTPConnection) -> None:
         """Begin one session, which is told to every hook."""
         self._post(connection, "sessions", {"channel": "api", "user_id": "benchmark"})
+        with self._counting:
+            self.begun += 1
 
     def connection(self) -> http.client.HTTPConnection:
         """Return a connection to the daemon."""

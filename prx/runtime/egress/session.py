@@ -20,8 +20,8 @@ from aiohttp import (
     ServerDisconnectedError,
     ServerTimeoutError,
     TCPConnector,
-    TraceConfig,
 )
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from prx.core.egress.addresses import Address
@@ -40,28 +40,21 @@ from prx.runtime.egress.resolver import PinnedResolver, pinned_host
 OWN_HEADERS: Final = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
 """The headers that aiohttp adds by itself, and is not to."""
 BROKEN: Final = "the server closed the connection without an answer"
-_MAX_LINE_BYTES: Final = 8190
-_MAX_HEADERS: Final = 100
+MAX_LINE_BYTES: Final = 8190
+MAX_HEADERS: Final = 100
 
 
-def new_session(
-    tls: ssl.SSLContext | None,
-    max_connections: int,
-    *,
-    keep_secs: float | None = None,
-    middlewares: Sequence[ClientMiddlewareType] = (),
-    traces: Sequence[TraceConfig] = (),
-) -> ClientSession:
-    """Return a session without a memory, for URLs of `pinned_url` alone.
+def new_connector(
+    tls: ssl.SSLContext | None, max_connections: int, *, keep_secs: float | None = None
+) -> TCPConnector:
+    """Return what makes connections, for URLs of `pinned_url` alone.
 
     Args:
         tls: what certificates are trusted; the system's where it is None.
         max_connections: at the same time; further requests wait.
         keep_secs: how long a connection without a request stays open for the next one; None closes it at once.
-        middlewares: run around each request.
-        traces: told of what becomes of each request.
     """
-    connector = TCPConnector(
+    return TCPConnector(
         resolver=PinnedResolver(),
         use_dns_cache=False,
         force_close=keep_secs is None,
@@ -69,17 +62,22 @@ def new_session(
         limit=max_connections,
         ssl=tls or True,
     )
+
+
+def new_session(
+    tls: ssl.SSLContext | None, max_connections: int, *, middlewares: Sequence[ClientMiddlewareType] = ()
+) -> ClientSession:
+    """Return a session without a memory, for URLs of `pinned_url` alone, with `middlewares` around each request."""
     return ClientSession(
-        connector=connector,
+        connector=new_connector(tls, max_connections),
         cookie_jar=DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
         timeout=ClientTimeout(total=None, sock_connect=None),  # who requests bounds the whole
-        max_line_size=_MAX_LINE_BYTES,
-        max_field_size=_MAX_LINE_BYTES,
-        max_headers=_MAX_HEADERS,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+        max_headers=MAX_HEADERS,
         middlewares=middlewares,
-        trace_configs=list(traces),
     )
 
 
@@ -125,7 +123,7 @@ def errors_of(target: Target) -> Iterator[None]:
         raise EgressTimeoutError(f"{target.origin} was silent for too long") from error
     except (ClientOSError, ServerDisconnectedError) as error:
         raise EgressBrokenError(f"{target.origin}: {BROKEN}") from error
-    except ClientError as error:
+    except (ClientError, HttpProcessingError) as error:
         raise EgressBrokenError(
             f"{target.origin}: its answer is broken off or is not HTTP ({type(error).__name__})"
         ) from error

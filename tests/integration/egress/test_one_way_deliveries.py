@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from prx import __version__
 from prx.core.egress.errors import EgressAddressError, EgressBrokenError, EgressTimeoutError
 from prx.core.egress.target import Target
 from prx.runtime.egress.delivery import DeliveryClient, Receipt
@@ -51,6 +52,22 @@ def requests_of(server_reads: int) -> Callable[[asyncio.StreamReader, asyncio.St
             await writer.drain()
 
     return handle
+
+
+async def test_a_request_says_what_it_is_to_the_letter(keeping: DeliveryClient) -> None:
+    async with serving(ok()) as server:
+        await deliver(keeping, server.url("/a%20b?c=%22"))
+        (request,) = server.received
+        assert request.line == "POST /a%20b?c=%22 HTTP/1.1"
+        assert request.headers == [
+            ("Host", f"127.0.0.1:{server.port}"),
+            ("Accept-Encoding", "gzip"),
+            ("User-Agent", f"prx/{__version__}"),
+            ("Accept", "*/*"),
+            ("Content-Type", "application/json"),
+            ("Content-Length", "8"),
+        ]
+        assert request.body == b'{"a": 1}'
 
 
 async def test_a_kept_connection_is_used_again(keeping: DeliveryClient) -> None:
@@ -130,6 +147,50 @@ async def test_whatever_the_body_of_the_answer_is_its_status_counts(
 async def test_a_body_that_stalls_ends_with_the_time_and_the_status_counts(keeping: DeliveryClient) -> None:
     async with serving(stalling) as server:
         assert (await deliver(keeping, server.url(), timeout_secs=0.2)).status == 202
+
+
+@pytest.mark.parametrize(
+    "early", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 X\r\nLink: </a>\r\n\r\n" * 3]
+)
+async def test_what_comes_before_the_answer_is_passed_over(keeping: DeliveryClient, early: bytes) -> None:
+    async with serving(saying(early + reply(200, b"ok"))) as server:
+        assert await deliver(keeping, server.url()) == Receipt(200, None, b"ok")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"HTTP/1.1 200 X\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 X\r\nA: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * 1000 + b"\r\n",
+    ],
+)
+async def test_what_is_no_answer_is_a_failure_in_words_of_our_own(
+    keeping: DeliveryClient, raw: bytes
+) -> None:
+    async with serving(saying(raw)) as server:
+        with pytest.raises(EgressBrokenError, match=r"^http://127\.0\.0\.1:\d+: its answer is .* not HTTP"):
+            await deliver(keeping, server.url())
+
+
+async def test_a_connection_whose_answer_did_not_come_in_time_is_not_used_again(
+    keeping: DeliveryClient,
+) -> None:
+    late = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'{"a": 1}')
+        if server.connections == 1:
+            await late.wait()
+        writer.write(reply(200, b"late" if late.is_set() else b"ok"))
+        await writer.drain()
+
+    async with accepting(handle) as server:
+        with pytest.raises(EgressTimeoutError):
+            await deliver(keeping, server.url(), timeout_secs=0.2)
+        assert (await deliver(keeping, server.url())).beginning == b"ok"
+        late.set()
 
 
 async def test_no_status_in_time_is_a_failure(keeping: DeliveryClient) -> None:
