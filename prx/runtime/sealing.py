@@ -95,6 +95,11 @@ class Sealer:
         except binascii.Error:
             key = b""
         if len(key) != _KEY_BYTES:
-            state = "is missing" if content is None else "is damaged"
-            raise PrxError(f"{self.key_path} {state}: restore it from a backup, or {self._without_key}")
+            if content is None:
+                raise PrxError(
+                    f"{self.key_path} is missing: restore it from a backup, or {self._without_key}"
+                )
+            raise PrxError(
+                f"{self.key_path} is damaged: restore it from a backup, or delete it and {self._without_key}"
+            )
         return AESGCM(key)

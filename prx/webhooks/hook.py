@@ -50,6 +50,14 @@ class Keys:
         return [self.newest, self.before]
 
 
+class Fault(NamedTuple):
+    """Why the secrets of a hook cannot be read."""
+
+    reason: str
+    has_key: bool
+    """Whether there is a key to seal others with."""
+
+
 class Pending(NamedTuple):
     """One event that is still to be delivered to one hook."""
 

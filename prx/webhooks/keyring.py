@@ -6,8 +6,8 @@ from pathlib import Path
 
 from prx.core.errors import PrxError
 from prx.core.ids import now_utc
-from prx.runtime.sealing import Sealer
-from prx.webhooks.hook import Hook, Keys
+from prx.runtime.sealing import BrokenSealError, Sealer
+from prx.webhooks.hook import Fault, Hook, Keys
 from prx.webhooks.table import SealedKeys
 
 
@@ -18,13 +18,13 @@ class Keyring:
         """Seal with the key of `data_dir`."""
         self._sealer = Sealer(data_dir, "remove all webhooks and register them again")
         self._keys: dict[int, Keys] = {}
-        self._faults: dict[int, str] = {}
+        self._faults: dict[int, Fault] = {}
 
     def get(self, hook: Hook) -> Keys | None:
         """Return the secrets of a hook; None where they cannot be read, as `fault` says."""
         return self._keys.get(hook.number)
 
-    def fault(self, hook: Hook) -> str | None:
+    def fault(self, hook: Hook) -> Fault | None:
         """Return why the secrets of a hook cannot be read."""
         return self._faults.get(hook.number)
 
@@ -49,7 +49,8 @@ class Keyring:
         try:
             self.put(hook, await asyncio.to_thread(opened))
         except PrxError as error:
-            self._faults[hook.number] = f"nothing is sent: its secret cannot be read: {error.message}"
+            reason = f"nothing is sent: its secret cannot be read: {error.message}"
+            self._faults[hook.number] = Fault(reason, has_key=isinstance(error, BrokenSealError))
 
     def followed_by(self, hook: Hook, secret: str, overlap: timedelta) -> Keys:
         """Return the secrets of a hook once `secret` takes the place of the newest; said twice it changes nothing."""

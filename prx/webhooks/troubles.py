@@ -6,12 +6,12 @@ from typing import Final
 
 from prx.core.ids import iso_utc, now_utc
 from prx.core.unit import Problem
-from prx.webhooks.hook import Failing, Hook
+from prx.webhooks.hook import Failing, Fault, Hook
 
 _MANY_ATTEMPTS: Final = 3
 
 
-def problems_of(hook: Hook, fault: str | None, losing_since: datetime | None) -> Iterator[Problem]:
+def problems_of(hook: Hook, fault: Fault | None, losing_since: datetime | None) -> Iterator[Problem]:
     """Yield what is wrong with `hook`.
 
     Args:
@@ -33,8 +33,7 @@ def problems_of(hook: Hook, fault: str | None, losing_since: datetime | None) ->
             f"mend the receiver, then {change}: its backlog goes on",
         )
     if fault is not None:
-        where = "in the configuration" if hook.origin == "config" else f"with PATCH /api/v1/hooks/{hook.id}"
-        yield Problem(unit, fault, since, f"restore secrets.key from a backup, or set another secret {where}")
+        yield Problem(unit, fault.reason, since, _remedy(hook, fault))
     if losing_since is not None:
         reason = f"{hook.lost} events fell out of its backlog, which is bounded"
         yield Problem(unit, reason, losing_since, f"mend the receiver; once you have seen this, {change}")
@@ -51,8 +50,18 @@ def failing_problem(hook: Hook, failing: Failing, next_try_ms: int) -> Problem |
         f"its events wait: {failing.attempts} attempts failed, one after the other; it is tried {due}; the last one: "
         f"{failing.error}",
         datetime.fromisoformat(failing.since),
-        f"mend the receiver; `prx hook test {hook.id}` tries it now, `prx hook deliveries {hook.id}` tells more",
+        f"mend the receiver: `prx hook test {hook.id}` tries it now, and `prx hook deliveries {hook.id}` names what "
+        "waits, for `prx hook retry`",
     )
+
+
+def _remedy(hook: Hook, fault: Fault) -> str:
+    restore = "restore secrets.key from a backup and restart the daemon"
+    if not fault.has_key:
+        return f"{restore}, or do what the reason says"
+    if hook.origin == "config":
+        return f"{restore}, or set another secret in the configuration"
+    return f"{restore}, or have another secret made with `prx hook rotate {hook.id}`"
 
 
 def _unit(hook: Hook) -> str:

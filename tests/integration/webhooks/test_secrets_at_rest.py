@@ -25,7 +25,7 @@ async def test_no_file_has_a_secret_in_plain_text(run_stage: RunStage, tmp_path:
     assert made.removeprefix("whsec_").encode() not in written
 
 
-@pytest.mark.parametrize("damage", ["gone", "another"])
+@pytest.mark.parametrize("damage", ["gone", "damaged", "another"])
 async def test_a_hook_whose_secret_cannot_be_read_waits_for_another_one(
     run_stage: RunStage, tmp_path: Path, damage: str
 ) -> None:
@@ -36,14 +36,21 @@ async def test_a_hook_whose_secret_cannot_be_read_waits_for_another_one(
         if damage == "gone":
             key.unlink()
         else:
-            key.write_bytes(b"A" * 43 + b"=")
+            key.write_bytes(b"A" * 43 + b"=" if damage == "another" else b"A")
         async with run_stage() as stage:
             await stage.happen(1)
             (problem,) = stage.webhooks.problems()
             assert (problem.unit, "cannot be read" in problem.reason) == (f"hook.{hook.id}", True)
             with pytest.raises(ConflictError, match="cannot be read"):
                 await stage.webhooks.dispatcher.test(hook)
+            assert ("prx hook rotate" in problem.action) is (damage == "another")
             if damage == "another":
                 await stage.webhooks.registry.change(hook.id, Wanted(secret=SECRET))
                 await receiver.has(1)
+                assert stage.webhooks.problems() == []
+            else:
+                # What the reason says.
+                key.unlink(missing_ok=True)
+                await stage.webhooks.registry.remove(hook.id)
+                await stage.register(receiver.url)
                 assert stage.webhooks.problems() == []
