@@ -22,11 +22,13 @@ _NAME_OF_TABLE: Final = "[key]"
 
 def explain(error: ValidationError, layers: Sequence[Layer]) -> ConfigError:
     """Return one error that lists each wrong key with its place; no secret value is in it."""
-    details = found(error)[:_MAX_REPORTED]
+    details = found(error)
+    more = len(details) - _MAX_REPORTED
+    details = details[:_MAX_REPORTED]
     lines = [
         f"{_place(detail['loc'], layers)}{dotted(detail['loc'])}: {message(detail)}" for detail in details
     ]
-    if (more := error.error_count() - len(details)) > 0:
+    if more > 0:
         lines.append(f"and {more} more")
     fields = [{"field": dotted(detail["loc"]), "message": message(detail)} for detail in details]
     return ConfigError("\n".join(lines), details={"errors": fields})
@@ -35,6 +37,9 @@ def explain(error: ValidationError, layers: Sequence[Layer]) -> ConfigError:
 def found(error: ValidationError) -> list[ErrorDetails]:
     """Return everything that is wrong."""
     details = error.errors(include_url=False, include_context=False)
+    # To pydantic a list is too short without its elements that are wrong.
+    around = {detail["loc"][:-1] for detail in details}
+    details = [each for each in details if each["type"] != "too_short" or each["loc"] not in around]
     for detail in details:
         if detail["loc"][-1:] == (_NAME_OF_TABLE,):
             detail["loc"] = detail["loc"][:-1]

@@ -123,14 +123,14 @@ class Lane:
                 await self._changed.wait()
                 continue
             wait_secs = (self._queue[0].next_try_ms - _now_ms()) / 1000
-            # A pause that is longer than any means that the clock was set back.
+            # A pause that is longer than any means that the clock was set back; one that began ends as it was to.
             if not 0 < wait_secs <= MOST_ASKED_SECS:
                 return self._queue[0]
             try:
                 async with asyncio.timeout(wait_secs):
                     await self._changed.wait()
             except TimeoutError:
-                continue
+                return self._queue[0]
 
     def _remember(self, pending: Pending) -> None:
         """Know of the attempts that failed before this run."""

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import ssl
 import struct
+import time
 from base64 import b64decode
 from socket import SO_LINGER, SOL_SOCKET
 
@@ -152,6 +153,19 @@ async def test_a_receiver_that_fails_again_and_again_is_a_problem_until_it_takes
             await stage.webhooks.dispatcher.retry(hook, found[0].id)
             await eventually(lambda: not stage.webhooks.problems())
             await stage.settled(hook, ["delivered"])
+
+
+async def test_a_clock_that_is_set_back_during_a_pause_does_not_lengthen_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with receiving(saying(reply(503, b"", "Retry-After: 1")), saying(reply(200))) as receiver:
+        hook = await stage.register(receiver.url)
+        await stage.happen(1)
+        await eventually(lambda: stage.webhooks.dispatcher.attempts["failed"])
+        monkeypatch.setattr(
+            "prx.webhooks.lane.time.time", lambda: time.clock_gettime(time.CLOCK_REALTIME) - 3600
+        )
+        await stage.settled(hook, ["delivered"])
 
 
 async def test_what_was_not_delivered_before_a_stop_is_delivered_after_it(run_stage: RunStage) -> None:

@@ -152,6 +152,10 @@ def test_a_secret_of_digits_in_a_variable_stays_text() -> None:
             ":2: daemon.log_level: expected one of trace, debug, info, warn, error, not",
         ),
         ("[[hooks.endpoints]]\nurl = 'http://a'\n[[hooks.endpoints]]", ":3: hooks.endpoints.1.url: missing"),
+        (
+            "[[hooks.endpoints]]\nurl = 'http://a'\nevents = ['x']",
+            ":3: hooks.endpoints.0.events.0: no such event",
+        ),
         ('[gateway]\nhost = "0.0.0.0"', ":1: gateway: host "),
         (
             "[plugins]\nauto_grant = [\n 'kv',\n 'root',\n]",

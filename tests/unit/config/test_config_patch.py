@@ -168,6 +168,8 @@ def test_a_webhook_that_the_api_would_not_register_is_refused_with_the_same_reas
         strict=True,
     ):
         assert said in home.refusal({"hooks.endpoints": [endpoint]})["hooks.endpoints"]
+    nothing = [{"url": "https://example.com", "events": []}]
+    assert "at least 1 long" in home.refusal({"hooks.endpoints": nothing})["hooks.endpoints"]
     private = {"hooks.endpoints": [{"url": "https://example.com"}, {"url": "http://10.0.0.7/in"}]}
     assert home.refusal(private)["hooks.endpoints"].startswith("endpoints.1.url: http://10.0.0.7 is refused")
     home.patch(private | {"hooks.allow_private_targets": True})
