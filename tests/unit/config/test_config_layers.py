@@ -183,6 +183,11 @@ def test_a_fault_is_told_with_file_line_key_and_what_was_expected(
     assert refusal(path, text).startswith(f"{path}{expected}")
 
 
+def test_a_list_with_an_element_that_is_wrong_is_not_told_to_be_too_short_as_well(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "prx.toml", "[[hooks.endpoints]]\nurl = 'http://a'\nevents = ['x']")
+    assert len(said.splitlines()) == 1
+
+
 def test_every_fault_is_told_at_once_and_for_programs_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(written(tmp_path / "prx.toml", "[agent]\nmax_turns = 0\n[memory]\ntop_k = 0\n"), [], {})
