@@ -1,6 +1,7 @@
 """Requests to a platform's HTTP API: bounded, and with errors in words of our own, since aiohttp's may show a token."""
 
 import asyncio
+import io
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from prx.core.channel import FileTooLargeError
+from prx.core.channel import File, FileTooLargeError
 from prx.core.errors import UnavailableError
 
 _CONNECT_SECS: Final = 10.0
@@ -113,9 +114,13 @@ class HttpClient:
 
     @asynccontextmanager
     async def websocket(
-        self, url: str, *, within_secs: float
+        self, url: str, *, within_secs: float, close_code: int = aiohttp.WSCloseCode.OK
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """Have a WebSocket for the length of the block, whose errors are translated as well."""
+        """Have a WebSocket for the length of the block, whose errors are translated as well.
+
+        Pings are among what it receives, for who reads to answer. `within_secs` bounds the connecting, and is what a
+        TimeoutError of the block is told as.
+        """
         where = URL(url)
         async with self._answered(where, within_secs):
             async with asyncio.timeout(within_secs):
@@ -129,7 +134,7 @@ class HttpClient:
             try:
                 yield opened
             finally:
-                await opened.close()
+                await opened.close(code=close_code)
 
     @asynccontextmanager
     async def _answered(self, url: URL, within_secs: float) -> AsyncIterator[None]:
@@ -141,8 +146,15 @@ class HttpClient:
             raise UnavailableError(f"{url.host} did not answer within {within_secs:g} s") from error
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError(f"{url.host} cannot be reached: {_reason(error.os_error)}") from error
+        except aiohttp.WSServerHandshakeError as error:
+            raise UnavailableError(f"{url.host} refused a WebSocket with {error.status}") from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise UnavailableError(f"{url.host} closed the connection ({type(error).__name__})") from error
+
+
+def add_file(form: aiohttp.FormData, field: str, file: File) -> None:
+    """Have a form hold a file; as a stream, since aiohttp would send large bytes in one piece, and warns of it."""
+    form.add_field(field, io.BytesIO(file.content), filename=file.name, content_type=file.media_type)
 
 
 def is_below(url: str, base_url: str) -> bool:

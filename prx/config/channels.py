@@ -76,6 +76,7 @@ class Platform(NamedTuple):
 
 
 PLATFORMS: Final[Mapping[str, Platform]] = {
+    "discord": Platform("DiscordConfig"),
     "irc": Platform("IrcConfig"),
     "telegram": Platform("TelegramConfig"),
 }

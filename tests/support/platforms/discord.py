@@ -1,6 +1,7 @@
 """Discord for one bot: the REST API as far as chat bots use it. The gateway is beside it."""
 
 import json
+import time
 from typing import Any, Final
 
 from aiohttp import web
@@ -46,9 +47,11 @@ class DiscordServer(PlatformServer):
         self.forbidden: set[str] = set()
         """Channels that the bot may not write to."""
         self.logins_left = 1000
+        self.permissions = (1 << 53) - 1
+        self.is_invited = True
         self.history: list[Json] = []
         self.files: dict[str, bytes] = {}
-        self._next_id = 1_400_000_000_000_000_000
+        self._next_id = (int(time.time() * 1000) - 1_420_070_400_000) << 22
         self._channels = {
             CHANNEL: {"id": CHANNEL, "type": 0, "guild_id": GUILD, "name": "general", "position": 0},
             DM: {"id": DM, "type": 1, "recipients": [self.user("111", "ada")], "last_message_id": None},
@@ -88,6 +91,10 @@ class DiscordServer(PlatformServer):
             "proxy_url": url,
         }
 
+    def remove_channel(self, channel: str) -> None:
+        """Have a channel be gone."""
+        del self._channels[channel]
+
     @property
     def text_channel(self) -> Json:
         """The guild's only channel."""
@@ -107,6 +114,7 @@ class DiscordServer(PlatformServer):
             ("GET", "/users/@me", self._me),
             ("GET", "/oauth2/applications/@me", self._application),
             ("GET", "/applications/@me", self._application),
+            ("GET", "/users/@me/guilds", self._guilds),
             ("GET", "/gateway/bot", self._gateway_bot),
             ("POST", "/users/@me/channels", self._open_dm),
             ("GET", "/channels/{channel}", self._channel),
@@ -157,6 +165,11 @@ class DiscordServer(PlatformServer):
         limit = {"total": 1000, "remaining": self.logins_left, "reset_after": 60_000, "max_concurrency": 1}
         return {"url": self.gateway.url, "shards": 1, "session_start_limit": limit}
 
+    async def _guilds(self, _request: web.Request) -> list[Json]:
+        return [
+            {"id": GUILD, "name": "Guild", "icon": None, "owner": False, "permissions": str(self.permissions)}
+        ][: self.is_invited]
+
     async def _open_dm(self, _request: web.Request) -> Json:
         return self._channels[DM]
 
@@ -170,7 +183,8 @@ class DiscordServer(PlatformServer):
         channel = (await self._channel(request))["id"]
         after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 50))
         found = [each for each in self.history if each["channel_id"] == channel and int(each["id"]) > after]
-        return found[:limit][::-1]
+        # What is read like this does not say of which guild it is.
+        return [{key: each[key] for key in each if key != "guild_id"} for each in found[:limit][::-1]]
 
     async def _send(self, request: web.Request) -> Json:
         channel = (await self._channel(request))["id"]

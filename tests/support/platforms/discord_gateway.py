@@ -72,7 +72,7 @@ class Gateway:
                 if session.connection is not None:
                     self._later(session.connection, told)
 
-    def tell(self, op: int, data: Any = None) -> None:
+    def tell(self, op: int, *, data: Any = None) -> None:
         """Send something that is no event to each connection: `RECONNECT`, `INVALID_SESSION`."""
         for connection in self.connections:
             self._later(connection, {"op": op, "d": data})

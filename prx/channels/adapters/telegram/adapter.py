@@ -40,7 +40,7 @@ class TelegramAdapter(Adapter):
         unit="utf16",
         markup="telegram",
         edits=True,
-        typing_secs=5.0,
+        typing_secs=4.0,
         threads=True,
         max_file_bytes=50 << 20,
         max_download_bytes=20 << 20,

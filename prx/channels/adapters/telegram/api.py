@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from prx.channels.http import HttpAnswer, HttpClient
+from prx.channels.http import HttpAnswer, HttpClient, add_file
 from prx.core.channel import (
     AccountInUseError,
     AuthenticationError,
@@ -60,7 +60,7 @@ class BotApi:
         for key, value in fields.items():
             if value is not None:
                 form.add_field(key, value if isinstance(value, str) else json.dumps(value))
-        form.add_field(field, file.content, filename=file.name, content_type=file.media_type)
+        add_file(form, field, file)
         path = f"/bot{self._token}/{method}"
         return _result(await self._http.request("POST", path, body=form, within_secs=_UPLOAD_SECS))
 
