@@ -29,7 +29,7 @@ from prx.webhooks.sender import Sender
 from prx.webhooks.troubles import failing_problem
 
 MAX_TESTS: Final = 8
-_TURN_SECS: Final = 0.01
+_TURN_SECS: Final = 0.02
 """Between two turns: many attempts are written down together."""
 _RETRY_SECS: Final = 1.0
 _SWEEP_SECS: Final = 60.0

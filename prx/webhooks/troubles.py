@@ -43,12 +43,12 @@ def failing_problem(hook: Hook, failing: Failing, next_try_ms: int) -> Problem |
     """Return what is wrong with a receiver that is still tried; None where it may be a hiccup."""
     if failing.attempts < _MANY_ATTEMPTS:
         return None
-    next_try = datetime.fromtimestamp(next_try_ms / 1000, UTC)
-    due = f"again at {iso_utc(next_try)}" if next_try > now_utc() else "again now"
+    # Always a time: words that came and went would be news each time.
+    due = max(datetime.fromtimestamp(next_try_ms / 1000, UTC), now_utc())
     return Problem(
         _unit(hook),
-        f"its events wait: {failing.attempts} attempts failed, one after the other; it is tried {due}; the last one: "
-        f"{failing.error}",
+        f"its events wait: {failing.attempts} attempts failed, one after the other; it is tried again at "
+        f"{iso_utc(due)}; the last one: {failing.error}",
         datetime.fromisoformat(failing.since),
         f"mend the receiver: `prx hook test {hook.id}` tries it now, and `prx hook deliveries {hook.id}` names what "
         "waits, for `prx hook retry`",
