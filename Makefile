@@ -12,6 +12,8 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet 
 # An interpreter without ensurepip (Debian's, without python3-venv) lends its own pip to the environment.
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check
+# One process for each core. Neighbours stay together as long as all are busy: what a module builds is rarely built twice.
+TEST := $(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 .PHONY: help run test test-fast node servers plugins lint format lock proof clean
 .DEFAULT_GOAL := help
@@ -23,10 +25,10 @@ run: $(VENV)/.run plugins ## Set everything up and start the daemon with ./prx.t
 	@exec $(BIN)/prx daemon
 
 test: $(VENV)/.dev plugins node servers ## Set everything up and run every test
-	@$(BIN)/pytest
+	@$(TEST)
 
 test-fast: $(VENV)/.dev plugins ## Run the tests of the parts that take no more than a few seconds each, and the life of a daemon
-	@$(BIN)/pytest -m "not slow" tests/unit tests/integration tests/e2e/test_daemon_life.py tests/e2e/test_daemon_signals.py
+	@$(TEST) -m "not slow" tests/unit tests/integration tests/e2e/test_daemon_life.py tests/e2e/test_daemon_signals.py
 
 # The tests build a JavaScript guest from npm. Without root or apt they skip it and say so; with CI=true that fails.
 node: ## Install Node.js and npm where there are none

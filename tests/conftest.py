@@ -7,6 +7,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.every_refusal import EveryRefusal
 from tests.support.refusals import record
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
@@ -21,18 +22,11 @@ settings.register_profile("proof", settings.get_profile("untimed"), max_examples
 
 # Before anything refuses anything.
 record()
-_LAST = "test_every_refusal"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run what looks back at all tests at the end, where all of them run."""
-    last = [item for item in items if item.path.stem == _LAST]
-    others = [item for item in items if item.path.stem != _LAST]
-    chosen = config.option.markexpr or config.option.keyword or config.args != config.getini("testpaths")
-    if chosen:
-        config.hook.pytest_deselected(items=last)
-        last = []
-    items[:] = others + last
+def pytest_configure(config: pytest.Config) -> None:
+    """Look back at all tests at the end, where all of them ran."""
+    config.pluginmanager.register(EveryRefusal())
 
 
 def _must_run(report: R) -> R:

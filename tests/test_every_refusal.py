@@ -1,40 +1,110 @@
-"""What the whole suite has to reach. Runs after all other tests, and only where all of them ran."""
+"""What looks back at a run of all tests, and what it lets pass."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 import prx.plugins
+from tests.support.every_refusal import BEYOND_TESTS
 from tests.support.refusals import refusals
 
-# What no test can bring about in this process, by a part of its text, and why.
-_BEYOND_TESTS = {
-    "GuestError('host_error', ffi.take_error(": "the engine refuses what it never refuses",
-    "f'no timer: ": "the engine refuses what it never refuses",
-    "f'a handle cannot be made: ": "the engine refuses what it never refuses",
-    "f'a handle cannot be read: ": "the engine refuses what it never refuses",
-    "its compiled code was refused: ": "the engine refuses what it compiled a moment ago",
-    "its compiler ended with status": "the kernel ends the compiler",
-    "failed in the host')": "a fault of the host's own",
-    "somebody removed the upload": "another process is quicker by a moment",
-    "was removed while it was loaded": "another process is quicker by a moment",
-    "was changed meanwhile: look at it": "another change is quicker by a moment",
-    "something else is to run by now": "another change is quicker by a moment",
-    "to which it was rolled back, is not kept any more": "another change is quicker by a moment",
-    "not a plugin: give a .wasm or .prxplugin file": "told by the command line, in its own process",
-    "its {world} calls itself": "needs a provider or a storage that is built for it",
-}
+_CONFTEST = """
+import package
+from tests.support.every_refusal import EveryRefusal
+from tests.support.refusals import record
 
+record()
 
-def test_every_refusal_of_the_plugin_host_was_reached_by_a_test() -> None:
-    places = list(refusals(Path(prx.plugins.__file__).parent))
-    assert len(places) > 100
-    unreached = [
-        str(place)
-        for place in places
-        if not place.is_reached() and not any(text in place.text for text in _BEYOND_TESTS)
-    ]
-    assert unreached == [], "write a test, or a component or manifest for the corpus, that ends here"
+def pytest_configure(config):
+    config.pluginmanager.register(EveryRefusal(package, {"'three'": "no test can"}))
+"""
+_PACKAGE = """
+from prx.core.errors import PrxError
+
+def one():
+    return PrxError("one")
+
+def two():
+    return PrxError("two")
+
+def three():
+    return PrxError("three")
+"""
+_TESTS = """
+import package
+
+def test_one():
+    package.one()
+
+def test_two():
+    package.two()
+"""
 
 
 def test_every_exception_is_still_in_the_source() -> None:
-    texts = [place.text for place in refusals(Path(prx.plugins.__file__).parent)]
-    assert [text for text in _BEYOND_TESTS if not any(text in found for found in texts)] == []
+    texts = [place.text for place in refusals(prx.plugins)]
+    assert len(texts) > 100
+    assert [text for text in BEYOND_TESTS if not any(text in found for found in texts)] == []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Two tests, and a package with three refusals."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\npythonpath = .\n")
+    (tmp_path / "conftest.py").write_text(_CONFTEST)
+    for directory, file, content in (
+        ("package", "__init__.py", _PACKAGE), ("tests", "test_package.py", _TESTS)
+    ):  # fmt: skip
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / file).write_text(content)
+    return tmp_path
+
+
+def run(project: Path, *options: str) -> tuple[int, str]:
+    """Run the tests of `project`; return how that ends and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist.plugin", *options], cwd=project,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "true"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+in_one_and_in_several_processes = pytest.mark.parametrize("processes", ["0", "2"])
+
+
+@in_one_and_in_several_processes
+def test_a_run_in_which_tests_reach_every_refusal_passes(project: Path, processes: str) -> None:
+    code, told = run(project, "-n", processes)
+    assert code == pytest.ExitCode.OK, told
+
+
+@in_one_and_in_several_processes
+def test_a_run_in_which_no_test_reaches_a_refusal_fails(project: Path, processes: str) -> None:
+    (project / "tests/test_package.py").write_text(_TESTS.replace("package.two()", "pass"))
+    code, told = run(project, "-n", processes)
+    assert (code, "2 passed" in told) == (pytest.ExitCode.TESTS_FAILED, True), told
+    assert f"{project}/package/__init__.py:8: PrxError('two')\n" in told
+    assert "'one'" not in told
+
+
+@in_one_and_in_several_processes
+def test_a_run_of_some_tests_need_not_reach_every_refusal(project: Path, processes: str) -> None:
+    for chosen in (["-k", "one"], ["tests/test_package.py::test_one"]):
+        code, told = run(project, "-n", processes, *chosen)
+        assert code == pytest.ExitCode.OK, told
+
+
+def test_a_worker_that_does_not_tell_what_it_reached_fails_the_run(project: Path) -> None:
+    """One that crashes in a test fails that; this one does when all are done."""
+    (project / "tests/conftest.py").write_text(
+        "import os\n"
+        "def pytest_sessionfinish():\n"
+        "    os.environ.get('PYTEST_XDIST_WORKER') == 'gw1' and os._exit(1)\n"
+    )
+    code, told = run(project, "-n", "2")
+    assert code == pytest.ExitCode.TESTS_FAILED, told
+    assert "not known: gw1 ended before it told what it reached" in told

@@ -9,11 +9,9 @@ import doctest
 import json
 import os
 import queue
-import random
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from typing import Self
 
 from prx.runtime.log_format import readable_lines
 from tests.e2e.daemon_process import DaemonProcess
+from tests.support.servers.ports import reserved_port
 from tests.unit.docs.documents import Block
 
 DOCUMENTED_PORT = "3120"
@@ -116,7 +115,7 @@ class Session:
 
     def __init__(self, home: Path, stack: ExitStack) -> None:
         self.home = home
-        self.port = _free_port()
+        self.port = str(stack.enter_context(reserved_port()))
         self._stack = stack
         self._daemon: LoggingDaemon | None = None
         # Another checkout's tests run on its own code.
@@ -201,12 +200,3 @@ def _steady(text: str) -> str:
     for pattern, name in _VOLATILE:
         text = re.sub(pattern, name, text)
     return text
-
-
-def _free_port() -> str:
-    # Below the range from which the system gives ports to clients: nobody gets it before the daemon does.
-    while True:
-        port = random.randint(20000, 32000)  # noqa: S311  # nothing to guess
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return str(port)

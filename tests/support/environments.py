@@ -1,12 +1,13 @@
 """Python environments beside the tests' own: for programs whose dependencies are not to mix with those of PRX."""
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 import sys
 import venv
 from pathlib import Path
+
+from tests.support.locks import one_at_a_time
 
 
 def environment(cache: Path, lock: Path) -> Path:
@@ -16,8 +17,7 @@ def environment(cache: Path, lock: Path) -> Path:
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     made = cache / f"{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}-{version}"
-    with (cache / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with one_at_a_time(cache / "lock"):
         if not (made / "made").exists():
             shutil.rmtree(made, ignore_errors=True)
             venv.create(made, symlinks=True, with_pip=False)

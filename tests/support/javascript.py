@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.locks import one_at_a_time
+
 _ROOT = Path(__file__).parents[2]
 _SOURCES = _ROOT / "tests/components/javascript"
 _DEPS = (_ROOT / "tests/components/wasi_wit", _ROOT / "prx/plugins/wit/deps")
@@ -18,16 +20,15 @@ def javascript_guest(cache: Path) -> bytes:
     inputs = sorted(path for root in (_SOURCES, *_DEPS) for path in root.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in inputs)).hexdigest()
     built = cache / f"{digest[:16]}.wasm"
-    if not built.exists():
-        if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
-            pytest.skip(
-                f"{' and '.join(missing)} not found, so no JavaScript guest runs: apt install nodejs npm"
-            )
-        _build(cache / "build", built)
+    with one_at_a_time(cache / "javascript.lock"):
+        if not built.exists():
+            _build(cache / "build", built)
     return built.read_bytes()
 
 
 def _build(directory: Path, built: Path) -> None:
+    if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
+        pytest.skip(f"{' and '.join(missing)} not found, so no JavaScript guest runs: apt install nodejs npm")
     shutil.copytree(_SOURCES, directory, dirs_exist_ok=True)
     for deps in _DEPS:
         shutil.copytree(deps, directory / "wit/deps", dirs_exist_ok=True)

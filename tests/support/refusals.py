@@ -1,10 +1,13 @@
 """Where the code refuses something, and which of these places a run of the tests has reached."""
 
 import ast
+import pkgutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from prx.core.errors import PrxError
@@ -51,10 +54,13 @@ def _noting(init: Any) -> Any:
     return __init__
 
 
-def refusals(package: Path) -> Iterator[Refusal]:
-    """Yield every place below `package` that makes one of the errors."""
+def refusals(package: ModuleType) -> Iterator[Refusal]:
+    """Yield every place in `package` that makes one of the errors."""
+    # A process that ran no test knows few classes yet.
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
     names = {cls.__name__ for root in _ROOTS for cls in _family(root)}
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(Path(package.__path__[0]).rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:

@@ -68,7 +68,7 @@ def verdict(language: str, scratch: Path, secret: str, headers: dict[str, str], 
 
 
 @pytest.mark.parametrize("language", ["python", "js", "sh"])
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=["of the reference", "padded", "unpadded", "made by PRX"])
 def test_an_example_accepts_a_delivery(language: str, secret: str, tmp_path: Path) -> None:
     headers = dict(signed_headers("evt_1", BODY, [secret], now_utc()))
     assert verdict(language, tmp_path, secret, headers, BODY) == "valid"

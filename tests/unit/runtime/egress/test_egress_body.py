@@ -71,7 +71,9 @@ def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
         BoundedBody(coding, MIB)
 
 
-@pytest.mark.parametrize("data", [b"not gzip at all", gzip.compress(b"x") + b"garbage"])
+@pytest.mark.parametrize(
+    "data", [b"not gzip at all", gzip.compress(b"x") + b"garbage"], ids=["from the start", "after its end"]
+)
 def test_what_is_no_gzip_is_an_error(data: bytes) -> None:
     with pytest.raises(EgressError, match="says that it is gzip, and is not"):
         collected("gzip", [data])
