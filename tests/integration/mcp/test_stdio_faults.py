@@ -48,19 +48,19 @@ async def test_during_an_outage_a_call_fails_at_once_and_brings_the_next_attempt
         assert problem.unit == "mcp.one"
         assert problem.reason == "it is not connected: its process was killed by signal 9"
         assert "prx mcp reconnect one" in problem.action
-        refused = []
+        calls = []
 
         def is_connected_by_calls() -> bool:
             if host.view().status != "connected":
-                refused.append(asyncio.ensure_future(host.call("echo", {"text": "hello"})))
+                calls.append(asyncio.ensure_future(host.call("echo", {"text": "hello"})))
             return host.view().status == "connected"
 
         await eventually(is_connected_by_calls)
-        for call in refused:
-            with pytest.raises(
-                UnavailableError, match="is not connected: its process was killed by signal 9"
-            ):
-                await call
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [str(result) for result in results if isinstance(result, UnavailableError)]
+        assert all("is not connected: its process was killed by signal 9" in text for text in refused)
+        # The last one may have begun when the connection was there again.
+        assert len(refused) >= max(1, len(results) - 1)
         assert host.servers.problems() == []
         assert await host.output("echo", {"text": "hello"}) == "hello"
 
