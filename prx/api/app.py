@@ -7,6 +7,7 @@ from aiohttp import web
 
 from prx.api.bodies import encoded
 from prx.api.deps import (
+    ADMISSION,
     AGENT,
     CHANNELS,
     CONFIG,
@@ -110,6 +111,7 @@ def build_api(deps: ApiDeps, edge: Edge, streams: Streams) -> web.Application:
     api = web.Application()
     api[AGENT] = deps.agent
     api[CHANNELS] = deps.channels
+    api[ADMISSION] = deps.admission
     api[CONFIG] = deps.config
     api[EVENTS] = EventFeed(deps.bus)
     resident = ResidentMemory(deps.clock)

@@ -17,6 +17,7 @@ from prx.api.sse import Streams
 from prx.api.tokens import TokenStore
 from prx.api.tokens_file import Token
 from prx.api.turn import Shared
+from prx.channels.admission import Admission
 from prx.channels.manager import Channels
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
@@ -55,6 +56,7 @@ class ApiDeps:
     plugins: Catalogue
     skills: Skills
     channels: Channels
+    admission: Admission
     sessions: Sessions
     agent: Agent
     webhooks: Webhooks
@@ -71,6 +73,7 @@ class ApiDeps:
     """Seconds that never go back; what the rate limits are measured by."""
 
 
+ADMISSION: Final = web.AppKey("ADMISSION", Admission)
 AGENT: Final = web.AppKey("AGENT", Agent)
 CHANNELS: Final = web.AppKey("CHANNELS", Channels)
 CONFIG: Final[web.AppKey[Callable[[], Config]]] = web.AppKey("CONFIG")

@@ -40,6 +40,7 @@ class Channel:
         life = None
 
         def connected() -> None:
+            self._services.connections.add(self._channel, adapter)
             started()
             log.info("connected")
             self._tell("connected")
@@ -53,6 +54,7 @@ class Channel:
             self._tell("error", reason=error.message)
             raise
         finally:
+            self._services.connections.discard(self._channel)
             if life is not None and life.is_connected:
                 log.info("disconnected")
                 self._tell("disconnected")

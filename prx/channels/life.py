@@ -56,7 +56,7 @@ class Life:
     async def receive(self, message: IncomingMessage) -> None:
         """See `ChannelContext.receive`."""
         self.alive()
-        await self._services.receive(self._channel, message)
+        await self._services.intake.receive(self._channel, message)
 
     async def directory(self) -> Path:
         """See `ChannelContext.directory`."""

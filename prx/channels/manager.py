@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
@@ -17,7 +17,7 @@ from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableE
 from prx.core.metric import Metric
 from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
-from prx.runtime.supervisor import RestartPolicy, State, Supervisor
+from prx.runtime.supervisor import RestartPolicy, Supervisor, UnitStatus
 from prx.runtime.tasks import Tasks
 
 ChannelStatus = Literal["connecting", "connected", "reconnecting", "disconnected", "disabled"]
@@ -27,6 +27,8 @@ _STATUSES: Final[tuple[ChannelStatus, ...]] = get_args(ChannelStatus)
 # A platform that was away for a day is back without anybody's help.
 _POLICY: Final = RestartPolicy(max_restarts=None)
 _PROBE_SECS: Final = 5.0
+_CIRCUIT_FAILURES: Final = 5
+"""In a row, after which a channel counts as disconnected; the pauses have grown to a minute by then, and go on."""
 # Asked for with each message: a connection need not end for it.
 _WITHOUT_RESTART: Final = frozenset(
     {
@@ -63,6 +65,8 @@ class ChannelHealth:
     error: str | None = None
     """Why there was none."""
     latency_secs: float | None = None
+    last_message_at: datetime | None = None
+    """When the newest message came that was heard, in whichever life."""
 
     @property
     def healthy(self) -> bool:
@@ -153,12 +157,17 @@ class Channels:
             self._tasks.start(self._connect_anew(name, channel))
 
     async def health(self, name: str) -> ChannelHealth:
-        """Make a round trip to the channel's platform, within 5 s.
+        """Make a round trip to the channel's platform, within 5 s, and tell of the newest message.
 
         Raises:
             NotFoundError: none of this name is configured.
+            UnavailableError: the store cannot be read.
         """
         state = self.get(name)
+        last = await self._services.intake.last_message_at(name)
+        return replace(await self._probed(name, state), last_message_at=last)
+
+    async def _probed(self, name: str, state: ChannelState) -> ChannelHealth:
         channel = self._channels.get(name)
         if state.status != "connected" or channel is None or channel.adapter is None:
             return ChannelHealth(name, error=state.error or f"it is {state.status}")
@@ -176,11 +185,14 @@ class Channels:
             return ChannelState(name, "disabled")
         if name in self._restarting:  # between two lives, or still in the one before
             return ChannelState(name, "reconnecting")
-        status = _status(unit.state, unit.restarts)
+        status = _status(unit)
+        error = unit.reason or ("it was stopped" if unit.state == "stopped" else None)
+        if unit.state == "backoff" and status == "disconnected":
+            error = f"{error} (failed {unit.failures} times in a row; tried once a minute from now on)"
         return ChannelState(
             name,
             status,
-            error=unit.reason or ("it was stopped" if unit.state == "stopped" else None),
+            error=error,
             connected_at=unit.since if status == "connected" else None,
         )
 
@@ -224,13 +236,13 @@ def _connection(config: ChannelConfig | None) -> dict[str, Any] | None:
     return config.model_dump(exclude=set(_WITHOUT_RESTART))
 
 
-def _status(state: State, restarts: int) -> ChannelStatus:
-    match state:
+def _status(unit: UnitStatus) -> ChannelStatus:
+    match unit.state:
         case "running":
             return "connected"
         case "failed" | "stopped":
             return "disconnected"
         case "backoff":
-            return "reconnecting"
+            return "reconnecting" if unit.failures < _CIRCUIT_FAILURES else "disconnected"
         case "starting" | "stopping":
-            return "reconnecting" if restarts else "connecting"
+            return "reconnecting" if unit.restarts else "connecting"

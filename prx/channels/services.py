@@ -1,12 +1,28 @@
 """What all channels share."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from prx.channels.accounts import Accounts
+from prx.channels.connections import Connections
 from prx.channels.cursors import Cursors
 from prx.core.channel import IncomingMessage
+
+
+class Intake(Protocol):
+    """Where messages go."""
+
+    async def receive(self, channel: str, message: IncomingMessage) -> None:
+        """Take a message that came over the channel of this name; see `ChannelContext.receive`."""
+
+    async def last_message_at(self, channel: str) -> datetime | None:
+        """Return when the newest message of a channel came that was heard; None where none is known.
+
+        Raises:
+            UnavailableError: the store cannot be read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +32,6 @@ class ChannelServices:
     cursors: Cursors
     directory: Path
     """Holds a directory for each channel that asks for one."""
-    receive: Callable[[str, IncomingMessage], Awaitable[None]]
-    """Takes a message that came over the channel of this name; see `ChannelContext.receive`."""
+    intake: Intake
+    connections: Connections
     accounts: Accounts = field(default_factory=Accounts)

@@ -1,4 +1,4 @@
-"""`prx channel`: the chat platforms that the daemon is connected to."""
+"""`prx channel`: the chat platforms that the daemon is connected to, and who may talk over them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 
 @click.group()
 def channel() -> None:
-    """Look at channels, and connect them anew."""
+    """Look at channels, connect them, and let users in."""
 
 
 @channel.command("list")
@@ -64,6 +64,35 @@ def restart(name: str, *, as_json: bool) -> None:
         click.echo(f"{printable(name)} is {found['status']}.")
 
 
+@channel.command()
+@click.argument("code", required=False)
+@as_json_option
+def approve(code: str | None, *, as_json: bool) -> None:
+    """Let in whoever was given CODE for /pair; without CODE list those who wait."""
+    with daemon() as client:
+        found = (
+            client.get("/pairings") if code is None else client.request("POST", f"/pairings/{segment(code)}")
+        )
+    if as_json:
+        show_json(found)
+    elif code is not None:
+        click.echo(f"{printable(found['sender'])} may talk over {printable(found['channel'])}.")
+    elif found["pairings"]:
+        rows = [
+            (
+                each["code"],
+                each["channel"],
+                each["sender"],
+                each["sender_name"] or "-",
+                moment(each["asked_at"]),
+            )
+            for each in found["pairings"]
+        ]
+        click.echo(table(("CODE", "CHANNEL", "USER", "NAME", "ASKED"), rows))
+    else:
+        click.echo("Nobody waits to be let in.")
+
+
 def _table(channels: list[Answer]) -> str:
     rows = [
         (
@@ -86,6 +115,8 @@ def _about(found: Answer) -> list[tuple[str, object]]:
         told.append(("Connected", moment(found["connected_at"])))
     if "active_sessions" in found:
         told.append(("Sessions", f"{found['active_sessions']} active"))
+    if "last_message_at" in health:
+        told.append(("Last message", moment(health["last_message_at"])))
     if health["healthy"]:
         told.append(("Platform", f"answered within {health['latency_ms']} ms"))
     else:

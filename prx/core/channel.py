@@ -37,6 +37,8 @@ class Capabilities:
     """Whether a sent message can be changed, so that an answer can be seen to grow."""
     typing_secs: float | None = None
     """How long the platform shows that somebody types; None where it cannot."""
+    pace_secs: float = 0.0
+    """Least time between two messages to one conversation, where the platform would punish a faster one."""
     threads: bool = False
     """Whether a conversation has threads, each of which is a session of its own."""
     max_file_bytes: int = 0

@@ -54,6 +54,7 @@ def _deps(ground: Ground, parts: Parts, tokens: TokenStore) -> ApiDeps:
         plugins=parts.catalogue,
         skills=parts.skills,
         channels=parts.channels,
+        admission=parts.admission,
         sessions=parts.sessions,
         agent=parts.agent,
         webhooks=parts.webhooks,

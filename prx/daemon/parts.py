@@ -8,15 +8,14 @@ from prx.agent.providers.chain import Providers
 from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
-from prx.channels.cursors import Cursors
+from prx.channels.admission import Admission
+from prx.channels.inbox import Inbox
 from prx.channels.manager import Channels
-from prx.channels.services import ChannelServices
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
-from prx.core.channel import IncomingMessage
-from prx.core.errors import UnavailableError
 from prx.core.skill import SkillShelf
 from prx.daemon.agent import open_agent, open_providers
+from prx.daemon.channels import open_channels
 from prx.daemon.life import Life
 from prx.daemon.options import Options
 from prx.daemon.secrets import secrets_of
@@ -63,6 +62,8 @@ class Parts:
     catalogue: Catalogue
     skills: Skills
     channels: Channels
+    inbox: Inbox
+    admission: Admission
     sessions: Sessions
     agent: Agent
     servers: McpServers
@@ -90,20 +91,15 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     services = HostServices(store, memory, points.bus)
     catalogue = Catalogue(lambda: live.current.plugins, config.daemon.data_dir, points, services)
     skills = Skills(partial(_skill_shelves, config, catalogue))
-    channels = Channels(
-        lambda: live.current.channels_config,
-        supervisor,
-        points.bus,
-        ChannelServices(Cursors(store), config.daemon.data_dir / "channels", _refuse),
-        connects=options.channels,
-    )
-    life.at_end("channels", channels.aclose)
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
     life.at_end("sessions", sessions.aclose)
     recollection = Recollection(lambda: live.current.memory, memory, points, sessions)
     providers = open_providers(live, points, skills, life)
     agent = await open_agent(
         live, points, store, sessions, recollection, skills, providers, webhooks.outbox, life
+    )
+    channels, inbox, admission = open_channels(
+        live, points, store, sessions, agent, skills, supervisor, options, life
     )
     servers = McpServers(
         lambda: live.current.mcp,
@@ -122,6 +118,8 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         catalogue,
         skills,
         channels,
+        inbox,
+        admission,
         sessions,
         agent,
         servers,
@@ -161,6 +159,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.memory,
         parts.catalogue,
         parts.channels,
+        parts.inbox,
         parts.sessions,
         parts.agent,
         parts.servers,
@@ -168,10 +167,6 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.providers,
     ):
         ground.metrics.watch(measured.metrics)
-
-
-async def _refuse(channel: str, _message: IncomingMessage) -> None:
-    raise UnavailableError(f'messages of channel "{channel}" do not reach the agent in this version')
 
 
 async def _obey(parts: Parts, change: Change) -> None:

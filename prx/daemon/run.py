@@ -73,6 +73,7 @@ class Daemon:
         ground.supervisor.add(parts.sessions)
         ground.supervisor.add(parts.recollection)
         ground.supervisor.add(parts.agent)
+        await parts.inbox.resume()
         await parts.servers.start()
         parts.providers.reconfigured()
         if self._options.cron:

@@ -241,6 +241,56 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE channel_seen (
+            number INTEGER PRIMARY KEY,
+            channel TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            seen_at TEXT NOT NULL,
+            UNIQUE (channel, event_id)
+        )
+        """,
+        "CREATE INDEX channel_seen_in_order ON channel_seen (channel, number)",
+        """
+        CREATE TABLE channel_inbox (
+            number INTEGER PRIMARY KEY,
+            channel TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            address TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            content TEXT NOT NULL,
+            attachments TEXT NOT NULL,
+            reply TEXT,
+            session TEXT,
+            key TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            draft TEXT,
+            sent INTEGER NOT NULL DEFAULT 0,
+            received_at TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX channel_inbox_in_order ON channel_inbox (channel, lane, number)",
+        """
+        CREATE TABLE channel_conversations (
+            channel TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            session TEXT NOT NULL,
+            PRIMARY KEY (channel, lane)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE channel_pairings (
+            code TEXT PRIMARY KEY,
+            channel TEXT NOT NULL,
+            sender TEXT NOT NULL,
+            name TEXT NOT NULL,
+            address TEXT NOT NULL,
+            asked_at TEXT NOT NULL,
+            UNIQUE (channel, sender)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
+from prx.core.channel import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, PrxError, UnavailableError
 from prx.core.ids import now_utc
 from prx.core.metric import Metric
@@ -50,6 +51,8 @@ class UnitStatus:
     since: datetime
     restarts: int
     """How often it was started again since it was added, by itself or because somebody asked."""
+    failures: int = 0
+    """How often in a row it failed, without a healthy time in between."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +70,14 @@ class _Entry:
     stop_or_start: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] | None = None
     pause: asyncio.Timeout | None = None
+
+
+class _End(NamedTuple):
+    """How a life ended by itself."""
+
+    reason: str
+    least_pause_secs: float
+    """How long to wait at least before the next one, where somebody asked for that."""
 
 
 class Supervisor:
@@ -141,8 +152,7 @@ class Supervisor:
                 raise _missing(name)
             entry.status = replace(entry.status, restarts=entry.status.restarts + 1)
             await self._stop(entry)
-            entry.backoff.reset()
-            entry.failures.clear()
+            _forget_failures(entry)
             self._start(entry)
 
     def hurry(self, name: str, least_pause_secs: float) -> None:
@@ -263,8 +273,8 @@ class Supervisor:
 
     async def _keep_alive(self, entry: _Entry) -> None:
         try:
-            while (reason := await self._one_life(entry)) is not None:
-                await self._pause(entry, reason)
+            while (end := await self._one_life(entry)) is not None:
+                await self._pause(entry, end)
                 entry.status = replace(entry.status, restarts=entry.status.restarts + 1)
                 self._set(entry, "starting")
         except PermanentError as error:
@@ -273,9 +283,10 @@ class Supervisor:
             if entry.stopping:
                 self._set(entry, "stopped")
 
-    async def _one_life(self, entry: _Entry) -> str | None:
+    async def _one_life(self, entry: _Entry) -> _End | None:
         """Run the unit until it ends; return why, or None when it was told to stop."""
         entry.running_since = None
+        least_pause_secs = 0.0
         try:
             await entry.unit.run(lambda: self._started(entry))
         except PermanentError:
@@ -288,19 +299,21 @@ class Supervisor:
             reason = "was cancelled from within"
         except PrxError as error:
             reason = error.message
+            if isinstance(error, ThrottledError):
+                least_pause_secs = error.retry_after_secs
         except Exception as error:  # noqa: BLE001  # the supervisor is where a unit's failures end
             reason = f"{type(error).__name__}: {error}"
             _log.error("unit failed", unit=entry.unit.name, exc_info=error)
         else:
             reason = "ended although nobody stopped it"
-        return None if entry.stopping else reason
+        return None if entry.stopping else _End(reason, least_pause_secs)
 
     def _started(self, entry: _Entry) -> None:
         if entry.status.state == "starting":
             entry.running_since = self._clock()
             self._set(entry, "running")
 
-    async def _pause(self, entry: _Entry, reason: str) -> None:
+    async def _pause(self, entry: _Entry, end: _End) -> None:
         """Wait before the next life.
 
         Raises:
@@ -308,20 +321,20 @@ class Supervisor:
         """
         now, policy = self._clock(), entry.policy
         if entry.running_since is not None and now - entry.running_since >= policy.healthy_secs:
-            entry.backoff.reset()
-            entry.failures.clear()
+            _forget_failures(entry)
         entry.failures.append(now)
         while entry.failures[0] <= now - policy.window_secs:
             entry.failures.popleft()
         if policy.max_restarts is not None and len(entry.failures) > policy.max_restarts:
             raise PermanentError(
-                f"failed {len(entry.failures)} times within {policy.window_secs:g} s; the last time: {reason}"
+                f"failed {len(entry.failures)} times within {policy.window_secs:g} s; the last time: {end.reason}"
             )
-        self._set(entry, "backoff", reason)
+        entry.status = replace(entry.status, failures=entry.status.failures + 1)
+        self._set(entry, "backoff", end.reason)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None) as entry.pause:
-                    await self._sleep(entry.backoff.pause_secs())
+                    await self._sleep(max(entry.backoff.pause_secs(), end.least_pause_secs))
         finally:
             entry.pause = None
 
@@ -331,6 +344,12 @@ class Supervisor:
         entry.changed = asyncio.Event()
         log = _log.error if state == "failed" else _log.warning if state == "backoff" else _log.debug
         log(f"unit is {state}", unit=entry.unit.name, **({} if reason is None else {"reason": reason}))
+
+
+def _forget_failures(entry: _Entry) -> None:
+    entry.backoff.reset()
+    entry.failures.clear()
+    entry.status = replace(entry.status, failures=0)
 
 
 def _missing(name: str) -> NotFoundError:

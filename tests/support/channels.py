@@ -1,12 +1,21 @@
 """What lies around channels, for tests that give it none of the daemon."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from prx.agent.agent import Agent
+from prx.agent.sessions import Sessions
+from prx.channels.answering import Desk
+from prx.channels.connections import Connections
 from prx.channels.cursors import Cursors
+from prx.channels.inbox import Inbox
+from prx.channels.pacing import Paces
+from prx.channels.pairing import Pairings
 from prx.channels.services import ChannelServices
+from prx.config.channels import ChannelConfig
 from prx.core.channel import IncomingMessage
 from prx.runtime.store import Store
 
@@ -20,10 +29,21 @@ class Heard:
     async def receive(self, _channel: str, message: IncomingMessage) -> None:
         self.messages.append(message)
 
+    async def last_message_at(self, _channel: str) -> datetime | None:
+        return self.messages[-1].sent_at if self.messages else None
+
 
 def no_services() -> ChannelServices:
     """Return services of channels that are not there, so that nothing is kept."""
-    return ChannelServices(Cursors(Store(Path("none"))), Path("none"), Heard().receive)
+    return ChannelServices(Cursors(Store(Path("none"))), Path("none"), Heard(), Connections())
+
+
+def inbox_of(
+    store: Store, agent: Agent, sessions: Sessions, config: Callable[[], dict[str, ChannelConfig]]
+) -> tuple[Inbox, Pairings]:
+    """Return an inbox of channels that nothing is connected to."""
+    pairings = Pairings(store)
+    return Inbox(Desk(config, store, agent, sessions, Connections(), Paces()), pairings, list), pairings
 
 
 @asynccontextmanager
@@ -31,6 +51,6 @@ async def keeping(directory: Path, heard: Heard) -> AsyncIterator[ChannelService
     """Have services keep what they keep in `directory`; `heard` has what came."""
     store = await Store.open(directory / "channels.db")
     try:
-        yield ChannelServices(Cursors(store), directory / "channels", heard.receive)
+        yield ChannelServices(Cursors(store), directory / "channels", heard, Connections())
     finally:
         await store.aclose()

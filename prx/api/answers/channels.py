@@ -39,5 +39,33 @@ class ChannelHealthAnswer(Answer):
     healthy: bool
     latency_ms: NotRequired[int]
     """How long the round trip took; absent where there was none."""
+    last_message_at: NotRequired[Moment]
+    """When the newest message came that was heard; absent where none is known."""
     error: NotRequired[str]
     """Why there was none."""
+
+
+class ShownPairing(Answer):
+    """Somebody who asks to be let in."""
+
+    code: str
+    channel: str
+    sender: str
+    """The stable id, which `allowed_users` will have."""
+    sender_name: str
+    """What the platform says that they are called; anybody can be called anything."""
+    asked_at: Moment
+    expires_at: Moment
+
+
+class PairingList(Answer):
+    """Everybody who asks to be let in, the longest waiting first."""
+
+    pairings: list[ShownPairing]
+
+
+class Paired(Answer):
+    """Somebody who was let in."""
+
+    channel: str
+    sender: str

@@ -17,6 +17,7 @@ from prx.agent.skills import Skills
 from prx.api.deps import ApiDeps, Figures
 from prx.api.server import ApiRunner
 from prx.api.tokens import TokenStore
+from prx.channels.admission import Admission
 from prx.channels.manager import Channels
 from prx.config.integrations import HooksConfig, McpConfig
 from prx.config.live import LiveConfig
@@ -36,7 +37,7 @@ from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
 from prx.webhooks.service import Webhooks
 from tests.support.agents import no_agent
-from tests.support.channels import no_services
+from tests.support.channels import inbox_of, no_services
 from tests.support.conformance import DOCUMENTED
 
 
@@ -85,6 +86,7 @@ class Api:
     metrics: Metrics = field(default_factory=Metrics)
     mcp_servers: McpServers = field(default_factory=no_servers)
     channels: Channels = field(default_factory=lambda: Channels(dict, Supervisor(), Bus(), no_services()))
+    admission: Admission | None = None
     sessions: Sessions = field(default_factory=no_sessions)
     agent: Agent = field(default_factory=lambda: no_agent(no_sessions()))
     webhooks: Webhooks = field(
@@ -208,6 +210,12 @@ def live_config(home: Path) -> LiveConfig:
     return LiveConfig(Sources(file, (), {"PRX__AGENT__MAX_TURNS": "9"}))
 
 
+def no_admission(harness: Api) -> Admission:
+    """Return what lets nobody in: there is no store that they could wait in."""
+    inbox, pairings = inbox_of(Store(Path("none")), harness.agent, harness.sessions, dict)
+    return Admission(pairings, harness.live, inbox)
+
+
 def deps_of(harness: Api) -> ApiDeps:
     return ApiDeps(
         tokens=harness.tokens,
@@ -215,6 +223,7 @@ def deps_of(harness: Api) -> ApiDeps:
         plugins=harness.catalogue,
         skills=harness.skills,
         channels=harness.channels,
+        admission=harness.admission or no_admission(harness),
         sessions=harness.sessions,
         agent=harness.agent,
         webhooks=harness.webhooks,

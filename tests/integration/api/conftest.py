@@ -9,6 +9,7 @@ import pytest
 from prx.agent.sessions import Sessions
 from prx.api.app import build_app
 from prx.api.tokens import TokenStore
+from prx.channels.admission import Admission
 from prx.channels.manager import Channels
 from prx.config.channels import ChannelConfig
 from prx.config.integrations import HooksConfig
@@ -25,7 +26,7 @@ from prx.runtime.supervisor import Supervisor
 from prx.webhooks.service import Webhooks
 from tests.integration.api.api_harness import Api, Echo, deps_of, live_config, serving
 from tests.support.agents import Bench, Model
-from tests.support.channels import Heard, keeping
+from tests.support.channels import Heard, inbox_of, keeping
 from tests.support.line_channel import LinePlatform, connecting_to, line_platform
 
 
@@ -126,14 +127,17 @@ async def api(
     """The port with one tool, ready to serve."""
     points = bench.points
     services = HostServices(bench.store, Memory(bench.store), points.bus)
+    live = live_config(tmp_path)
+    inbox, pairings = inbox_of(bench.store, bench.agent, bench.sessions, lambda: live.current.channels_config)
     harness = Api(
         TokenStore(tmp_path),
         Catalogue(PluginsConfig, tmp_path, points, services),
         points.tools,
         book,
         points.bus,
-        live_config(tmp_path),
+        live,
         channels=channels,
+        admission=Admission(pairings, live, inbox),
         sessions=bench.sessions,
         agent=bench.agent,
         webhooks=webhooks,
@@ -142,6 +146,7 @@ async def api(
     with harness.router.offering([echo]):
         async with serving(harness, build_app(deps_of(harness))):
             yield harness
+    await inbox.aclose()
 
 
 @pytest.fixture

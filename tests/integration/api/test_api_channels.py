@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 
+from prx.channels.inbox_table import Address
 from prx.channels.manager import Channels
+from prx.channels.pairing import Pairings
 from prx.config.channels import ChannelConfig
+from prx.core.channel import IncomingMessage
 from prx.core.ids import iso_utc
 from tests.integration.api.api_harness import Api
+from tests.support.agents import Bench
 from tests.support.line_channel import TOKEN, LinePlatform
 from tests.support.waiting import eventually
 
@@ -147,3 +151,38 @@ async def test_who_may_look_may_not_restart(api: Api, four: Channels) -> None:
     assert (await api.get("/api/v1/channels/good/health", token=viewer)).status == 200
     refused = await api.post("/api/v1/channels/good/restart", token=viewer)
     assert (refused.status, refused.error["details"]) == (403, {"scope": "channels:write"})
+
+
+@pytest.fixture
+async def waiting(bench: Bench) -> str:
+    """The code of somebody who asked to be let in over the channel `x`."""
+    message = IncomingMessage(conversation="7", sender="42", sender_name="Ada", text="/pair")
+    code = await Pairings(bench.store).ask("x", message, Address("7", None, None))
+    assert code is not None
+    return code
+
+
+async def test_who_asked_to_be_let_in_is_listed_and_let_in_once(api: Api, waiting: str) -> None:
+    (pairing,) = (await api.get("/api/v1/pairings")).json()["pairings"]
+    assert {key: pairing[key] for key in ("code", "channel", "sender", "sender_name")} == {
+        "code": waiting, "channel": "x", "sender": "42", "sender_name": "Ada",
+    }  # fmt: skip
+    reply = await api.call("POST", f"/api/v1/pairings/{waiting.lower()}")
+    assert (reply.status, reply.json()) == (200, {"channel": "x", "sender": "42"})
+    assert api.live.current.channels_config["x"].allowed_users == ("42",)
+    assert (await api.get("/api/v1/pairings")).json() == {"pairings": []}
+    reply = await api.call("POST", f"/api/v1/pairings/{waiting}")
+    assert (reply.status, reply.error["code"]) == (404, "not_found")
+
+
+async def test_where_a_variable_says_who_may_talk_nobody_is_let_in_without_effect(
+    api: Api, waiting: str
+) -> None:
+    api.live.sources._environment = {"PRX__CHANNELS_CONFIG__X__ALLOWED_USERS": '["7"]'}
+    reply = await api.call("POST", f"/api/v1/pairings/{waiting}")
+    assert (reply.status, reply.error["code"]) == (409, "conflict")
+    assert (
+        "PRX__CHANNELS_CONFIG__X__ALLOWED_USERS sets channels_config.x.allowed_users"
+        in reply.error["message"]
+    )
+    assert len((await api.get("/api/v1/pairings")).json()["pairings"]) == 1

@@ -1,0 +1,121 @@
+"""One message of a chat dealt with: its session, the agent's turn, the answer delivered; any of it can be resumed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from prx.channels import attachments, inbox_table
+from prx.channels.connections import Connections
+from prx.channels.inbox_table import Entry
+from prx.channels.outlet import Outlet
+from prx.channels.pacing import Paces
+from prx.channels.reply import Reply
+from prx.config.channels import ChannelConfig
+from prx.core.channel import UndeliverableError
+from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
+from prx.core.message import Answer
+from prx.core.talk import SessionBook, Talk, Turn
+from prx.runtime.logging import get_logger
+from prx.runtime.store import Store
+
+_MAX_ATTEMPTS: Final = 5
+_NOT_ANSWERED: Final = "This could not be answered. Please write it again."
+_NO_TEXT: Final = "(The agent answered without a text.)"
+
+_log = get_logger("channels::answering")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answering needs of the daemon."""
+
+    config: Callable[[], Mapping[str, ChannelConfig]]
+    store: Store
+    talk: Talk
+    sessions: SessionBook
+    connections: Connections
+    paces: Paces
+
+
+async def answer(entry: Entry, desk: Desk) -> None:
+    """Deal with an entry to its end; it is forgotten then.
+
+    Raises:
+        UnavailableError: it has to be tried again later; what was done until then is kept.
+    """
+    outlet = Outlet(desk.connections, desk.paces, entry.channel, entry.address.conversation)
+    config = desk.config().get(entry.channel)
+    if config is not None:
+        reply = Reply(entry, outlet, desk.store, config)
+        try:
+            text = await _text(entry, desk, reply)
+            if entry.reply is None:
+                await _note(desk, entry, reply=text)
+            await reply.deliver(text)
+        except UndeliverableError as error:
+            _log.warning("an answer cannot be delivered", channel=entry.channel, reason=error.message)
+    await desk.store.run(lambda db: inbox_table.remove(db, entry.number))
+
+
+async def _text(entry: Entry, desk: Desk, reply: Reply) -> str:
+    """Return what is to be said."""
+    if entry.reply is not None:
+        return entry.reply
+    if entry.attempts >= _MAX_ATTEMPTS:
+        _log.error("a message was given up", channel=entry.channel, attempts=entry.attempts)
+        return _NOT_ANSWERED
+    try:
+        turn = await _asked(await _prepared(entry, desk), desk)
+        given = await reply.follow(turn)
+    except UnavailableError:
+        raise
+    except PrxError as error:
+        return error.message
+    return _said(given)
+
+
+def _said(given: Answer) -> str:
+    if given.error is None:
+        return given.content if given.content.strip() else _NO_TEXT
+    if given.error.code == "interrupted":
+        # The daemon stops, and its next life asks once more.
+        raise UnavailableError(given.error.message)
+    return "\n\n".join(filter(None, [given.content, f"({given.error.message})"]))
+
+
+async def _prepared(entry: Entry, desk: Desk) -> Entry:
+    """Have what its files say be part of what the agent is asked, the same in every attempt."""
+    if not entry.attachments:
+        return entry
+    adapter = await desk.connections.wait(entry.channel)
+    content = "\n\n".join(filter(None, [entry.content, await attachments.told(entry.attachments, adapter)]))
+    await _note(desk, entry, content=content, attachments="[]")
+    return replace(entry, content=content, attachments=())
+
+
+async def _asked(entry: Entry, desk: Desk) -> Turn:
+    """Have the agent take the message, in its conversation's session or, where that takes no more, in another."""
+    session = entry.session or await desk.store.run(
+        lambda db: inbox_table.session_of(db, entry.channel, entry.lane)
+    )
+    if session is not None:
+        try:
+            return await _posted(entry, session, desk)
+        except (ConflictError, NotFoundError) as error:
+            _log.info("a conversation begins anew", channel=entry.channel, reason=error.message)
+    begun = await desk.sessions.create(entry.channel, entry.user_id, {})
+    await desk.store.run(lambda db: inbox_table.set_session(db, entry.channel, entry.lane, begun.id))
+    return await _posted(entry, begun.id, desk)
+
+
+async def _posted(entry: Entry, session: str, desk: Desk) -> Turn:
+    if entry.session != session:
+        await _note(desk, entry, session=session)
+    turn = await desk.talk.post(session, entry.content, key=entry.key)
+    # A message that ends the daemon each time is not to do so for ever.
+    await _note(desk, entry, attempts=entry.attempts + 1)
+    return turn
+
+
+async def _note(desk: Desk, entry: Entry, **facts: str | int) -> None:
+    await desk.store.run(lambda db: inbox_table.note(db, entry.number, **facts))

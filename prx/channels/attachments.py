@@ -1,0 +1,55 @@
+"""What the agent is told of files that came with a message: what is in those that are text, and what others are."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from prx.core.channel import Attachment, ChannelAdapter
+from prx.core.errors import PrxError
+
+MAX_TEXT_BYTES: Final = 64 * 1024
+"""Of the texts of one message together."""
+_MAX_FILES: Final = 10
+_TEXTS: Final = (
+    "application/json",
+    "application/xml",
+    "application/toml",
+    "application/yaml",
+    "application/x-yaml",
+)
+
+
+async def told(attachments: Sequence[Attachment], adapter: ChannelAdapter) -> str:
+    """Return what to say of files, behind the text that they came with. Fetches what can be read."""
+    room = min(MAX_TEXT_BYTES, adapter.capabilities.max_download_bytes)
+    parts = []
+    for attachment in attachments[:_MAX_FILES]:
+        text, fault = None, "it is no text"
+        if _is_text(attachment):
+            try:
+                text = await _read(attachment, adapter, room)
+            except PrxError as error:
+                fault = error.message
+        if text is None:
+            parts.append(f"[file {_about(attachment)}, not read: {fault}]")
+        else:
+            room -= len(text.encode())
+            parts.append(f"[file {_about(attachment)}]\n```\n{text}\n```")
+    if (more := len(attachments) - _MAX_FILES) > 0:
+        parts.append(f"[and {more} more files, not read]")
+    return "\n\n".join(parts)
+
+
+async def _read(attachment: Attachment, adapter: ChannelAdapter, room: int) -> str:
+    if attachment.size is not None and attachment.size > room:
+        raise PrxError(f"it has {attachment.size} bytes, and {room} can be read")
+    return (await adapter.fetch(attachment, room)).decode(errors="replace")
+
+
+def _is_text(attachment: Attachment) -> bool:
+    kind = attachment.media_type.partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind in _TEXTS
+
+
+def _about(attachment: Attachment) -> str:
+    size = "" if attachment.size is None else f", {attachment.size} bytes"
+    return f"{attachment.name or 'without a name'} ({attachment.media_type}{size})"
