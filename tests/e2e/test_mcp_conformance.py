@@ -106,8 +106,8 @@ async def test_the_coming_suite_passes_in_the_newest_version_as_far_as_it_is_off
     assert not unexpected, report
 
 
-def inspect(daemon: DaemonProcess, npm: Path, *words: str) -> Any:
-    """Return what the inspector's command line prints; `prx` is on its path, as for somebody who installed it."""
+def surroundings(daemon: DaemonProcess) -> dict[str, str]:
+    """Return the environment of somebody who installed `prx`, which is on the path, on the daemon's machine."""
     programs = daemon.home / "bin"
     programs.mkdir(exist_ok=True)
     program = programs / "prx"
@@ -118,14 +118,19 @@ def inspect(daemon: DaemonProcess, npm: Path, *words: str) -> Any:
     ]
     program.write_text("\n".join(["#!/bin/sh", *known, f'exec "{sys.executable}" -m prx "$@"', ""]))
     program.chmod(0o755)
+    return {
+        **daemon.environment,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "MCP_INSPECTOR_SECRET_STORE": "memory",
+    }
+
+
+def inspect(daemon: DaemonProcess, npm: Path, *words: str) -> Any:
+    """Return what the inspector's command line prints."""
     done = subprocess.run(
         [npm / ".bin/node", npm / ".bin/mcp-inspector", "--cli", *words],
         cwd=daemon.home,
-        env={
-            **daemon.environment,
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "MCP_INSPECTOR_SECRET_STORE": "memory",
-        },
+        env=surroundings(daemon),
         capture_output=True,
         text=True,
         check=False,
@@ -148,6 +153,34 @@ def test_the_inspector_lists_and_calls_over_http(daemon: DaemonProcess, npm: Pat
     assert read["contents"][0]["text"] == "This is the content of the static text resource."
     prompts = inspect(daemon, npm, *at, "--method", "prompts/list", *header)["prompts"]
     assert "test_simple_prompt" in [prompt["name"] for prompt in prompts]
+
+
+def test_the_documented_commands_of_the_inspector_run_on_the_node_that_is_there(
+    daemon: DaemonProcess, npm: Path
+) -> None:
+    (block,) = (block for block in blocks((DOCS / "mcp.md").read_text()) if "inspector" in block.marks)
+    commands = block.text.replace("http://127.0.0.1:3120", address(daemon))
+    # What the commands name is here already: npx fetches what is not, and this test nothing.
+    (daemon.home / "node_modules").symlink_to(npm)
+    offline = {"npm_config_offline": "true", "TOKEN": daemon.token()}
+    done = subprocess.run(
+        ["sh", "-e"],
+        input=commands,
+        cwd=daemon.home,
+        env=surroundings(daemon) | offline,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    answers, at = [], 0
+    while rest := done.stdout[at:].lstrip():
+        found, length = json.JSONDecoder().raw_decode(rest)
+        answers.append({tool["name"] for tool in found["tools"]})
+        at = len(done.stdout) - len(rest) + length
+    assert len(answers) == 2
+    assert all("echo" in names for names in answers)
 
 
 def documented() -> list[tuple[str, dict[str, Any]]]:
