@@ -32,19 +32,24 @@ AFTER_EXECUTE = "prx.tool.after_execute"
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
+class Offer:
+    """A tool that is offered, from `ToolRouter.offer` on."""
+
     tool: Tool
     validator: jsonschema_rs.Validator
 
 
 class ToolRouter:
-    """Tools by name. Offering is a block: all names or none, withdrawn when the block ends."""
+    """Tools by name. Offering is a block: all names or none, withdrawn when the block ends.
+
+    Whoever offers and withdraws many, each by itself, does so without one: a block costs a kilobyte for each tool.
+    """
 
     def __init__(self, bus: Bus) -> None:
         """Start with no tools; `bus` hears of every call."""
         self._bus = bus
         self._vetoes: tuple[Veto, ...] = ()
-        self._offers: dict[str, _Offer] = {}
+        self._offers: dict[str, Offer] = {}
         self._withheld: dict[str, str] = {}
         self._explain: list[Explain] = []
         self.changes = Changes()
@@ -74,22 +79,35 @@ class ToolRouter:
         Raises:
             ConflictError: one of the names is taken, or a tool's schema is not a JSON Schema.
         """
-        offers = {tool.spec.name: _Offer(tool, _compiled(tool.spec)) for tool in tools}
+        offers = {tool.spec.name: Offer(tool, _compiled(tool.spec)) for tool in tools}
         for name in offers:
-            if (taken := self._offers.get(name)) is not None:
-                holder = taken.tool.spec.source
-                raise ConflictError(
-                    f'tool "{name}" is already offered by {holder}', details={"tool": name, "holder": holder}
-                )
+            self._check_free(name)
         self._offers.update(offers)
         self.changes.mark()
         try:
             yield
         finally:
-            for name, offer in offers.items():
-                if self._offers.get(name) is offer:
-                    del self._offers[name]
+            for offer in offers.values():
+                self._drop(offer)
             self.changes.mark()
+
+    def offer(self, tool: Tool) -> Offer:
+        """Offer one tool until it is given to `withdraw`; raises as `offering`."""
+        name, offer = tool.spec.name, Offer(tool, _compiled(tool.spec))
+        self._check_free(name)
+        self._offers[name] = offer
+        self.changes.mark()
+        return offer
+
+    def withdraw(self, offer: Offer) -> None:
+        """Offer that no more."""
+        self._drop(offer)
+        self.changes.mark()
+
+    def _drop(self, offer: Offer) -> None:
+        name = offer.tool.spec.name
+        if self._offers.get(name) is offer:
+            del self._offers[name]
 
     @contextmanager
     def withholding(self, names: Iterable[str], reason: str) -> Iterator[None]:
@@ -143,6 +161,13 @@ class ToolRouter:
         self._publish(AFTER_EXECUTE, spec, context, success=result.success, error=error)
         return result
 
+    def _check_free(self, name: str) -> None:
+        if (taken := self._offers.get(name)) is not None:
+            holder = taken.tool.spec.source
+            raise ConflictError(
+                f'tool "{name}" is already offered by {holder}', details={"tool": name, "holder": holder}
+            )
+
     def _checked(self, name: str, arguments: Mapping[str, Any]) -> Tool:
         """Return the tool `name` if it takes `arguments`."""
         offer = self._offers.get(name)
@@ -191,7 +216,9 @@ def _validator(parameters: Mapping[str, Any], mask: str | None = None) -> jsonsc
     draft = _OLDER_DRAFTS.get(
         str(parameters.get("$schema")).removesuffix("#"), jsonschema_rs.Draft202012Validator
     )
-    return draft(dict(parameters), mask=mask, retriever=_refuse_reference)
+    # It is kept: a copy is made only of what the library would not take.
+    schema = parameters if isinstance(parameters, dict) else dict(parameters)
+    return draft(schema, mask=mask, retriever=_refuse_reference)
 
 
 def _fault(parameters: Mapping[str, Any]) -> str:

@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from prx.core.errors import ConflictError
 from prx.core.tool import Tool
 from prx.mcp.client.listing import ListedTool, Listing
-from prx.runtime.tools import ToolRouter
+from prx.runtime.tools import Offer, ToolRouter
 
 _AT_ONCE: Final = 20
 
 
-class _Offer(NamedTuple):
+class _Offered(NamedTuple):
     listed: ListedTool
-    withdraw: ExitStack
+    offer: Offer
 
 
 class Offers:
@@ -25,7 +24,7 @@ class Offers:
         """Offer what `make` returns in `router`."""
         self._router = router
         self._make = make
-        self._offers: dict[str, _Offer] = {}
+        self._offers: dict[str, _Offered] = {}
         self._refused: dict[str, tuple[ListedTool, str]] = {}
         self._left_out: dict[str, str] = {}
         self._turn = 0
@@ -57,7 +56,7 @@ class Offers:
             if offer is not None and offer.listed == tool:
                 continue
             if offer is not None:
-                self._offers.pop(own).withdraw.close()
+                self._withdraw(own)
             self._offer(own, tool)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -79,14 +78,16 @@ class Offers:
         self._turn += 1
         self._refused = {}
         for own in [own for own in self._offers if own not in names]:
-            self._offers.pop(own).withdraw.close()
+            self._withdraw(own)
 
     def _offer(self, own: str, tool: ListedTool) -> None:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self._router.offering([self._make(tool)]))
-            except ConflictError as error:
-                self._refused[own] = tool, error.message
-            else:
-                self._refused.pop(own, None)
-                self._offers[own] = _Offer(tool, stack.pop_all())
+        try:
+            offer = self._router.offer(self._make(tool))
+        except ConflictError as error:
+            self._refused[own] = tool, error.message
+        else:
+            self._refused.pop(own, None)
+            self._offers[own] = _Offered(tool, offer)
+
+    def _withdraw(self, own: str) -> None:
+        self._router.withdraw(self._offers.pop(own).offer)

@@ -87,6 +87,21 @@ def test_what_is_no_schema_of_its_own_is_refused(schema: dict[str, Any]) -> None
         pytest.fail("offered")
 
 
+async def test_a_tool_that_is_offered_alone_is_there_until_it_is_withdrawn() -> None:
+    router = ToolRouter(Bus())
+    offer = router.offer(Given("a"))
+    number = router.changes.number
+    with pytest.raises(ConflictError, match='tool "a" is already offered'):
+        router.offer(Given("a"))
+    assert (await router.call("a", {}, CALLER)).output == {}
+    router.withdraw(offer)
+    assert router.changes.number == number + 1
+    assert router.specs() == []
+    with router.offering([Given("a")]):
+        router.withdraw(offer)
+        assert (await router.call("a", {}, CALLER)).output == {}
+
+
 async def test_withheld_names_tell_why_unless_somebody_offers_them() -> None:
     router = ToolRouter(Bus())
     with router.withholding(["a"], "it is disabled"):
