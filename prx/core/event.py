@@ -13,6 +13,9 @@ MAX_TOPIC_BYTES = 256
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_DEPTH = 8
 
+Wants = Callable[[str, str], bool]
+"""Tells whether somebody wants the events of a topic and source: asked before there is one."""
+
 _SEGMENT = re.compile(r"[^.*\s\x00-\x1f]+")
 
 
@@ -84,14 +87,14 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     return lambda topic: _matches(segments, topic.split("."))
 
 
-def topics(*patterns: str) -> Callable[[Event], bool]:
-    """Return the test whether an event's topic matches one of `patterns`.
+def topics(*patterns: str) -> Wants:
+    """Return the test whether a topic matches one of `patterns`, whatever the source.
 
     Raises:
         BadRequestError: one is no pattern.
     """
     tests = [compile_pattern(pattern) for pattern in patterns]
-    return lambda event: any(test(event.topic) for test in tests)
+    return lambda topic, _source: any(test(topic) for test in tests)
 
 
 def _matches(pattern: list[str], topic: list[str]) -> bool:

@@ -66,8 +66,8 @@ class Feed:
             self._events = None
             self._listening.close()
 
-    def _wants(self, event: Event) -> bool:
-        return self._hook is not None and self._hook.wants(event)
+    def _wants(self, topic: str, source: str) -> bool:
+        return self._hook is not None and self._hook.wants(topic, source)
 
     async def _deliver_all(self, events: Subscription) -> None:
         async for event in events:

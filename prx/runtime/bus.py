@@ -3,11 +3,11 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from prx.core.event import Event
+from prx.core.event import Event, Wants
 from prx.core.ids import new_id, now_utc
 from prx.core.metric import Metric, counter, gauge
 
@@ -19,7 +19,7 @@ HOST = "prx"
 class Subscription:
     """The events of one subscriber that it has not taken yet: bounded, newer ones are dropped and counted."""
 
-    def __init__(self, wants: Callable[[Event], bool], max_bytes: int) -> None:
+    def __init__(self, wants: Wants, max_bytes: int) -> None:
         """Take what `wants` says yes to, 1024 events and `max_bytes` of payload at most."""
         self.wants = wants
         self.dropped = 0
@@ -65,24 +65,24 @@ class Bus:
 
     @property
     def heard(self) -> bool:
-        """Whether there is any subscriber; where there is none, nobody need put together what to tell."""
+        """Whether there is any subscriber, from any thread; where there is none, nobody need hand over what to tell."""
         return bool(self._subscriptions)
+
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody wants to hear of `topic` from the daemon; otherwise nobody need put together what to tell."""
+        return any(subscription.wants(topic, HOST) for subscription in self._subscriptions)
 
     def publish(self, topic: str, payload: Any, *, source: str = HOST, depth: int = 0) -> None:
         """Tell every subscriber what happened; returns at once."""
-        if not self._subscriptions:
-            return
-        event = Event(new_id("evt"), topic, payload, source, now_utc(), depth)
-        wanted = [subscription for subscription in self._subscriptions if subscription.wants(event)]
-        if wanted:
+        wanting = [each for each in self._subscriptions if each.wants(topic, source)]
+        if wanting:
+            event = Event(new_id("evt"), topic, payload, source, now_utc(), depth)
             size = len(json.dumps(payload))
-            for subscription in wanted:
+            for subscription in wanting:
                 subscription.offer(event, size)
 
     @contextmanager
-    def subscribed(
-        self, wants: Callable[[Event], bool], *, max_bytes: int = _MAX_QUEUED_BYTES
-    ) -> Iterator[Subscription]:
+    def subscribed(self, wants: Wants, *, max_bytes: int = _MAX_QUEUED_BYTES) -> Iterator[Subscription]:
         """Receive the events that `wants` says yes to for the length of the block.
 
         Up to 1024 of them wait to be taken, with payloads of up to `max_bytes`.

@@ -181,7 +181,7 @@ class ToolRouter:
         return offer.tool
 
     def _publish(self, topic: str, spec: ToolSpec, context: CallContext, **facts: object) -> None:
-        if not self._bus.heard:
+        if not self._bus.wanted(topic):
             return
         about = {
             "tool": spec.name,

@@ -110,9 +110,9 @@ class Feed:
             else:
                 raise error
 
-    def _wants(self, event: Event) -> bool:
-        name = OF_TOPICS.get(event.topic)
-        return name is not None and event.source == HOST and self._anybody_wants(name)
+    def _wants(self, topic: str, source: str) -> bool:
+        name = OF_TOPICS.get(topic)
+        return name is not None and source == HOST and self._anybody_wants(name)
 
     def _anybody_wants(self, name: str) -> bool:
         wanted = self._wanted()

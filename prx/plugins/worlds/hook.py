@@ -28,13 +28,9 @@ class Hook:
         self._on_event = on_event
         self._subscriptions = subscriptions
 
-    def wants(self, event: Event) -> bool:
-        """Tell whether to deliver `event`: what the plugin published itself is not, nor what it is asked about."""
-        return (
-            event.source != self.name
-            and event.topic != BEFORE_EXECUTE
-            and self._subscriptions.matches(event.topic)
-        )
+    def wants(self, topic: str, source: str) -> bool:
+        """Tell whether to deliver events: what the plugin publishes itself are not, nor what it is asked about."""
+        return source != self.name and topic != BEFORE_EXECUTE and self._subscriptions.matches(topic)
 
     async def deliver(self, event: Event) -> ToolFailure | None:
         """Tell the plugin; return why it did not take the event.

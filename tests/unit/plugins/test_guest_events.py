@@ -25,7 +25,7 @@ async def events(bus: Bus) -> Events:
 async def test_a_guest_publishes_as_its_plugin_one_step_deeper(bus: Bus, events: Events) -> None:
     call = call_of("weather")
     call.context = CallContext(depth=3)
-    with bus.subscribed(lambda _event: True) as subscription:
+    with bus.subscribed(lambda _topic, _source: True) as subscription:
         await asyncio.to_thread(events.publish, call, "prx.plugin.weather.changed", '{"rain": true}')
         event = await subscription.take()
     assert (event.topic, event.payload) == ("prx.plugin.weather.changed", {"rain": True})

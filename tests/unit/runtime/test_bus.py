@@ -6,7 +6,7 @@ from prx.runtime.bus import Bus
 
 async def test_events_reach_whoever_wants_them_in_order() -> None:
     bus = Bus()
-    with bus.subscribed(topics("a.*")) as some, bus.subscribed(lambda _event: True) as everything:
+    with bus.subscribed(topics("a.*")) as some, bus.subscribed(lambda _topic, _source: True) as everything:
         bus.publish("a.x", 1, source="plugin:one", depth=3)
         bus.publish("b", {"two": 2})
         taken = everything.__aiter__()
@@ -17,6 +17,15 @@ async def test_events_reach_whoever_wants_them_in_order() -> None:
         assert first.id != second.id
         assert some.queued == 1
         assert await anext(some.__aiter__()) is first
+
+
+def test_whoever_publishes_is_told_whether_anybody_wants_it() -> None:
+    bus = Bus()
+    assert not bus.wanted("a.x")
+    with bus.subscribed(topics("a.*")), bus.subscribed(lambda _topic, source: source == "plugin:one"):
+        assert bus.wanted("a.x")
+        assert not bus.wanted("b")
+    assert not bus.wanted("a.x")
 
 
 async def test_a_subscriber_who_does_not_take_loses_the_newest_and_is_told_how_many() -> None:

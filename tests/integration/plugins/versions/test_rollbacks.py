@@ -23,7 +23,7 @@ async def test_a_new_version_whose_calls_fail_is_rolled_back_by_itself(
     async with host.running():
         await drop(host, 1)
         await fail(host, 2)  # of the old one: they do not count against the new one
-        with host.bus.subscribed(lambda event: event.topic == "prx.plugin.error") as errors:
+        with host.bus.subscribed(lambda topic, _source: topic == "prx.plugin.error") as errors:
             await drop(host, 2)
             await fail(host, 5)
             await eventually(lambda: host.plugin("flaky").number == 1)
@@ -67,7 +67,7 @@ async def test_a_rollback_wins_over_the_quarantine(host: PluginHost) -> None:
         await drop(host, 2)
         for _ in range(20):  # so many good calls that the share of failures stays small
             assert await said(host) == 2
-        with host.bus.subscribed(lambda event: event.topic.startswith("prx.plugin.")) as events:
+        with host.bus.subscribed(lambda topic, _source: topic.startswith("prx.plugin.")) as events:
             await fail(host, 5)
             await eventually(lambda: host.plugin("flaky").number == 1)
             topics = [(await anext(events.__aiter__())).topic for _ in range(2)]
@@ -86,7 +86,7 @@ async def test_a_rollback_that_fails_leaves_the_plugin_in_quarantine(host: Plugi
         (host.data_dir / "generations" / f"{hashlib.sha256(flaky(1)).hexdigest()}.wasm").unlink()
         for _ in range(20):
             await said(host)
-        with host.bus.subscribed(lambda event: event.topic == "prx.plugin.quarantined") as quarantines:
+        with host.bus.subscribed(lambda topic, _source: topic == "prx.plugin.quarantined") as quarantines:
             await fail(host, 5)
             assert (await anext(quarantines.__aiter__())).payload["plugin"] == "flaky"
         await host.until("flaky", "quarantined", "5 calls failed within 60 s")
