@@ -17,11 +17,8 @@ from mcp.shared.inbound import (
     MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     X_MCP_HEADER_KEY,
-    InboundModernRoute,
-    classify_inbound_request,
 )
 from mcp_types import SERVER_INFO_META_KEY
-from mcp_types.methods import serialize_server_result, validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -30,9 +27,9 @@ from prx.core.tool import ToolSpec
 from prx.mcp.server.asking import Asking
 from prx.mcp.server.calls import Calls
 from prx.mcp.server.exchange import Exchange
+from prx.mcp.server.plain import METHOD, Envelopes, is_call, shaped
 from prx.mcp.server.sessions import Session
 
-_METHOD: Final = "tools/call"
 _CANCELLED: Final = "notifications/cancelled"
 _REQUEST_KEYS: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _ROUTING_HEADERS: Final = (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER)
@@ -61,6 +58,7 @@ class LeanPath:
         self._server_info = server_info
         self._quick_secs = quick_secs
         self._running: set[asyncio.Task[dict[str, Any]]] = set()
+        self._envelopes = Envelopes()
         # What is worked out once for many requests: what an `Accept` says, and whether a tool has headers of its own.
         self._accepted: dict[str, bool] = {}
         self._mirrored: dict[str, tuple[ToolSpec, bool]] = {}
@@ -89,7 +87,7 @@ class LeanPath:
         plain = (
             body.keys() == _REQUEST_KEYS
             and body["jsonrpc"] == "2.0"
-            and body["method"] == _METHOD
+            and body["method"] == METHOD
             and type(body["id"]) in (int, str)
             and isinstance(params := body["params"], dict)
             and params.keys() <= _PARAM_KEYS
@@ -147,13 +145,15 @@ class LeanPath:
         given = {name: exchange.headers.getall(name, []) for name in _ROUTING_HEADERS}
         if any(len(values) != 1 for values in given.values()):
             return None
-        route = classify_inbound_request(body, headers={name: values[0] for name, values in given.items()})
-        if not isinstance(route, InboundModernRoute):
+        headers = {name: values[0] for name, values in given.items()}
+        version = self._envelopes.version_of(exchange.caller.token_id, body, headers, len(exchange.body))
+        params = body["params"]
+        if version is None or "progressToken" in params["_meta"]:
             return None
-        call = _judged(body, route.protocol_version, None)
-        if call is None or (spec := self._calls.spec(call.name)) is None or self._mirrors(spec):
+        spec = self._calls.spec(params["name"])
+        if spec is None or self._mirrors(spec):
             return None
-        return call
+        return Call(body["id"], params["name"], params.get("arguments", {}), version, None)
 
     def _accepts_both(self, exchange: Exchange) -> bool:
         """Tell whether the client takes JSON and streams, as the SDK sees it."""
@@ -176,11 +176,10 @@ class LeanPath:
         return known[1]
 
     def _shaped(self, result: Mapping[str, Any], version: str) -> dict[str, Any]:
-        shaped = serialize_server_result(_METHOD, version, result)
+        found = shaped(result, version)
         if version in MODERN_PROTOCOL_VERSIONS:
-            meta = shaped.setdefault("_meta", {})
-            meta.setdefault(SERVER_INFO_META_KEY, self._server_info)
-        return shaped
+            found["_meta"] = {SERVER_INFO_META_KEY: self._server_info, **found.get("_meta", {})}
+        return found
 
     def _ended(self, running: asyncio.Task[dict[str, Any]]) -> None:
         self._running.discard(running)
@@ -219,19 +218,10 @@ def _of_session(exchange: Exchange, body: dict[str, Any], session: Session | Non
         return None
     if len(exchange.headers.getall(MCP_SESSION_ID_HEADER)) != 1:
         return None
-    return _judged(body, session.version, session)
-
-
-def _judged(body: dict[str, Any], version: str, session: Session | None) -> Call | None:
-    """Return the call if its parameters are those of `version`, and it does not ask for progress."""
     params = body["params"]
-    if "progressToken" in (params.get("_meta") or {}):
+    if "progressToken" in (params.get("_meta") or {}) or not is_call(params, session.version):
         return None
-    try:
-        validate_client_request(_METHOD, version, params)
-    except ValidationError:
-        return None
-    return Call(body["id"], params["name"], params.get("arguments", {}), version, session)
+    return Call(body["id"], params["name"], params.get("arguments", {}), session.version, session)
 
 
 def _cancel(session: Session, body: dict[str, Any]) -> None:
