@@ -1,7 +1,7 @@
 """What the agent remembers of whom, wherever it is kept. Also the unit that forgets what is old."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
@@ -17,7 +17,7 @@ from prx.runtime.backoff import Backoff
 from prx.runtime.bus import Bus
 from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.logging import get_logger
-from prx.runtime.memory import STEP, Memory
+from prx.runtime.memory import STEP, Meaning, Memory
 
 SQLITE: Final = "sqlite"
 _LOOK_SECS: Final = 1.0
@@ -42,6 +42,10 @@ class KnowsSessions(Protocol):
         """Return one session."""
 
 
+async def _unknown(_query: str) -> None:
+    return None
+
+
 class Recollection:
     """The agent's memory: the table of the store, or what a plugin offers as storage.
 
@@ -56,14 +60,16 @@ class Recollection:
         memory: Memory,
         points: ExtensionPoints,
         sessions: KnowsSessions,
+        meaning_of: Callable[[str], Awaitable[Meaning | None]] = _unknown,
         clock: Callable[[], datetime] = now_utc,
     ) -> None:
-        """Use `memory` unless `config` names a storage that `points` have."""
+        """Use `memory` unless `config` names a storage that `points` have; `meaning_of` says what queries mean."""
         self._config = config
         self._backend = config().backend
         self._memory = memory
         self._points = points
         self._sessions = sessions
+        self._meaning_of = meaning_of
         self._clock = clock
         self._counted: int | None = None
         self._problem: Problem | None = None
@@ -88,7 +94,7 @@ class Recollection:
     ) -> Sequence[Remembered]:
         """Return at most `limit` memories that fit `query`, the best first; see `recall`."""
         if self._backend == SQLITE:
-            found = await self._memory.relevant(query, limit, least, owner)
+            found = await self._memory.relevant(query, limit, least, owner, await self._meaning_of(query))
             return [Remembered(entry.id, entry.text, entry.category) for entry in found]
         stored = await self._storage().recall(query, limit, owner)
         fitting = [entry for entry in stored[:limit] if entry.score is None or entry.score >= least]

@@ -238,6 +238,18 @@ class MemoryConfig(Table):
     retention_days: int | None = hot(
         "Days after which a memory is forgotten; unset keeps them for ever.", None, ge=1
     )
+    embedding_model: str | None = hot(
+        'Embedding model by which memories are found beside their words, as "provider/model"; the provider is asked '
+        "as `provider` and `provider.others` say.",
+        None,
+        pattern=r"^[^/\s]+/\S+$",
+    )
+    embedding_min_similarity: float = hot(
+        "Least cosine similarity of a memory that is found by its vector alone; it depends on the model.",
+        0.3,
+        ge=-1,
+        le=1,
+    )
 
 
 class PluginLimits(Table):

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from prx.agent.agent import Agent
+from prx.agent.meanings import Meanings
 from prx.agent.providers.chain import Providers
+from prx.agent.providers.embeddings import Embeddings
 from prx.agent.recollection import Recollection
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
@@ -59,6 +61,7 @@ class Parts:
     webhooks: Webhooks
     memory: Memory
     recollection: Recollection
+    meanings: Meanings
     catalogue: Catalogue
     skills: Skills
     channels: Channels
@@ -93,8 +96,11 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     skills = Skills(partial(_skill_shelves, config, catalogue))
     sessions = await Sessions.open(store, points.bus, webhooks.outbox, lambda: live.current.agent)
     life.at_end("sessions", sessions.aclose)
-    recollection = Recollection(lambda: live.current.memory, memory, points, sessions)
     providers = open_providers(live, points, skills, life)
+    meanings = Meanings(
+        lambda: live.current.memory, Embeddings(lambda: live.current, providers.library), memory
+    )
+    recollection = Recollection(lambda: live.current.memory, memory, points, sessions, meanings.of)
     agent = await open_agent(
         live, points, store, sessions, recollection, skills, providers, webhooks.outbox, life
     )
@@ -115,6 +121,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         webhooks,
         memory,
         recollection,
+        meanings,
         catalogue,
         skills,
         channels,
@@ -142,6 +149,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.skills,
         parts.sessions,
         parts.recollection,
+        parts.meanings,
         parts.servers,
         parts.providers,
         parts.webhooks,
@@ -188,6 +196,8 @@ async def _obey(parts: Parts, change: Change) -> None:
         parts.servers.reconfigured()
     if _touches(change, "provider."):
         parts.providers.reconfigured()
+    if _touches(change, "provider.") or _touches(change, "memory."):
+        parts.meanings.reconfigured()
 
 
 def _touches(change: Change, prefix: str) -> bool:

@@ -72,6 +72,7 @@ class Daemon:
         await parts.channels.reconfigured({})
         ground.supervisor.add(parts.sessions)
         ground.supervisor.add(parts.recollection)
+        ground.supervisor.add(parts.meanings)
         ground.supervisor.add(parts.agent)
         await parts.inbox.resume()
         await parts.servers.start()

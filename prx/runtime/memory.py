@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from prx.core.errors import BadRequestError
 from prx.core.ids import iso_utc, new_id, now_utc
 from prx.core.metric import Metric, gauge
+from prx.runtime import vectors
 from prx.runtime.bus import Bus
 from prx.runtime.store import Store
 
@@ -20,6 +21,8 @@ _MAX_CATEGORY_BYTES = 128
 _MAX_RECALLED = 100
 _MAX_QUERY_WORDS = 32
 _DEFAULT_IMPORTANCE = 0.5
+_RANK_DAMPING = 60
+"""Of reciprocal rank fusion: how little it matters which of the first ones is the very first."""
 STEP = 256
 """How many entries are removed at once."""
 _WORD = re.compile(r"\w+")
@@ -35,6 +38,16 @@ class MemoryEntry(NamedTuple):
     """From 0, trivial, to 1."""
 
 
+class Meaning(NamedTuple):
+    """What a query means, to an embedding model."""
+
+    model: str
+    vector: bytes
+    """See `vectors.normalized`."""
+    least: float
+    """The similarity that counts as the like, where no word is shared."""
+
+
 class Memory:
     """The memory's table. `remember` and `recall` run on a thread that may wait, never on the event loop."""
 
@@ -44,6 +57,8 @@ class Memory:
         self._tell = tell or (lambda _topic, _payload: None)
         self.entries = 0
         """How many entries there are, as of the last change."""
+        self.added = 0
+        """Grows when there are new ones."""
 
     @classmethod
     async def open(cls, store: Store, bus: Bus | None = None) -> "Memory":
@@ -84,18 +99,31 @@ class Memory:
         return found
 
     async def relevant(
-        self, query: str, limit: int, least: float = 0.0, owner: str | None = None
+        self,
+        query: str,
+        limit: int,
+        least: float = 0.0,
+        owner: str | None = None,
+        meaning: Meaning | None = None,
     ) -> list[MemoryEntry]:
         """Do as `recall`, on the event loop, for entries with at least that share of the words of `query`.
 
-        Those of `owner` are looked at, too.
+        Those of `owner` are looked at, too; and with its `meaning` those that mean the like, whatever their words.
         """
         words = _words(query)
-        found = await self._store.run(partial(_found, words, limit, owner)) if words and self.entries else []
-        if least:
-            found = [entry for entry in found if _share(words, entry.text) >= least]
+        if not self.entries or not (words or meaning):
+            return []
+        found = await self._store.run(partial(_ranked, words, limit, least, owner, meaning))
         self._recalled(found, owner)
         return found
+
+    async def without_vector(self, model: str, limit: int) -> list[vectors.Bare]:
+        """Return entries that have no vector of `model`, the newest first."""
+        return await self._store.run(lambda db: vectors.without(db, model, limit))
+
+    async def put_vectors(self, model: str, found: Sequence[tuple[int, bytes]]) -> None:
+        """Keep vectors of `model` for entries, by their numbers, in place of those of another model."""
+        await self._store.run(lambda db: vectors.put(db, model, found))
 
     async def forget(self, entry_id: str, owner: str | None) -> bool:
         """Remove an entry of `owner`, or of everybody; return whether it was there."""
@@ -124,6 +152,7 @@ class Memory:
         return removed
 
     def _stored(self, entry: MemoryEntry, owner: str | None) -> None:
+        self.added += 1
         self._tell("prx.memory.stored", {"id": entry.id, "category": entry.category, "owner": owner})
 
     def _recalled(self, found: Sequence[MemoryEntry], owner: str | None) -> None:
@@ -173,6 +202,37 @@ def _found(words: Sequence[str], limit: int, owner: str | None, db: sqlite3.Conn
         (match, owner, min(limit, _MAX_RECALLED)),
     )
     return [MemoryEntry(*row) for row in rows.fetchall()]
+
+
+def _ranked(
+    words: Sequence[str],
+    limit: int,
+    least: float,
+    owner: str | None,
+    meaning: Meaning | None,
+    db: sqlite3.Connection,
+) -> list[MemoryEntry]:
+    """Return what fits by its words, by its meaning or by both; what is high up in both rankings comes first."""
+    by_words = _found(words, limit if meaning is None else _MAX_RECALLED, owner, db) if words else []
+    by_words = [entry for entry in by_words if not least or _share(words, entry.text) >= least]
+    if meaning is None:
+        return by_words
+    entries = {entry.id: entry for entry in by_words}
+    scores = {entry.id: 1 / (_RANK_DAMPING + rank) for rank, entry in enumerate(by_words, 1)}
+    near = vectors.nearest(db, meaning.model, meaning.vector, min(limit, _MAX_RECALLED), owner, meaning.least)
+    for rank, (number, _) in enumerate(near, 1):
+        entry = _numbered(number, db)
+        entries[entry.id] = entry
+        scores[entry.id] = scores.get(entry.id, 0.0) + 1 / (_RANK_DAMPING + rank)
+    best = sorted(scores, key=scores.__getitem__, reverse=True)
+    return [entries[each] for each in best[: min(limit, _MAX_RECALLED)]]
+
+
+def _numbered(number: int, db: sqlite3.Connection) -> MemoryEntry:
+    row = db.execute(
+        "SELECT id, text, category, importance FROM memory_entries WHERE number = ?", (number,)
+    ).fetchone()
+    return MemoryEntry(*row)
 
 
 def _share(words: Sequence[str], text: str) -> float:

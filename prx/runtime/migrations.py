@@ -291,6 +291,19 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE memory_vectors (
+            entry INTEGER PRIMARY KEY REFERENCES memory_entries (number) ON DELETE CASCADE,
+            model TEXT NOT NULL,
+            owner TEXT,
+            signs BLOB NOT NULL,
+            vector BLOB NOT NULL
+        )
+        """,
+        # With all that is looked at for each entry: the vectors themselves are many times as large.
+        "CREATE INDEX memory_vectors_by_owner ON memory_vectors (model, owner, entry, signs)",
+    ),
 )
 
 

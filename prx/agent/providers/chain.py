@@ -52,7 +52,7 @@ class Providers:
         self._config = config
         self._offered = offered
         self._retries = retries or Retries()
-        self._library = Library()
+        self.library = Library()
         self._totals = Totals()
         self._failed: dict[Link, Problem] = {}
         self._unusable: dict[Link, str] = {}
@@ -88,7 +88,7 @@ class Providers:
 
     def reconfigured(self) -> None:
         """Follow the configuration: forget the old one's keys and failures, and load what the new one needs."""
-        self._library.forget()
+        self.library.forget()
         self._failed.clear()
         self._unusable.clear()
         self._since = now_utc()
@@ -112,7 +112,7 @@ class Providers:
     async def aclose(self) -> None:
         """Close every connection to a provider."""
         await self._tasks.aclose()
-        await self._library.aclose()
+        await self.library.aclose()
 
     async def _ask(
         self,
@@ -171,7 +171,7 @@ class Providers:
             provider = self._offer(config, link)
             return lambda _: provider.chat(own, context)
         endpoint = endpoint_of(config, link)
-        asked = await self._library.model(endpoint, own.model)
+        asked = await self.library.model(endpoint, own.model)
 
         def ask(begins_by: float) -> Answer:
             limits = Limits(
@@ -220,7 +220,7 @@ class Providers:
                 endpoint = endpoint_of(config, link)
                 await asyncio.to_thread(check_installed, endpoint)
                 if link == Link(config.name, config.model):
-                    await self._library.model(endpoint, config.model)
+                    await self.library.model(endpoint, config.model)
             except ProviderError as error:
                 if config is self._config():
                     self._unusable[link] = error.message

@@ -8,14 +8,20 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
+from pydantic_ai.embeddings import EmbeddingModel
 from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import Provider, infer_provider_class
 
 from prx.agent.providers.endpoints import Endpoint
 from prx.agent.providers.failures import NotReadError
+from prx.core.provider import ProviderConfigurationError
+
+if TYPE_CHECKING:
+    from google.genai import Client
+    from openai import AsyncOpenAI
 
 _CONNECT_SECS: Final = 10.0
 _SEND_SECS: Final = 60.0
@@ -81,6 +87,35 @@ def make_model(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]
             return _openai(endpoint, model, client)
 
 
+def make_embedding_model(endpoint: Endpoint, model: str, client: HttpClient) -> EmbeddingModel:
+    """Return the library's embedding `model` at `endpoint`. Blocks as `make_model`.
+
+    Raises:
+        ImportError: it is not installed.
+        ProviderConfigurationError: this provider has none.
+    """
+    match endpoint.protocol:
+        case "anthropic":
+            raise ProviderConfigurationError(
+                f'provider "{endpoint.name}" has no embedding models: set memory.embedding_model to another\'s'
+            )
+        case "google":
+            from pydantic_ai.embeddings.google import GoogleEmbeddingModel  # noqa: PLC0415  # an extra
+            from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
+
+            return GoogleEmbeddingModel(
+                model, provider=GoogleProvider(client=_google_vendor(endpoint, client))
+            )
+        case "responses" | "chat":
+            from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel  # noqa: PLC0415  # an extra
+            from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
+
+            vendor = _openai_vendor(endpoint, client)
+            return OpenAIEmbeddingModel(
+                model, provider=OpenAICompatibleProvider(endpoint.name, openai_client=vendor)
+            )
+
+
 def _anthropic(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
     from anthropic import AsyncAnthropic  # noqa: PLC0415  # an extra
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
@@ -93,10 +128,15 @@ def _anthropic(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]
 
 
 def _google(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
+    from pydantic_ai.models.google import GoogleModel  # noqa: PLC0415  # an extra
+    from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
+
+    return GoogleModel(model, provider=GoogleProvider(client=_google_vendor(endpoint, client)))
+
+
+def _google_vendor(endpoint: Endpoint, client: HttpClient) -> "Client":
     from google.genai import Client  # noqa: PLC0415  # an extra
     from google.genai.types import HttpOptions  # noqa: PLC0415
-    from pydantic_ai.models.google import GoogleModel  # noqa: PLC0415
-    from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
 
     options = HttpOptions(
         base_url=endpoint.url,
@@ -104,18 +144,14 @@ def _google(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
         # It makes a blocking client as well, which nobody uses: at least not with a TLS context of its own.
         client_args={"verify": client.tls},
     )
-    vendor = Client(vertexai=False, api_key=endpoint.key or _NO_KEY, http_options=options)
-    return GoogleModel(model, provider=GoogleProvider(client=vendor))
+    return Client(vertexai=False, api_key=endpoint.key or _NO_KEY, http_options=options)
 
 
 def _openai(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
-    from openai import AsyncOpenAI  # noqa: PLC0415  # an extra
-    from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
+    from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415  # an extra
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider  # noqa: PLC0415
 
-    vendor = AsyncOpenAI(
-        api_key=endpoint.key or _NO_KEY, base_url=endpoint.url, http_client=client.http, max_retries=0
-    )
+    vendor = _openai_vendor(endpoint, client)
     if endpoint.known_as is None:
         return OpenAIChatModel(model, provider=OpenAICompatibleProvider(endpoint.name, openai_client=vendor))
 
@@ -124,6 +160,14 @@ def _openai(endpoint: Endpoint, model: str, client: HttpClient) -> Model[Any]:
         return made(openai_client=vendor)  # type: ignore[no-any-return]
 
     return infer_model(f"{endpoint.known_as}:{model}", provider)
+
+
+def _openai_vendor(endpoint: Endpoint, client: HttpClient) -> "AsyncOpenAI":
+    from openai import AsyncOpenAI  # noqa: PLC0415  # an extra
+
+    return AsyncOpenAI(
+        api_key=endpoint.key or _NO_KEY, base_url=endpoint.url, http_client=client.http, max_retries=0
+    )
 
 
 def _timeouts() -> httpx2.Timeout:

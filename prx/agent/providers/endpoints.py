@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from prx.agent.providers.known import BUILTIN, EXTRAS, KNOWN, PACKAGES, Protocol
-from prx.config.schema import OtherProviderConfig, ProviderConfig
+from prx.config.schema import Config, OtherProviderConfig, ProviderConfig
 from prx.core.provider import ProviderConfigurationError
 
 
@@ -95,11 +95,12 @@ def endpoint_of(config: ProviderConfig, link: Link) -> Endpoint:
     return Endpoint(name, where, protocol, url, key or None, known_as)
 
 
-def keys_of(config: ProviderConfig) -> list[str]:
+def keys_of(config: Config) -> list[str]:
     """Return the keys that providers of this configuration take from the environment: no log shows them."""
-    kinds = {own.type or name for name, own in config.others.items()} | {
-        link.name for link in chain_of(config)
+    kinds = {own.type or name for name, own in config.provider.others.items()} | {
+        link.name for link in chain_of(config.provider)
     }
+    kinds.add((config.memory.embedding_model or "").partition("/")[0])
     variables = [variable for kind in kinds & KNOWN.keys() for variable in KNOWN[kind].variables]
     return [os.environ[variable] for variable in variables if os.environ.get(variable)]
 

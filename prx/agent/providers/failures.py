@@ -68,13 +68,13 @@ class Failures:
         if (
             unread := next((cause for cause in _causes(error) if isinstance(cause, NotReadError)), None)
         ) is not None:
-            return ProviderError(f"{self._who}: {unread}")
+            return ProviderError(f"{self.who}: {unread}")
         if isinstance(error, ModelAPIError):
             return self._of_answer(error)
         if isinstance(error, ContentFilterError):
-            return ProviderError(f"{self._who} answered nothing: its content filter took it")
+            return ProviderError(f"{self.who} answered nothing: its content filter took it")
         if isinstance(error, UserError):
-            return ProviderError(f"{self._who} cannot be asked this: {self._words(error)}")
+            return ProviderError(f"{self.who} cannot be asked this: {self._words(error)}")
         if isinstance(error, httpx2.InvalidURL):
             return ProviderConfigurationError(f"{self._endpoint.table}.base_url is no address; correct it")
         if isinstance(error, httpx2.HTTPError):
@@ -84,29 +84,30 @@ class Failures:
     def no_answer_within(self, secs: float) -> ProviderUnavailableError:
         """Say that nothing came in time."""
         return ProviderUnavailableError(
-            f"{self._who} did not begin to answer within {secs:g} s: see whether it is loaded and at work, or raise "
+            f"{self.who} did not begin to answer within {secs:g} s: see whether it is loaded and at work, or raise "
             "provider.first_token_timeout_secs"
         )
 
     def paused(self, secs: float) -> ProviderUnavailableError:
         """Say that an answer stopped coming."""
         return ProviderUnavailableError(
-            f"{self._who} began to answer and then was silent for {secs:g} s: ask again, or raise "
+            f"{self.who} began to answer and then was silent for {secs:g} s: ask again, or raise "
             "provider.next_token_timeout_secs"
         )
 
     def endless(self, secs: float) -> ProviderError:
         """Say that an answer took too long as a whole."""
         return ProviderError(
-            f"{self._who} was not done within {secs:g} s: ask for less, or raise provider.answer_timeout_secs"
+            f"{self.who} was not done within {secs:g} s: ask for less, or raise provider.answer_timeout_secs"
         )
 
     def cut(self) -> ProviderUnavailableError:
         """Say that an answer ended before its end."""
-        return ProviderUnavailableError(f"{self._who} broke off in the middle of its answer: ask again")
+        return ProviderUnavailableError(f"{self.who} broke off in the middle of its answer: ask again")
 
     @property
-    def _who(self) -> str:
+    def who(self) -> str:
+        """Whom it speaks of."""
         return f'provider "{self._endpoint.name}" ({self._model} at {self._endpoint.host})'
 
     def _of_answer(self, error: ModelAPIError) -> ProviderError:
@@ -122,7 +123,7 @@ class Failures:
                 return self._of_rejection(error, f"{status}: {words}")
             case ModelQuotaExceededError():
                 return ProviderConfigurationError(
-                    f"{self._who} has no credit left{status}: {words}; top the account up, or name others in "
+                    f"{self.who} has no credit left{status}: {words}; top the account up, or name others in "
                     "provider.fallback"
                 )
             case ModelRateLimitError():
@@ -132,7 +133,7 @@ class Failures:
             case ModelConnectionError():
                 return self._broken(error)
             case ModelHTTPError():
-                return ProviderError(f"{self._who} refused the request{status}: {words}")
+                return ProviderError(f"{self.who} refused the request{status}: {words}")
         return self._unreadable(error)
 
     def _of_rejection(self, error: ModelRequestRejectedError, said: str) -> ProviderError:
@@ -140,42 +141,40 @@ class Failures:
         match error:
             case ModelAuthenticationError():
                 return ProviderConfigurationError(
-                    f"{self._who} refused the key{said}; set {table}.api_key, or the variable of the environment "
+                    f"{self.who} refused the key{said}; set {table}.api_key, or the variable of the environment "
                     "that it is taken from, to one that may use this model"
                 )
             case ModelNotFoundError():
                 return ProviderConfigurationError(
-                    f"{self._who} has no such model{said}; correct the model, or {table}.base_url"
+                    f"{self.who} has no such model{said}; correct the model, or {table}.base_url"
                 )
             case ModelContextWindowExceededError():
                 return ConversationTooLongError(
-                    f"{self._who} takes no conversation of this length{said}; begin a new session, or use a model "
+                    f"{self.who} takes no conversation of this length{said}; begin a new session, or use a model "
                     "with a larger window"
                 )
-        return ProviderError(f"{self._who} refused the request{said}")
+        return ProviderError(f"{self.who} refused the request{said}")
 
     def _later(self, what: str, error: ModelAPIError) -> ProviderUnavailableError:
-        return ProviderUnavailableError(f"{self._who} {what}", retry_after_secs=error.retry_after)
+        return ProviderUnavailableError(f"{self.who} {what}", retry_after_secs=error.retry_after)
 
     def _broken(self, error: Exception) -> ProviderUnavailableError:
         """Say that the connection failed, or was not made."""
         phase = error.phase if isinstance(error, ModelConnectionError) else None
         if phase == "connect" or isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             return ProviderUnavailableError(
-                f"{self._who} cannot be reached: {self._deepest(error)}; see whether it runs, and whether "
+                f"{self.who} cannot be reached: {self._deepest(error)}; see whether it runs, and whether "
                 f"{self._endpoint.table}.base_url is right"
             )
         if phase == "pool":
             return ProviderUnavailableError(
-                f"{self._who} is asked too much at once: all connections are in use"
+                f"{self.who} is asked too much at once: all connections are in use"
             )
-        return ProviderUnavailableError(
-            f"{self._who} broke the connection: {self._deepest(error)}; ask again"
-        )
+        return ProviderUnavailableError(f"{self.who} broke the connection: {self._deepest(error)}; ask again")
 
     def _unreadable(self, error: Exception) -> ProviderUnavailableError:
         return ProviderUnavailableError(
-            f"{self._who} answered what cannot be read: {self._words(error)}; see whether "
+            f"{self.who} answered what cannot be read: {self._words(error)}; see whether "
             f"{self._endpoint.table}.base_url leads to its API"
         )
 

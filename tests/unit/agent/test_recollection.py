@@ -72,7 +72,9 @@ class Life:
     async def remembering(self, **config: object) -> AsyncIterator[Recollection]:
         """Run the unit for the length of the block."""
         self.config = MemoryConfig.model_validate(config)
-        found = Recollection(lambda: self.config, self.memory, self.points, self.sessions, lambda: self.now)
+        found = Recollection(
+            lambda: self.config, self.memory, self.points, self.sessions, clock=lambda: self.now
+        )
         unit = asyncio.ensure_future(found.run(lambda: None))
         try:
             yield found

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from prx.agent.providers.endpoints import Endpoint, Link, chain_of, endpoint_of, is_configured, keys_of
 from prx.agent.providers.known import KNOWN
-from prx.config.schema import ProviderConfig
+from prx.config.schema import Config, MemoryConfig, ProviderConfig
 from prx.core.provider import ProviderConfigurationError
 
 VARIABLES = [variable for known in KNOWN.values() for variable in known.variables]
@@ -153,8 +153,10 @@ def test_keys_of_the_environment_are_known_to_whoever_hides_them(monkeypatch: py
     monkeypatch.setenv("OPENAI_API_KEY", "two")
     monkeypatch.setenv("GROQ_API_KEY", "three")
     monkeypatch.setenv("XAI_API_KEY", "of nobody here")
-    config = configured(name="anthropic", fallback=["openai/m"], others={"quick": {"type": "groq"}})
-    assert sorted(keys_of(config)) == ["one", "three", "two"]
+    monkeypatch.setenv("MISTRAL_API_KEY", "vectors")
+    provider = configured(name="anthropic", fallback=["openai/m"], others={"quick": {"type": "groq"}})
+    config = Config(provider=provider, memory=MemoryConfig(embedding_model="mistral/mistral-embed"))
+    assert sorted(keys_of(config)) == ["one", "three", "two", "vectors"]
 
 
 @given(st.text(min_size=1), st.text() | st.none(), st.lists(st.text(), max_size=4))
