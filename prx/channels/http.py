@@ -93,6 +93,19 @@ class HttpClient:
                 answer = None
             return HttpAnswer(response.status, response.headers, answer)
 
+    async def post_file(self, url: str, file: File, *, within_secs: float) -> HttpAnswer:
+        """Post a file to `url`, which may be anywhere: nothing but the file is told there."""
+        form = aiohttp.FormData()
+        add_file(form, "file", file)
+        where = URL(url)
+        async with (
+            self._answered(where, within_secs),
+            self._session.post(
+                where, data=form, allow_redirects=False, timeout=_timeout(within_secs)
+            ) as response,
+        ):
+            return HttpAnswer(response.status, response.headers, None)
+
     async def download(
         self, url: str, max_bytes: int, *, within_secs: float, headers: Mapping[str, str] | None = None
     ) -> bytes:

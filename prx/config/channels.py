@@ -78,6 +78,7 @@ class Platform(NamedTuple):
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "discord": Platform("DiscordConfig"),
     "irc": Platform("IrcConfig"),
+    "slack": Platform("SlackConfig"),
     "telegram": Platform("TelegramConfig"),
 }
 """By the `type` of a channel's table. Its adapter is the module or package of this name in `prx.channels.adapters`."""

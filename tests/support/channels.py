@@ -22,12 +22,14 @@ from prx.runtime.store import Store
 
 @dataclass
 class Heard:
-    """What came over channels, in its order."""
+    """What came over channels, in its order; what a platform told of twice once, as in an inbox."""
 
     messages: list[IncomingMessage] = field(default_factory=list)
 
     async def receive(self, _channel: str, message: IncomingMessage) -> None:
-        self.messages.append(message)
+        known = [each.event_id for each in self.messages if each.event_id is not None]
+        if message.event_id not in known:
+            self.messages.append(message)
 
     async def last_message_at(self, _channel: str) -> datetime | None:
         return self.messages[-1].sent_at if self.messages else None

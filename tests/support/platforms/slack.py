@@ -1,6 +1,8 @@
 """Slack for one app: the Web API as far as chat bots use it. Socket Mode is beside it."""
 
+import html
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ TEAM: Final = "T1"
 CHANNEL: Final = "C1"
 DM: Final = "D1"
 MAX_TEXT: Final = 40_000
+MAX_EDIT: Final = 4_000
 SCOPES: Final = frozenset(
     (
         *("app_mentions:read", "channels:history", "chat:write", "files:read", "files:write"),
@@ -57,10 +60,10 @@ class SlackServer(PlatformServer):
         """What the bot asked for with each file that it shared, and the file's content."""
         self.history: list[Json] = []
         self.channels = {CHANNEL, DM}
-        self.calls: list[str] = []
+        self.history_is_throttled = False
         self._files: dict[str, bytes] = {}
         self._names: dict[str, str] = {}
-        self._next_ts = 1_790_000_000_000_000
+        self._next_ts = (int(time.time()) - 3600) * 1_000_000  # so that nothing is too old to be answered
         self._next_event = 0
         self._methods: dict[str, Callable[[Json], Awaitable[Json]]] = {
             "auth.test": self._auth_test,
@@ -115,8 +118,8 @@ class SlackServer(PlatformServer):
 
     @property
     def texts(self) -> list[str]:
-        """The text of each message of the bot."""
-        return [message["text"] for message in self.sent]
+        """What a reader sees of each message of the bot, as far as it is plain text."""
+        return [html.unescape(message["text"]) for message in self.sent]
 
     # What clients do
 
@@ -131,7 +134,6 @@ class SlackServer(PlatformServer):
 
     async def _call(self, request: web.Request) -> web.Response:
         name = request.match_info["method"]
-        self.calls.append(name)
         fields, _ = await fields_of(request)
         given = request.headers.get("Authorization", "").removeprefix("Bearer ") or fields.get("token")
         needed = self.app_token if name == "apps.connections.open" else self.bot_token
@@ -144,9 +146,10 @@ class SlackServer(PlatformServer):
         if given != needed:
             known = given in (self.app_token, self.bot_token)
             return answer({"ok": False, "error": "not_allowed_token_type" if known else "invalid_auth"})
-        if name.startswith("chat.") and (wait := self.throttled()) is not None:
+        wait = self.throttled() if name.startswith("chat.") else None
+        if wait is not None or (self.history_is_throttled and name == "conversations.history"):
             body = {"ok": False, "error": "ratelimited"}
-            return answer(body, 429, {"Retry-After": f"{wait:.0f}"})
+            return answer(body, 429, {"Retry-After": f"{wait or 60:.0f}"})
         scope = _SCOPE_OF.get(name)
         if scope is not None and scope not in self.scopes:
             provided = ",".join(sorted(self.scopes))
@@ -190,7 +193,7 @@ class SlackServer(PlatformServer):
         found = [each for each in self.sent if (each["channel"], each["ts"]) == (channel, fields["ts"])]
         if not found:
             raise Refusal("message_not_found")
-        found[0].update(text=_text(fields), asked=found[0]["asked"] | fields, edited={"user": BOT})
+        found[0].update(text=_text(fields, MAX_EDIT), asked=found[0]["asked"] | fields, edited={"user": BOT})
         for each in self.history:
             if (each["channel"], each["ts"]) == (channel, fields["ts"]):
                 each["text"] = found[0]["text"]
@@ -272,10 +275,10 @@ class SlackServer(PlatformServer):
         return message | {"event_ts": message["ts"]}
 
 
-def _text(fields: Json) -> str:
+def _text(fields: Json, limit: int = MAX_TEXT) -> str:
     text: str = fields.get("text") or ""
     if not text:
         raise Refusal("no_text")
-    if len(text) > MAX_TEXT:
+    if len(text) > limit:
         raise Refusal("msg_too_long")
     return text

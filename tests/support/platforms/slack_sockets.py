@@ -28,9 +28,9 @@ class Sockets:
         """By the ids of their envelopes, in the order of the acks."""
         self.delivered: list[Json] = []
         """Each envelope that was sent, those that were sent again once more."""
-        self.answers_pings = True
         self._server = server
         self._tickets: set[str] = set()
+        self._last = 0
         self._waiting: dict[str, Json] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,7 +48,8 @@ class Sockets:
 
     def deliver(self, payload: Json) -> None:
         """Send an event to the app, now or as soon as it is connected."""
-        ident = f"envelope-{len(self._waiting) + len(self.acknowledged)}"
+        self._last += 1
+        ident = f"envelope-{self._last}"
         self._waiting[ident] = {
             "envelope_id": ident,
             "type": "events_api",
@@ -59,6 +60,10 @@ class Sockets:
         }
         if self.connections:
             self._later(ident)
+
+    def forget(self) -> None:
+        """Give up what nobody acknowledged, as Slack does after some minutes."""
+        self._waiting.clear()
 
     def disconnect(self, reason: str) -> None:
         """Tell each connection that it ends soon: `warning`, `refresh_requested`, `link_disabled`."""
@@ -87,7 +92,7 @@ class Sockets:
         try:
             async for message in connection:
                 await self._server.going()
-                if message.type == WSMsgType.PING and self.answers_pings:
+                if message.type == WSMsgType.PING:
                     await connection.pong(message.data)
                 elif message.type == WSMsgType.TEXT:
                     self._acknowledge(json.loads(message.data))
