@@ -78,6 +78,7 @@ class Platform(NamedTuple):
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "discord": Platform("DiscordConfig"),
     "irc": Platform("IrcConfig"),
+    "matrix": Platform("MatrixConfig", extra="matrix"),
     "slack": Platform("SlackConfig"),
     "telegram": Platform("TelegramConfig"),
 }

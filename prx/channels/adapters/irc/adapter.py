@@ -11,6 +11,7 @@ from prx.channels.adapters.irc.connection import Connection, connected
 from prx.channels.adapters.irc.lines import Line, lowered, unformatted
 from prx.channels.adapters.irc.pace import Pace
 from prx.channels.adapters.irc.registration import register
+from prx.channels.addressing import addressed
 from prx.config.platforms.irc import IrcConfig
 from prx.core.channel import (
     Capabilities,
@@ -187,7 +188,7 @@ class IrcAdapter(Adapter):
             said = f"*{line.nick} {said}*"
         if not is_group and not self._is_me(target):
             return None
-        text, is_mentioned = self._addressed(unformatted(said))
+        text, is_mentioned = addressed(unformatted(said), self._nick)
         account = line.tags.get("account")
         return IncomingMessage(
             conversation=lowered(target if is_group else line.nick),
@@ -201,13 +202,6 @@ class IrcAdapter(Adapter):
             is_group=is_group,
             mentioned=is_mentioned,
         )
-
-    def _addressed(self, text: str) -> tuple[str, bool]:
-        """Return a text without the bot's nick before it, and whether that is anywhere in it."""
-        nick = re.escape(self._nick)
-        if (address := re.match(rf"@?{nick}[:,]\s*", text, re.IGNORECASE)) and address.end() < len(text):
-            return text[address.end() :], True
-        return text, re.search(rf"(?<![\w-]){nick}(?![\w-])", text, re.IGNORECASE) is not None
 
 
 async def _registered(connection: Connection, config: IrcConfig, nick: str) -> str:
