@@ -52,10 +52,7 @@ class Command(NamedTuple):
         wanted = str((config.cwd or Path.cwd()) / command) if "/" in command else command
         program = shutil.which(wanted, path=environment.get("PATH"))
         if program is None:
-            where = "cannot be executed" if "/" in command else "is not on the PATH"
-            raise UnavailableError(
-                f"its program {command} {where}: install it, or set the command to its absolute path"
-            )
+            raise UnavailableError(f"its program {command} {_unfit(wanted)}")
         return cls(program, config.args, environment, config.cwd)
 
 
@@ -79,6 +76,7 @@ class ServerProcess(asyncio.SubprocessProtocol):
         self._unsent = bytearray()
         self._last_words: deque[str] = deque(maxlen=_KEPT_STDERR_LINES)
         self._exited = asyncio.Event()
+        self._noticing: asyncio.TimerHandle | None = None
         self._silent = asyncio.Event()
         self._open_pipes = {0, 1, 2}
         self._how_it_ended: str | None = None
@@ -158,6 +156,8 @@ class ServerProcess(asyncio.SubprocessProtocol):
         if 1 not in self._open_pipes:
             await _within(_LAST_WORDS_SECS, self._exited)  # to tell an end from a closed pipe
         self._how_it_ended = self._ended_how() or ""
+        if self._noticing is not None:
+            self._noticing.cancel()
         self.pause(paused=False)  # what waits to be read must not keep it from its end
         self._close_stdin()
         for patience, number in zip(_PATIENCE_SECS, (signal.SIGTERM, signal.SIGKILL, None), strict=True):
@@ -191,8 +191,9 @@ class ServerProcess(asyncio.SubprocessProtocol):
             self._complain(self._lines[fd].rest())
         if self._open_pipes <= {0}:
             self._silent.set()
-        if fd == 1:
-            self._on_end()
+        if fd == 1 and not self._exited.is_set():
+            # One that ends closes it first: a moment tells the two apart, and why it ended.
+            self._noticing = asyncio.get_running_loop().call_later(_LAST_WORDS_SECS, self._on_end)
 
     def process_exited(self) -> None:
         """Notice its end; somebody else of its group may still hold its pipes."""
@@ -231,6 +232,15 @@ class ServerProcess(asyncio.SubprocessProtocol):
     def _kill(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def _unfit(program: str) -> str:
+    """Return why a program cannot be started, and what to do."""
+    if "/" not in program:
+        return "is not on the PATH: install it, or set the command to its absolute path"
+    if not os.path.exists(program):  # noqa: PTH110  # no error where it has a NUL in it
+        return "does not exist: install it, or correct the command"
+    return "cannot be executed: make it executable, or correct the command"
 
 
 async def _within(secs: float, event: asyncio.Event) -> bool:

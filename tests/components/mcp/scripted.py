@@ -67,6 +67,11 @@ def die(_message: dict[str, Any]) -> Any:
 
 
 @tool
+def mute(_message: dict[str, Any]) -> Any:
+    os.close(OUT.fileno())
+
+
+@tool
 def never(message: dict[str, Any]) -> Any:
     if (asked := message["params"]["arguments"].get("touch")) is not None:
         Path(asked).touch()

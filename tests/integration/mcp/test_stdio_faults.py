@@ -32,9 +32,23 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_call_fails_that_call_a
         for result in (died, *[await other for other in others]):
             assert result.error is not None
             assert result.error.code == "connection_lost"
+            assert "its process was killed by signal 9" in result.error.message
             assert "it may have run or not" in result.error.message
         await eventually(lambda: host.view().pid not in (None, before))
         assert await host.output("echo", {"text": "again"}) == "again"
+
+
+async def test_a_server_that_closes_its_stdout_and_lives_on_is_told_from_one_that_ended(
+    tmp_path: Path,
+) -> None:
+    async with mcp_host(tmp_path, {"one": scripted()}) as host:
+        before = (await host.until("connected")).pid
+        result = await host.call("mute")
+        assert result.error is not None
+        assert result.error.code == "connection_lost"
+        assert "its process closed its stdout" in result.error.message
+        await eventually(lambda: host.view().pid not in (None, before))
+        assert await host.output("echo", {"text": "back"}) == "back"
 
 
 async def test_during_an_outage_a_call_fails_at_once_and_brings_the_next_attempt_forward(
@@ -82,9 +96,21 @@ async def test_a_server_that_exits_at_once_says_why_in_its_last_words(tmp_path: 
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = scripted(command="no-such-program")
     lost = scripted(cwd=str(tmp_path / "nowhere"))
-    async with mcp_host(tmp_path, {"one": missing, "two": lost}) as host:
-        await host.until("disconnected", error="its program no-such-program is not on the PATH")
+    text = tmp_path / "text"
+    text.write_text("I am no program")
+    servers = {
+        "one": missing,
+        "two": lost,
+        "three": scripted(command="/no/such"),
+        "four": scripted(command=str(text)),
+    }
+    async with mcp_host(tmp_path, servers) as host:
+        await host.until("disconnected", error="its program no-such-program is not on the PATH: install it")
         await host.until("disconnected", "two", error="nowhere does not exist")
+        await host.until("disconnected", "three", error="its program /no/such does not exist: install it")
+        await host.until(
+            "disconnected", "four", error=f"its program {text} cannot be executed: make it executable"
+        )
 
 
 async def test_an_argument_that_no_program_can_be_given_is_told(tmp_path: Path) -> None:
