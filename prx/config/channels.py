@@ -77,6 +77,7 @@ class Platform(NamedTuple):
 
 PLATFORMS: Final[Mapping[str, Platform]] = {
     "discord": Platform("DiscordConfig"),
+    "email": Platform("EmailConfig", extra="email"),
     "irc": Platform("IrcConfig"),
     "matrix": Platform("MatrixConfig", extra="matrix"),
     "slack": Platform("SlackConfig"),

@@ -14,7 +14,7 @@ from tests.support.servers.ports import reserved_port
 from tests.support.servers.process import ServerProcess, program, server_directory
 
 DOMAIN: Final = "test.example"
-PASSWORD: Final = "open sesame"  # noqa: S105  # of a server that lives for a test
+PASSWORD: Final = "open-sesame"  # noqa: S105  # of a server that lives for a test
 _MASTER: Final = "/usr/lib/postfix/sbin/master"
 _QUEUES: Final = (
     "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace",
@@ -46,12 +46,12 @@ mail_uid = dovecot
 mail_gid = dovecot
 first_valid_uid = 1
 passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%n {directory}/passwords
+  driver = static
+  args = password={password}
 }}
 userdb {{
   driver = static
-  args = uid=dovecot gid=dovecot home={directory}/mail/%n
+  args = uid=dovecot gid=dovecot home={directory}/mail/%n allow_all_users=yes
 }}
 service imap-login {{
   inet_listener imap {{
@@ -144,8 +144,8 @@ class MailServer:
 
 
 @contextmanager
-def mail_server(certificate: Path, *users: str) -> Iterator[MailServer]:
-    """Run it for these users of `DOMAIN`, all with `PASSWORD`."""
+def mail_server(certificate: Path) -> Iterator[MailServer]:
+    """Run it; everybody of `DOMAIN` has a mailbox, and `PASSWORD`."""
     if os.geteuid() != 0:
         pytest.skip("Postfix starts as root alone, so nothing is tested against it: run the tests as root")
     program("postfix", "postfix")
@@ -157,10 +157,9 @@ def mail_server(certificate: Path, *users: str) -> Iterator[MailServer]:
         reserved_port() as smtp,
     ):
         names = {
-            "directory": directory, "certificate": certificate, "domain": DOMAIN,
+            "directory": directory, "password": PASSWORD, "certificate": certificate, "domain": DOMAIN,
             "imap": imap, "imaps": imaps, "lmtp": lmtp, "smtp": smtp,
         }  # fmt: skip
-        (directory / "passwords").write_text("".join(f"{user}:{{PLAIN}}{PASSWORD}\n" for user in users))
         (directory / "dovecot.conf").write_text(_DOVECOT.format(**names))
         (directory / "main.cf").write_text(_POSTFIX.format(**names))
         (directory / "master.cf").write_text(_SERVICES.format(**names))

@@ -1,0 +1,173 @@
+"""Email against Postfix and Dovecot."""
+
+import asyncio
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prx.core.channel import File, OutgoingMessage, UndeliverableError
+from prx.core.ids import new_id
+from tests.support.certificates import certificate
+from tests.support.channel_kit import NAME, AdapterContract, Rehearsal, Setting
+from tests.support.mail_user import MailUser, text_of
+from tests.support.servers.mail import DOMAIN, PASSWORD, MailServer, mail_server
+
+pytestmark = pytest.mark.slow
+__all__ = ["certificate"]
+
+
+class EmailRehearsal(Rehearsal):
+    """Each has mailboxes of its own, on a server that all share."""
+
+    kind = "email"
+
+    def __init__(self, server: MailServer, certificate: Path) -> None:
+        self.server = server
+        self._certificate = certificate
+        self._bot = new_id("bot").lower()
+        self.bot = f"{self._bot}@{DOMAIN}"
+        self.ada = MailUser(server, new_id("ada").lower())
+
+    def table(self) -> dict[str, Any]:
+        return {
+            "address": self.bot, "user": self._bot, "password": PASSWORD, "tls_ca": str(self._certificate),
+            "imap_host": "127.0.0.1", "imap_port": self.server.imaps,
+            "smtp_host": "127.0.0.1", "smtp_port": self.server.postfix.port,
+        }  # fmt: skip
+
+    def wrong_table(self) -> dict[str, Any]:
+        return self.table() | {"password": "hunter2"}
+
+    async def say(self, text: str) -> None:
+        await self.ada.write(self.bot, text)
+
+    async def read(self) -> str:
+        return text_of(await self.ada.read())
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.server.dovecot.start)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.server.dovecot.kill)
+
+    async def freeze(self) -> None:
+        self.server.dovecot.pause()
+
+    async def thaw(self) -> None:
+        self.server.dovecot.resume()
+
+
+@pytest.fixture(scope="module")
+def server(certificate: Path) -> Iterator[MailServer]:
+    with mail_server(certificate) as server:
+        yield server
+
+
+@pytest.fixture
+def rehearsal(server: MailServer, certificate: Path) -> EmailRehearsal:
+    return EmailRehearsal(server, certificate)
+
+
+class TestEmail(AdapterContract):
+    @pytest.mark.parametrize("security", ["starttls", "none"])
+    async def test_the_mailbox_is_read_by_starttls_and_without_tls(
+        self, rehearsal: EmailRehearsal, setting: Setting, security: str
+    ) -> None:
+        port = rehearsal.server.dovecot.port
+        await setting.configure(rehearsal.table() | {"imap_port": port, "imap_security": security})
+        await setting.becomes("connected")
+        await rehearsal.say("in the clear?")
+        await setting.comes("in the clear?")
+
+    async def test_a_server_that_nobody_vouches_for_is_not_believed(
+        self, rehearsal: EmailRehearsal, setting: Setting
+    ) -> None:
+        table = rehearsal.table()
+        del table["tls_ca"]
+        await setting.configure(table)
+        await setting.becomes("reconnecting")
+        assert "tls_ca" in (setting.channels.get(NAME).error or "")
+
+    async def test_an_answer_stays_in_the_thread_and_says_that_a_program_wrote_it(
+        self, rehearsal: EmailRehearsal, connected: Setting
+    ) -> None:
+        first = await rehearsal.ada.write(rehearsal.bot, "What is it?", subject="The café")
+        asked = await connected.comes("The café\n\nWhat is it?")
+        await connected.adapter.send(
+            OutgoingMessage(
+                conversation=asked.conversation,
+                thread=asked.thread,
+                reply_to=asked.message_id,
+                text="A café.",
+                formatted="<p>A <b>café</b>.</p>",
+            )
+        )
+        answer = await rehearsal.ada.read()
+        assert (answer["Subject"], answer["In-Reply-To"], answer["References"]) == (
+            "Re: The café",
+            first,
+            first,
+        )
+        assert answer["Auto-Submitted"] == "auto-replied"
+        html = answer.get_body(("html",))
+        assert html is not None
+        assert html.get_content().strip() == "<p>A <b>café</b>.</p>"
+        quoted = "Thanks!\n\nOn Monday PRX wrote:\n> A café."
+        references = f"{first} {answer['Message-ID']}"
+        await rehearsal.ada.write(
+            rehearsal.bot,
+            quoted,
+            subject="Re: The café",
+            In_Reply_To=answer["Message-ID"],
+            References=references,
+        )
+        assert (await connected.comes("Thanks!")).thread == asked.thread
+
+    async def test_programs_are_left_alone(self, rehearsal: EmailRehearsal, connected: Setting) -> None:
+        await rehearsal.ada.write(rehearsal.bot, "I am away", Auto_Submitted="auto-replied")
+        await rehearsal.ada.write(rehearsal.bot, "news", List_Id="<news.test.example>")
+        await rehearsal.ada.write(rehearsal.bot, "many", Precedence="bulk")
+        await rehearsal.say("a person")
+        await connected.comes("a person")
+        assert connected.texts == ["a person"]
+
+    async def test_files_go_both_ways(self, rehearsal: EmailRehearsal, connected: Setting) -> None:
+        mail = EmailMessage()
+        mail["From"], mail["To"] = rehearsal.ada.address, rehearsal.bot
+        mail.set_content("see attached")
+        mail.add_attachment(b"\x00\x01", maintype="application", subtype="x-thing", filename="thing é.bin")
+        await rehearsal.ada.post(mail)
+        message = await connected.comes("see attached")
+        [attachment] = message.attachments
+        assert (attachment.name, attachment.media_type, attachment.size) == (
+            "thing é.bin",
+            "application/x-thing",
+            2,
+        )
+        assert await connected.adapter.fetch(attachment, 10) == b"\x00\x01"
+        file = File(name="back.txt", media_type="text/plain", content=b"and back")
+        await connected.adapter.send(
+            OutgoingMessage(conversation=message.conversation, text="here", files=[file])
+        )
+        [back] = (await rehearsal.ada.read()).iter_attachments()
+        assert (back.get_filename(), back.get_content()) == ("back.txt", "and back")
+
+    async def test_whom_the_mail_server_does_not_vouch_for_is_left_alone(
+        self, rehearsal: EmailRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"require_authentication": "mx.test.example"})
+        await setting.becomes("connected")
+        await rehearsal.say("I am somebody else")
+        await rehearsal.ada.write(
+            rehearsal.bot, "I am Ada", Authentication_Results="mx.test.example; spf=pass; dmarc=pass"
+        )
+        await setting.comes("I am Ada")
+        assert setting.texts == ["I am Ada"]
+
+    async def test_an_address_that_is_none_is_undeliverable(self, connected: Setting) -> None:
+        for nobody in ("nobody", "ada@elsewhere.example\r\nBcc: eve@elsewhere.example"):
+            with pytest.raises(UndeliverableError):
+                await connected.adapter.send(OutgoingMessage(conversation=nobody, text="hello?"))

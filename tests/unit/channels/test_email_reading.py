@@ -1,0 +1,103 @@
+"""Messages of email, read."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prx.channels.adapters.email.reading import Thread, is_automatic, message_of, parsed, without_quotes
+from prx.core.channel import IncomingMessage
+
+HEADERS = st.sampled_from(
+    [b"From", b"To", b"Subject", b"Content-Type", b"Content-Transfer-Encoding", b"Message-ID", b"References",
+     b"Date", b"Content-Disposition", b"Authentication-Results", b"Auto-Submitted"]
+)  # fmt: skip
+
+
+def read(raw: str | bytes, authority: str | None = None) -> IncomingMessage | None:
+    raw = raw.encode() if isinstance(raw, str) else raw
+    return message_of(parsed(raw), "1:2", "prx@x.example", authority)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Yes.\n\nOn Mon, 1 Jan, Ada <a@x> wrote:\n> Really?\n", "Yes."),
+        ("Yes.\n\nOn Mon, 1 Jan 2026 at 10:00, somebody with a long name\n<a@x> wrote:\n> Really?\n", "Yes."),
+        ("Ja.\n\nAm 1. Januar schrieb Ada:\n> Wirklich?\n", "Ja."),
+        ("Yes.\r\n-----Original Message-----\r\nFrom: Ada\r\n", "Yes."),
+        ("> first?\nYes.\n> second?\nNo.\n", "Yes.\nNo."),
+        ("Yes.\n-- \nAda\n", "Yes."),
+        ("> only a quote\n", "> only a quote"),
+        ("On the table I wrote: nothing", "On the table I wrote: nothing"),
+    ],
+    ids=["on", "two lines", "German", "Outlook", "between", "signature", "nothing else", "not a quote"],
+)
+def test_what_is_repeated_is_cut(text: str, said: str) -> None:
+    assert without_quotes(text) == said
+
+
+def test_html_alone_is_read_as_text() -> None:
+    message = read(
+        "From: ada@x.example\nContent-Type: text/html; charset=utf-8\n\n"
+        "<html><head><style>p {}</style></head><body><p>One &amp; <b>two</b></p><p>three</p></body></html>"
+    )
+    assert message is not None
+    assert message.text == "One & two\nthree"
+
+
+def test_a_command_stands_alone_whatever_the_subject_is() -> None:
+    message = read("From: ada@x.example\nSubject: begin\n\n/new\n")
+    assert message is not None
+    assert message.text == "/new"
+
+
+def test_a_message_without_an_id_is_known_by_its_place() -> None:
+    message = read("From: Ada <ADA@x.example>\n\nhi\n")
+    assert message is not None
+    assert (message.sender, message.sender_name, message.event_id) == (
+        "ada@x.example",
+        "Ada",
+        "<1:2@prx.invalid>",
+    )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["Auto-Submitted: auto-generated", "Precedence: list", "List-Unsubscribe: <x>", "Return-Path: <>"],
+)
+def test_programs_are_known(headers: str) -> None:
+    assert is_automatic(parsed(f"From: ada@x.example\n{headers}\n\nhi".encode()))
+    assert not is_automatic(parsed(b"From: ada@x.example\nAuto-Submitted: no\n\nhi"))
+
+
+@pytest.mark.parametrize(
+    ("results", "is_heard"),
+    [
+        ("mx.x.example; dmarc=pass", True),
+        ("mx.x.example; dmarc=fail", False),
+        ("mx.evil.example; dmarc=pass", False),
+        ("mx.x.example.evil.example; dmarc=pass", False),
+    ],
+    ids=["pass", "fail", "another server", "one like it"],
+)
+def test_a_sender_is_vouched_for_by_the_named_server_alone(results: str, is_heard: bool) -> None:  # noqa: FBT001
+    raw = f"From: ada@x.example\nAuthentication-Results: {results}\n\nhi"
+    assert (read(raw, "mx.x.example") is not None) == is_heard
+
+
+def test_the_first_word_of_that_server_counts() -> None:
+    forged = "Authentication-Results: mx.x.example; dmarc=pass"
+    raw = f"Authentication-Results: mx.x.example; dmarc=fail\n{forged}\nFrom: ada@x.example\n\nhi"
+    assert read(raw, "mx.x.example") is None
+
+
+@given(st.lists(st.tuples(HEADERS, st.binary(max_size=60))), st.binary(max_size=200))
+def test_whatever_is_sent_is_read_or_left_alone(headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    lines = b"".join(name + b": " + value.replace(b"\n", b"\n ") + b"\n" for name, value in headers)
+    read(b"From: ada@x.example\n" + lines + b"\n" + body, None)
+
+
+@given(st.text(), st.lists(st.text()), st.text())
+def test_a_thread_travels_as_text(message_id: str, references: list[str], subject: str) -> None:
+    thread = Thread(message_id, references, subject)
+    assert Thread.unpacked(thread.packed()) == thread
