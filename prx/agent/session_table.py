@@ -178,6 +178,15 @@ def end_overdue(db: sqlite3.Connection, at: datetime, limits: Limits) -> Sequenc
     return [Ended(*row) for row in rows.fetchall()]
 
 
+def bring_back(db: sqlite3.Connection, at: datetime, after: datetime) -> int:
+    """Have activity later than `after` count as of `at`, in `STEP` open sessions at most; return in how many."""
+    return db.execute(
+        "UPDATE sessions SET last_activity = ? WHERE number IN "
+        "(SELECT number FROM sessions WHERE ended_at IS NULL AND last_activity > ? LIMIT ?)",
+        (iso_utc(at), iso_utc(after), STEP),
+    ).rowcount
+
+
 def read_open(db: sqlite3.Connection) -> list[OpenSession]:
     """Return every session that was not terminated."""
     rows = db.execute("SELECT id, channel, last_activity FROM sessions WHERE ended_at IS NULL")

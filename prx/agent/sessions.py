@@ -29,6 +29,8 @@ Act = Callable[[sqlite3.Connection, Located, datetime], T]
 _LOOK_SECS: Final = 1.0
 _REMOVAL_SECS: Final = 60.0
 _MAX_TERMINATED: Final = 100_000
+# Clocks are corrected by less all the time.
+_CLOCK_STEP: Final = timedelta(seconds=1)
 
 _WHEN_FULL: Final = "end some (prx session end), or raise agent.max_open_sessions"
 
@@ -215,6 +217,7 @@ class Sessions:
         """
         try:
             async with self._catching_up:
+                await self._bring_back()
                 await self._end_overdue()
                 timeout = timedelta(seconds=self._config().session_timeout_secs)
                 if timeout != self._timeout:
@@ -245,6 +248,21 @@ class Sessions:
             gauge("prx_sessions_active", "Sessions that are active", self.active),
             gauge("prx_sessions_open", "Sessions that are active or idle", len(self._open)),
         ]
+
+    async def _bring_back(self) -> None:
+        """Have no activity lie in the future: after a clock was set back, such a session would not end for as long."""
+        now = self._now()
+        after = now + _CLOCK_STEP
+        if not self._open.count_after(after):
+            return
+        while (
+            await self._change(partial(session_table.bring_back, at=now, after=after)) == session_table.STEP
+        ):
+            pass
+        _log.warning(
+            "the clock was set back: sessions that were active in its future are taken as active now"
+        )
+        self._in_doubt = True
 
     async def _end_overdue(self) -> None:
         if self._in_doubt:

@@ -49,6 +49,43 @@ async def test_the_end_of_its_time_is_told_once(life: Life) -> None:
     assert ("session.terminated", f"{session.id} timeout") in await life.notes()
 
 
+async def test_a_session_of_a_clock_that_was_set_back_ends_in_its_time(life: Life) -> None:
+    future = [(await life.sessions.create("api", "u", {})).id for _ in range(3)]
+    life.passes(-365 * DAY)
+    others = [(await life.sessions.create("api", "u", {})).id]
+    assert await life.sessions.catch_up()
+    session = await life.sessions.get(future[0])
+    assert (session.status, session.last_activity) == ("active", life.now.replace(microsecond=123000))
+    life.passes(IDLE)
+    assert (await statuses(life))["idle"] == [*others, *reversed(future)]
+    assert life.sessions.active == 0
+    life.passes(TIMEOUT - IDLE)
+    assert await life.sessions.catch_up()
+    assert len(life.sessions._open) == 0
+    assert (await statuses(life))["terminated"] == [*others, *reversed(future)]
+
+
+async def test_activity_under_a_clock_that_was_set_back_counts_and_so_does_a_restart(life: Life) -> None:
+    session = (await life.sessions.create("api", "u", {})).id
+    life.passes(-DAY)
+    await life.sessions.act(session, lambda *_: None)
+    await life.restart()
+    assert await life.sessions.catch_up()
+    life.passes(TIMEOUT - 1)
+    assert (await life.sessions.get(session)).status == "idle"
+    await life.sessions.act(session, lambda *_: None)
+    assert (await life.sessions.get(session)).status == "active"
+    life.passes(TIMEOUT)
+    assert (await life.sessions.get(session)).status == "terminated"
+
+
+async def test_a_clock_that_is_corrected_by_little_changes_nothing(life: Life) -> None:
+    session = await life.sessions.create("api", "u", {})
+    life.passes(-0.5)
+    assert await life.sessions.catch_up()
+    assert (await life.sessions.get(session.id)).last_activity == session.last_activity
+
+
 async def test_one_that_ran_out_while_the_daemon_was_down_is_never_shown_as_active(life: Life) -> None:
     session = await life.sessions.create("api", "u", {})
     life.passes(TIMEOUT)
