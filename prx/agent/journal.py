@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from prx.agent import round_table
 from prx.agent.draft import Draft
@@ -14,6 +14,8 @@ from prx.core.errors import PrxError
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
 
+_PAUSE_SECS: Final = 0.02
+
 _log = get_logger("agent")
 
 
@@ -21,7 +23,8 @@ class Journal:
     """Writes the rounds of one draft as they change, behind the turn's back: it waits for none of that.
 
     That a tool is called is queued for the store before the call: what the tool itself puts there comes later, or in
-    the same transaction. What comes back is written together with whatever else comes while something is written.
+    the same transaction. What comes back follows a moment later, together with whatever else has come by then; a turn
+    that has its answer before that spares the disk one sync.
     """
 
     def __init__(
@@ -34,35 +37,33 @@ class Journal:
         self._start = start
         self._done = 0
         """How many rounds are on disk and do not change any more."""
-        self._changed = False
-        self._under_way = 0
-        self._closed = False
+        self._due: asyncio.TimerHandle | None = None
         draft.notes = self
 
     def close(self) -> None:
         """Write nothing more: an answer that is queued from now on comes after all that was written."""
-        self._closed = True
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def calls_begin(self) -> None:
         """See `Notes.calls_begin`."""
+        self.close()
         self._write()
 
     def call_ended(self) -> None:
         """See `Notes.call_ended`."""
-        if self._under_way:
-            self._changed = True
-        else:
-            self._write()
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(_PAUSE_SECS, self._write)
 
     def _write(self) -> None:
-        self._changed = False
+        self._due = None
         try:
             answer = self._store.queue(self._job())
         except PrxError as error:
             _tell(error)
-            return
-        self._under_way += 1
-        self._start(self._written(answer, len(self._draft.rounds)))
+        else:
+            self._start(self._written(answer, len(self._draft.rounds)))
 
     async def _written(self, answer: "Future[None]", rounds: int) -> None:
         try:
@@ -70,10 +71,6 @@ class Journal:
             self._done = max(self._done, rounds - 1)
         except PrxError as error:
             _tell(error)
-        finally:
-            self._under_way -= 1
-        if self._changed and not self._closed:
-            self._write()
 
     def _job(self) -> Callable[[sqlite3.Connection], None]:
         """Return what writes the rounds as they are now."""
