@@ -14,7 +14,7 @@ from tests.e2e.daemon_process import DaemonProcess, call
 from tests.e2e.test_sessions_last import Client
 from tests.e2e.test_talking import say
 from tests.support.model_dialects import Call, ChatCompletions, Messages, Said
-from tests.support.model_server import ModelServer, hold, model_server
+from tests.support.model_server import ModelServer, Reply, hold, json_reply, model_server
 from tests.support.waiting import wait_until
 
 KEY = "sk-of-the-environment-that-nobody-sees"
@@ -187,3 +187,39 @@ def test_the_end_of_a_session_ends_the_request_to_the_model(
     wait_until(server.left.is_set)
     assert answers[0]["error"] == {"code": "cancelled", "message": "The session was ended before the answer"}
     assert client.daemon.stop() == 0
+
+
+def vectors(*texts: tuple[float, float]) -> Reply:
+    """Return the answer of an embedding model."""
+    data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(texts)]
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    return json_reply(200, {"object": "list", "data": data, "model": "small", "usage": usage})
+
+
+def test_a_memory_is_found_by_what_it_means_and_by_words_while_its_model_is_away(
+    start_daemon: StartDaemon, server: ModelServer, tmp_path: Path
+) -> None:
+    memory = '[memory]\ntools = true\nembedding_model = "house/small"\n'
+    (tmp_path / "prx.toml").write_text(configuration(server) + memory)
+    client = Client(start_daemon(environment={"HOUSE_KEY": KEY}))
+    url, token, daemon = client.url, client.token, client.daemon
+    session = client.begin()
+
+    server.replies.append(vectors((1.0, 0.1)))
+    text = {"arguments": {"text": "The user drinks tea."}}
+    wait_until(lambda: call(f"{url}/tools/memory_store/call", token, text)[0] == 200)
+    wait_until(lambda: bool(server.received))
+    assert server.received[0].body["input"] == ["The user drinks tea."]
+
+    def remembered(content: str, embedding: Reply) -> bool:
+        server.replies += [embedding, CHAT.answer(Said(["Noted."]), "large")]
+        assert say(url, token, session, content)[1]["content"] == "Noted."
+        return "The user drinks tea." in str(server.received[-1].body["messages"])
+
+    # The vector is kept a moment after the model gave it.
+    wait_until(lambda: remembered("any beverages?", vectors((1.0, 0.0))))
+    assert not remembered("any cars?", vectors((-1.0, 0.0)))
+    assert remembered("tea?", json_reply(500, {"error": {"message": "out of order"}}))
+    assert "out of order" in problems(url, token)["agent.embeddings"]
+    assert daemon.stop() == 0
+    assert KEY not in "".join(daemon.text)
