@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, SecretStr, WithJsonSchema, model_validator
 
+from prx.config.addresses import HttpUrl
 from prx.config.types import AbsolutePath, Name, Secret, Table, hot
 from prx.core.webhook import ALIASES, ALL, EVENTS, canonical, key_of, target_of
 
@@ -15,7 +16,7 @@ class OAuthConfig(Table):
         "Who logs in: a person with `prx mcp login`, or the daemon itself as the client.",
         "authorization_code",
     )
-    issuer: str | None = hot(
+    issuer: HttpUrl | None = hot(
         "The authorization server that the client's secret is for, and is sent to alone; unset takes the one that the "
         "server names.",
         None,
@@ -51,7 +52,7 @@ class McpServerConfig(Table):
     args: tuple[str, ...] = hot("Its arguments.", ())
     env: dict[str, Secret] = hot("Its environment, beside the few variables that every program gets.", {})
     cwd: AbsolutePath | None = hot("Its working directory.", None)
-    url: str | None = hot("Address, for http and sse.", None, repr=False)
+    url: HttpUrl | None = hot("Address, for http and sse.", None, repr=False)
     headers: dict[str, Secret] = hot("Headers sent with each request.", {})
     oauth: OAuthConfig = OAuthConfig()
     startup_timeout_ms: int = hot("Milliseconds that connecting may take.", 10000, ge=1, le=600_000)

@@ -86,6 +86,18 @@ async def test_one_wrong_key_keeps_all_of_them_from_being_changed(api: Api) -> N
     assert (await current(api))["memory"]["top_k"] == 7
 
 
+@pytest.mark.parametrize("key", ["url", "oauth.issuer"])
+async def test_an_address_that_nothing_could_be_sent_to_is_refused(api: Api, key: str) -> None:
+    table = "mcp.servers.tickets"
+    await patch(api, {f"{table}.url": "http://127.0.0.1:1/mcp"})
+    reply = await patch(api, {f"{table}.{key}": "https://user:hunter2@tickets:99999"})
+    assert (reply.status, reply.error["code"]) == (400, "bad_request")
+    [error] = reply.error["details"]["errors"]
+    assert error["field"] == f"{table}.{key}"
+    assert "a port is 1 to 65535" in error["message"]
+    assert "hunter2" not in json.dumps(reply.error)
+
+
 @pytest.mark.parametrize("body", ["{}", "[]", "null", "", '{"memory.top_k": }', '"memory.top_k"'])
 async def test_a_body_that_changes_nothing_or_is_no_object_is_refused(api: Api, body: str) -> None:
     reply = await api.call("PATCH", "/api/v1/config", data=body, headers={"Content-Type": "application/json"})
