@@ -64,7 +64,7 @@ class Agent:
         self._sessions = sessions
         self._turns = turns
         self.approvals = turns.approvals
-        self._budgets = turns.budgets
+        self.budgets = turns.budgets
         self._bus = bus
         self._outbox = outbox
         self._config = config
@@ -242,8 +242,8 @@ class Agent:
             raise ConflictError(
                 f"Session {session.id} has had its {most} turns: begin another, or raise agent.max_turns"
             )
-        self._budgets.check_session(session.id, session.spent)
-        self._budgets.check_day()
+        self.budgets.check_session(session.id, session.spent)
+        self.budgets.check_day()
 
     def _begin_turns(self) -> None:
         most = self._config().agent.max_concurrent_turns
@@ -311,7 +311,7 @@ class Agent:
             session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
             if draft.summary is not None:
                 message_table.summarize(db, session.number, draft.summary)
-            self._budgets.keep(db, answer.usage, answer.cost_usd)
+            self.budgets.keep(db, answer.usage, answer.cost_usd)
             self._outbox.put(db, "message.sent", facts_of(session, answer))
 
         try:
@@ -332,7 +332,7 @@ class Agent:
             answer = draft.answer_to(message, INTERRUPTED)
             message_table.settle(db, session.number, number, None, answer, state_of(draft, INTERRUPTED))
             session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
-            self._budgets.keep(db, answer.usage, answer.cost_usd)
+            self.budgets.keep(db, answer.usage, answer.cost_usd)
             self._outbox.put(db, "message.sent", facts_of(session, answer))
         return len(found)
 

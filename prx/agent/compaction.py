@@ -6,7 +6,7 @@ from typing import Final
 from prx.agent.message_table import PastTurn, Summary
 from prx.core.provider import ChatMessage, ChatRequest
 
-_CHARS_PER_TOKEN: Final = 4
+CHARS_PER_TOKEN: Final = 4
 _MAX_TOLD_CHARS: Final = 2000
 """Of one text, to whoever summarizes."""
 _MAX_SUMMARY_CHARS: Final = 16 * 1024
@@ -20,18 +20,18 @@ _ASK: Final = (
 
 def tokens_of(past: Sequence[PastTurn]) -> int:
     """Return about how many tokens past turns are to a model."""
-    return sum(map(_chars_of, past)) // _CHARS_PER_TOKEN
+    return sum(map(_chars_of, past)) // CHARS_PER_TOKEN
 
 
 def tokens_in(*texts: str) -> int:
     """Return about how many tokens texts are to a model."""
-    return sum(map(len, texts)) // _CHARS_PER_TOKEN
+    return sum(map(len, texts)) // CHARS_PER_TOKEN
 
 
 def split(past: Sequence[PastTurn], room: int) -> tuple[Sequence[PastTurn], Sequence[PastTurn]]:
     """Return past turns as the older ones, and the newest that are at most `room` tokens."""
     kept, used = len(past), 0
-    while kept and (used := used + _chars_of(past[kept - 1])) <= room * _CHARS_PER_TOKEN:
+    while kept and (used := used + _chars_of(past[kept - 1])) <= room * CHARS_PER_TOKEN:
         kept -= 1
     return past[:kept], past[kept:]
 

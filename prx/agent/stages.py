@@ -78,7 +78,8 @@ class Stages:
         asked = await self._run("llm_request", shown, _ASKED)
         if not asked["messages"]:
             raise self._unfit("llm_request", "no message is left to send to the model")
-        return ChatRequest(
+        return replace(
+            request,
             messages=asked["messages"],
             model=asked["model"],
             system=asked["system"],
@@ -120,4 +121,7 @@ class Stages:
 
 
 def _shown(message: ChatMessage) -> dict[str, Any]:
-    return {**asdict(message), "tool_calls": [call._asdict() for call in message.tool_calls]}
+    shown = {**asdict(message), "tool_calls": [call._asdict() for call in message.tool_calls]}
+    if not message.images:
+        del shown["images"]
+    return shown

@@ -41,6 +41,21 @@ class OAuthConfig(Table):
         return self
 
 
+class SamplingConfig(Table):
+    """Whether an MCP server may have the agent's model answer it."""
+
+    tokens_per_day: int = hot(
+        "Tokens that the model may spend on the server in a day of UTC, what it asks included; 0 lets it ask nothing.",
+        0,
+        ge=0,
+    )
+    max_tokens: int = hot("Tokens that one answer may have.", 1024, ge=1, le=1_000_000)
+    models: tuple[str, ...] = hot(
+        "Models of the provider that the server may choose by naming a part of it; else `provider.model` answers.",
+        (),
+    )
+
+
 class McpServerConfig(Table):
     """One MCP server."""
 
@@ -54,6 +69,11 @@ class McpServerConfig(Table):
     cwd: AbsolutePath | None = hot("Its working directory.", None)
     url: HttpUrl | None = hot("Address, for http and sse.", None, repr=False)
     headers: dict[str, Secret] = hot("Headers sent with each request.", {})
+    handshake: Literal["auto", "legacy"] = hot(
+        'How to find out which version of MCP the server speaks; "legacy" asks for none of 2026, for a server that '
+        "speaks an older one better.",
+        "auto",
+    )
     oauth: OAuthConfig = OAuthConfig()
     startup_timeout_ms: int = hot("Milliseconds that connecting may take.", 10000, ge=1, le=600_000)
     request_timeout_ms: int = hot("Milliseconds that one request may take.", 30000, ge=1, le=3_600_000)
@@ -71,6 +91,8 @@ class McpServerConfig(Table):
     roots: tuple[AbsolutePath, ...] = hot(
         "Directories that the server is told to work in, whoever calls; empty tells none.", ()
     )
+
+    sampling: SamplingConfig = SamplingConfig()
 
     @model_validator(mode="after")
     def _is_reachable(self) -> Self:

@@ -25,6 +25,16 @@ class ToolRequest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that a model is shown."""
+
+    media_type: str
+    """`image/png` and the like."""
+    data: str
+    """In base64."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
     """One message of a conversation."""
 
@@ -39,6 +49,8 @@ class ChatMessage:
     """Of a `tool`: whether the call did not succeed."""
     opaque: str | None = None
     """Of an `assistant`: see `ChatAnswer.opaque`."""
+    images: Sequence[Image] = ()
+    """Of a `user`, for providers that take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,8 @@ class ChatRequest:
     """None leaves it to the provider, as for `max_tokens`."""
     max_tokens: int | None = None
     """Of the answer."""
+    stop: Sequence[str] = ()
+    """Texts at which the answer may end, where the provider can do that."""
 
 
 @dataclass(frozen=True, slots=True)

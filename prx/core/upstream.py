@@ -1,6 +1,6 @@
 """Connected MCP servers, as whoever passes them on sees them: what they have beside tools, and raw requests to them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal, Protocol
 
@@ -9,11 +9,21 @@ from prx.core.errors import PrxError
 Progress = Callable[[float, float | None, str | None], None]
 """Told how far a request is: progress, total and message, as MCP defines them. Must not block."""
 
-Ask = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-"""Asks the MCP client that calls: `sampling/createMessage`, `elicitation/create` or `roots/list`, with its params.
 
-Returns the client's result; raises UpstreamError where the client cannot be asked, or refuses.
-"""
+class Ask(Protocol):
+    """The MCP client that calls, as far as it can be asked."""
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What it says it can be asked, as MCP has it: `elicitation`, `sampling`, `roots`, each where it can."""
+
+    async def __call__(self, method: str, params: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Ask for `elicitation/create`, `sampling/createMessage` or `roots/list`, and return the client's result.
+
+        Raises:
+            UpstreamError: it cannot be asked, or refuses.
+        """
+
 
 ItemKind = Literal["resources", "resourceTemplates", "prompts"]
 """What a server lists beside tools, by the key of MCP's result."""
@@ -61,9 +71,15 @@ class Upstream(Protocol):
         """
 
     async def request(
-        self, method: str, params: Mapping[str, Any], progress: Progress | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        progress: Progress | None = None,
+        ask: Ask | None = None,
     ) -> dict[str, Any]:
-        """Return its result. Cancelling this cancels the request there.
+        """Return its result, which is no question: `ask` is who is asked, where the configuration does not answer.
+
+        Cancelling this cancels the request there.
 
         `params` come without the `_meta` keys that belong to a connection: progress token and
         `io.modelcontextprotocol/*`.

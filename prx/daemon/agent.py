@@ -5,11 +5,13 @@ from prx.agent.prompt import Prompts
 from prx.agent.providers.builtin import BuiltinProvider
 from prx.agent.providers.chain import Providers
 from prx.agent.recollection import Recollection
+from prx.agent.sampling import Sampling
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills
 from prx.agent.turn import Turns
 from prx.config.live import LiveConfig
 from prx.config.schema import Config
+from prx.core.ids import now_utc
 from prx.core.outbox import Outbox
 from prx.daemon.life import Life
 from prx.runtime.extension_points import ExtensionPoints
@@ -23,6 +25,19 @@ def open_providers(live: LiveConfig, points: ExtensionPoints, skills: Skills, li
     providers = Providers(lambda: live.current.provider, points.providers)
     life.at_end("providers", providers.aclose)
     return providers
+
+
+async def open_sampling(
+    live: LiveConfig, points: ExtensionPoints, store: Store, providers: Providers, agent: Agent
+) -> Sampling:
+    """Have the language model answer those who may ask it besides the agent, within its budgets.
+
+    Raises:
+        UnavailableError: the store cannot be read.
+    """
+    return await Sampling.open(
+        providers, agent.budgets, points.middleware, store, lambda: live.current.provider, now_utc
+    )
 
 
 async def open_agent(  # noqa: PLR0913, PLR0917  # what it is joined from

@@ -8,6 +8,7 @@ from prx.agent.meanings import Meanings
 from prx.agent.providers.chain import Providers
 from prx.agent.providers.embeddings import Embeddings
 from prx.agent.recollection import Recollection
+from prx.agent.sampling import Sampling
 from prx.agent.sessions import Sessions
 from prx.agent.skills import Skills, builtin_skills
 from prx.channels.admission import Admission
@@ -16,7 +17,7 @@ from prx.channels.manager import Channels
 from prx.config.live import Change, LiveConfig
 from prx.config.schema import Config
 from prx.core.skill import SkillShelf
-from prx.daemon.agent import open_agent, open_providers
+from prx.daemon.agent import open_agent, open_providers, open_sampling
 from prx.daemon.channels import open_channels
 from prx.daemon.life import Life
 from prx.daemon.options import Options
@@ -71,6 +72,7 @@ class Parts:
     agent: Agent
     servers: McpServers
     providers: Providers
+    sampling: Sampling
 
 
 async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
@@ -107,6 +109,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
     channels, inbox, admission = open_channels(
         live, points, store, sessions, agent, skills, supervisor, options, life
     )
+    sampling = await open_sampling(live, points, store, providers, agent)
     servers = McpServers(
         lambda: live.current.mcp,
         store,
@@ -114,6 +117,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         supervisor,
         points.tools,
         points.bus,
+        sampler=sampling,
     )
     life.at_end("MCP servers", servers.aclose)
     parts = Parts(
@@ -131,6 +135,7 @@ async def make_parts(ground: Ground, options: Options, life: Life) -> Parts:
         agent,
         servers,
         providers,
+        sampling,
     )
     life.at_end("configuration changes", live.aclose)
     live.listen(partial(_obey, parts))
@@ -170,6 +175,7 @@ def _show(ground: Ground, parts: Parts) -> None:
         parts.inbox,
         parts.sessions,
         parts.agent,
+        parts.sampling,
         parts.servers,
         parts.webhooks,
         parts.providers,

@@ -304,6 +304,16 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         # With all that is looked at for each entry: the vectors themselves are many times as large.
         "CREATE INDEX memory_vectors_by_owner ON memory_vectors (model, owner, entry, signs)",
     ),
+    (
+        """
+        CREATE TABLE sampling_usage (
+            day TEXT,
+            source TEXT,
+            tokens INTEGER NOT NULL,
+            PRIMARY KEY (day, source)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 
 

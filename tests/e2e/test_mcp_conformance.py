@@ -50,6 +50,7 @@ def daemon(start_daemon: StartDaemon, tmp_path: Path) -> DaemonProcess:
         "cwd": str(_ROOT),
         "tool_name_prefix": "",
         "ask_clients": True,
+        "handshake": "legacy",
         "startup_timeout_ms": 60_000,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in server.items()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prx.config.integrations import McpConfig, McpServerConfig
+from prx.core.sampling import Sampler
 from prx.core.tool import CallContext, ToolResult
 from prx.mcp.client.manager import McpServers
 from prx.mcp.client.unit import Timing
@@ -84,6 +85,7 @@ async def mcp_host(
     home: Path,
     servers: dict[str, McpServerConfig],
     *,
+    sampler: Sampler | None = None,
     timing: Timing = Timing(settle_secs=0.01),  # noqa: B008  # a constant
     restarts: RestartPolicy = QUICK,
 ) -> AsyncIterator[McpHost]:
@@ -98,6 +100,7 @@ async def mcp_host(
         supervisor,
         router,
         bus,
+        sampler=sampler,
         timing=timing,
         restarts=restarts,
     )

@@ -1,15 +1,14 @@
 """Conversations in the words of the client library, and its answers in ours. Imports the library."""
 
 import json
-from collections.abc import Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_ai.messages import (
-    FinishReason as LibraryFinishReason,
-)
-from pydantic_ai.messages import (
+    BinaryContent,
     InstructionPart,
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -21,6 +20,9 @@ from pydantic_ai.messages import (
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
+)
+from pydantic_ai.messages import (
+    FinishReason as LibraryFinishReason,
 )
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
@@ -68,14 +70,16 @@ def to_parameters(request: ChatRequest) -> ModelRequestParameters:
     )
 
 
-def to_settings(request: ChatRequest) -> ModelSettings:
-    """Return how a request wants to be answered."""
+def to_settings(request: ChatRequest, ignored: Container[str] = ()) -> ModelSettings:
+    """Return how a request wants to be answered, without what the model would ignore."""
     # An agent sends the same beginning again and again: where caching it has to be asked for, it is.
     settings = ModelSettings(cache=True)
     if request.temperature is not None:
         settings["temperature"] = request.temperature
     if request.max_tokens is not None:
         settings["max_tokens"] = request.max_tokens
+    if request.stop and "stop_sequences" not in ignored:
+        settings["stop_sequences"] = list(request.stop)
     return settings
 
 
@@ -140,7 +144,10 @@ def _kept_response(message: ChatMessage) -> ModelResponse | None:
 
 def _request_part(message: ChatMessage, names: Mapping[str, str]) -> ModelRequestPart:
     if message.role == "user":
-        return UserPromptPart(message.content)
+        images = [
+            BinaryContent(b64decode(image.data), media_type=image.media_type) for image in message.images
+        ]
+        return UserPromptPart([*images, message.content] if images else message.content)
     call = message.tool_call_id or ""
     return ToolReturnPart(
         names.get(call, "unknown"), message.content, call, outcome="failed" if message.failed else "success"

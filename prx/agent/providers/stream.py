@@ -72,7 +72,7 @@ class Asked:
                 model_request_stream(
                     self.model,
                     to_messages(request.messages),
-                    model_settings=to_settings(request),
+                    model_settings=to_settings(request, self.model.unsupported_settings),
                     model_request_parameters=to_parameters(request),
                     instrument=False,
                 )

@@ -19,9 +19,9 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from prx import __version__
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import Progress, UpstreamError
+from prx.core.upstream import Ask, Progress, UpstreamError
 from prx.mcp.client.questions import Questions
-from prx.mcp.client.requests import Message
+from prx.mcp.client.requests import Message, Requests
 from prx.mcp.client.streams import Transport
 
 _MAX_PAGES: Final = 100
@@ -39,10 +39,11 @@ Noticed = Callable[[str, Mapping[str, Any]], None]
 class Connection:
     """A server that answered the handshake."""
 
-    def __init__(self, client: Client, transport: Transport) -> None:
-        """Speak to the server of `client` over `transport`."""
+    def __init__(self, client: Client, transport: Transport, questions: Questions) -> None:
+        """Speak to the server of `client` over `transport`; `questions` says what it may ask."""
         self._client = client
         self._transport = transport
+        self._questions = questions
         self.protocol_version = client.protocol_version
         self.capabilities: dict[str, Any] = _plain(client.server_capabilities)
         self.server_info: dict[str, Any] | None = (
@@ -71,11 +72,20 @@ class Connection:
         return time.monotonic() - self._transport.heard_at
 
     async def request(
-        self, method: str, params: Mapping[str, Any], timeout_secs: float, progress: Progress | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        timeout_secs: float,
+        progress: Progress | None = None,
+        ask: Ask | None = None,
     ) -> Message:
-        """Return the result of one request, without what the server says of itself; see `Requests.send`."""
+        """Return the result of one request, without what the server says of itself; see `Requests.send`.
+
+        A server of the newer era is told what it may ask for this request alone, which is on behalf of `ask`.
+        """
         if self._meta:
-            params = {**params, "_meta": {**params.get("_meta", {}), **self._meta}}
+            can = {mcp_types.CLIENT_CAPABILITIES_META_KEY: self._questions.capabilities(ask)}
+            params = {**params, "_meta": {**params.get("_meta", {}), **self._meta, **can}}
         result = await self._transport.requests.send(method, params, timeout_secs, progress)
         # Whoever passes it on is another server.
         meta = result.get("_meta")
@@ -170,19 +180,20 @@ async def connected(
         message_handler=handle,
         cache=None,
         read_timeout_seconds=within_secs,
-        **_answers(questions),
+        **_answers(questions, transport.requests),
     )
     async with client:
-        yield Connection(client, transport)
+        yield Connection(client, transport, questions)
 
 
-def _answers(questions: Questions) -> dict[str, Any]:
+def _answers(questions: Questions, requests: Requests) -> dict[str, Any]:
     """Return what has the SDK's client declare what it can be asked, and hand that over."""
 
     def passing(method: str, result: type[pydantic.BaseModel]) -> Callable[..., Awaitable[Any]]:
         async def answer(_context: Any, params: Any = None) -> Any:
             try:
-                found = await questions.answer(method, {} if params is None else _plain(params))
+                with requests.holding():
+                    found = await questions.answer(method, {} if params is None else _plain(params))
             except UpstreamError as error:
                 return mcp_types.ErrorData(code=error.number, message=error.message, data=error.data)
             return result.model_validate(found, by_name=False)
@@ -225,7 +236,6 @@ def _modern_meta(version: str) -> dict[str, Any]:
     return {
         mcp_types.PROTOCOL_VERSION_META_KEY: version,
         mcp_types.CLIENT_INFO_META_KEY: _plain(_ABOUT_US),
-        mcp_types.CLIENT_CAPABILITIES_META_KEY: {},
     }
 
 

@@ -14,6 +14,7 @@ from prx.config.integrations import McpConfig, McpServerConfig
 from prx.config.keys import dotted
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
+from prx.core.sampling import Sampler
 from prx.core.unit import Problem
 from prx.core.upstream import Notice, Upstream
 from prx.mcp.client.names import is_of
@@ -52,7 +53,7 @@ class _Slot:
 class McpServers:
     """The servers of `[mcp.servers]`. The API reads and drives them here."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is joined from
         self,
         config: Callable[[], McpConfig],
         store: Store,
@@ -61,16 +62,30 @@ class McpServers:
         router: ToolRouter,
         bus: Bus,
         *,
+        sampler: Sampler | None = None,
         timing: Timing = _TIMING,
         restarts: RestartPolicy = _RESTARTS,
     ) -> None:
-        """Run nothing until `start`; `config` is asked whenever it may have changed, `data_dir` has the logins."""
+        """Run nothing until `start`.
+
+        Args:
+            config: asked whenever it may have changed.
+            store: remembers which servers the operator disabled.
+            data_dir: has the logins.
+            supervisor: runs the units.
+            router: gets the tools.
+            bus: hears of connections.
+            sampler: has a model answer servers that may ask one.
+            timing: see `Timing`.
+            restarts: when a server that failed is tried again.
+        """
         self._logins = LoginFile(data_dir)
         self._config = config
         self._switches = Switches(store, "mcp_state")
         self._supervisor = supervisor
         self._router = router
         self._bus = bus
+        self._sampler = sampler
         self._timing = timing
         self._restarts = restarts
         self._slots: dict[str, _Slot] = {}
@@ -268,6 +283,7 @@ class McpServers:
             notice=self._notice,
             timing=self._timing,
             logins=self._logins,
+            sampler=self._sampler,
         )
 
     def _notice(self, server: str, method: str, params: Mapping[str, Any]) -> None:

@@ -5,8 +5,8 @@ as it is, goes this way: no models in between, and a fraction of the time.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from prx.core.errors import PrxError, UnavailableError
@@ -38,6 +38,7 @@ class TooLargeError(UpstreamError):
 class _Waiting(NamedTuple):
     answer: asyncio.Future[Message]
     progress: Progress | None
+    timer: asyncio.TimerHandle
 
 
 class Requests:
@@ -48,12 +49,22 @@ class Requests:
         self._post = post
         self._waiting: dict[int, _Waiting] = {}
         self._next_id = _FIRST_ID
+        self._held = 0
         self._ended: str | None = None
 
     @property
     def in_flight(self) -> int:
         """How many wait."""
         return len(self._waiting)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Have nothing run out of time during the block: the server itself waits for an answer of ours."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
 
     async def send(
         self, method: str, params: Mapping[str, Any], timeout_secs: float, progress: Progress | None = None
@@ -77,9 +88,9 @@ class Requests:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Message] = loop.create_future()
-        self._waiting[number] = _Waiting(answer, progress)
         # Half the price of `asyncio.timeout`, as there is one future alone to wait for.
-        timer = loop.call_later(timeout_secs, _expire, answer)
+        timer = loop.call_later(timeout_secs, self._expire, number, timeout_secs)
+        self._waiting[number] = _Waiting(answer, progress, timer)
         try:
             self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": dict(params)})
             return await answer
@@ -90,8 +101,7 @@ class Requests:
             self._give_up(number, "nobody waits for it any more")
             raise
         finally:
-            timer.cancel()
-            del self._waiting[number]
+            self._waiting.pop(number).timer.cancel()
 
     def take(self, message: Message) -> bool:
         """Hand over an answer or the progress of one of these requests; False for any other message."""
@@ -146,15 +156,18 @@ class Requests:
             number = int(number)
         return self._waiting.get(number) if type(number) is int else None
 
+    def _expire(self, number: int, timeout_secs: float) -> None:
+        waiting = self._waiting[number]
+        if self._held:
+            timer = asyncio.get_running_loop().call_later(timeout_secs, self._expire, number, timeout_secs)
+            self._waiting[number] = waiting._replace(timer=timer)
+        elif not waiting.answer.done():
+            waiting.answer.set_exception(TimeoutError())
+
     def _give_up(self, number: int, reason: str) -> None:
         params = {"requestId": number, "reason": reason}
         with suppress(UnavailableError):  # where the connection ends, so does the request
             self._post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-
-
-def _expire(answer: asyncio.Future[Message]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
 
 
 def _upstream_error(error: Any) -> UpstreamError:

@@ -13,9 +13,6 @@ def tool_result(result: Mapping[str, Any]) -> ToolResult:
     Structured content is the output where there is any, otherwise the texts, a line each; what is neither is named
     in its place, and is whole in `raw`.
     """
-    if result.get("resultType") == "input_required":
-        failure = ToolFailure("input_required", "the tool asks for input, and nobody is there to give it")
-        return ToolResult(error=failure, raw=result)
     content = result.get("content", [])
     if not isinstance(content, list):
         return ToolResult(

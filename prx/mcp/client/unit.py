@@ -4,21 +4,25 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import PermanentError, UnavailableError
 from prx.core.ids import now_utc
+from prx.core.sampling import Sampler
 from prx.core.tool import CallContext, Tool, ToolFailure, ToolResult, ToolSpec
 from prx.core.upstream import CONNECTED as CONNECTED_NOTICE
-from prx.core.upstream import Progress, UpstreamError
+from prx.core.upstream import Ask, Progress, UpstreamError
 from prx.mcp.client.listing import ListedTool
 from prx.mcp.client.oauth.logins import LoginFile
 from prx.mcp.client.offers import Offers
-from prx.mcp.client.questions import Questions
+from prx.mcp.client.questions import Questions, UnansweredError
 from prx.mcp.client.requests import LostError, SessionLostError, SlowError, TooLargeError
 from prx.mcp.client.results import tool_result
+from prx.mcp.client.rounds import METHODS, answered, asks
+from prx.mcp.client.sampling import Sampling
 from prx.runtime.bus import Bus
 from prx.runtime.foreign_output import ForeignOutput
 from prx.runtime.log_values import redaction
@@ -54,7 +58,7 @@ class Timing(NamedTuple):
 class McpServer:
     """One configured server, for as long as its configuration stays the same."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it is joined from
         self,
         server: str,
         config: McpServerConfig,
@@ -65,6 +69,7 @@ class McpServer:
         notice: Callable[[str, str, Mapping[str, Any]], None],
         timing: Timing,
         logins: LoginFile,
+        sampler: Sampler | None = None,
     ) -> None:
         """Offer its tools in `router` and tell `bus` of its connections.
 
@@ -77,6 +82,7 @@ class McpServer:
             notice: told of notifications that are about something else than tools.
             timing: see `Timing`.
             logins: who it is at servers that ask for a login.
+            sampler: has a model answer it, where its table lets it ask one.
         """
         self.server = server
         self.config = config
@@ -84,7 +90,10 @@ class McpServer:
         self.logins = logins
         self.offers = Offers(router, lambda listed: RemoteTool(self, listed))
         self.output = ForeignOutput("the server", f"mcp::{server}", server=server)
-        self.questions = Questions(config)
+        sampling = None
+        if sampler is not None and config.sampling.tokens_per_day:
+            sampling = Sampling(server, config.sampling, sampler)
+        self.questions = Questions(server, config, sampling)
         self.connection: Connection | None = None
         self.connected_at: datetime | None = None
         self.fault: str | None = None
@@ -110,8 +119,7 @@ class McpServer:
     @property
     def is_legacy(self) -> bool:
         """Whether to connect without asking what the server speaks."""
-        # In the newer era a server does not ask.
-        return self.legacy or self.config.transport == "sse" or bool(self.questions.methods)
+        return self.legacy or self.config.transport == "sse" or self.config.handshake == "legacy"
 
     @property
     def request_secs(self) -> float:
@@ -152,10 +160,11 @@ class McpServer:
         """
         params = {"name": tool.own_name, "arguments": dict(arguments)}
         try:
-            with self.questions.answered_by(context.ask):
-                result = await self.request("tools/call", params, context.progress)
+            result = await self.request("tools/call", params, context.progress, context.ask)
         except TooLargeError as error:
             return ToolResult(error=ToolFailure("output_too_large", error.message))
+        except UnansweredError as error:
+            return ToolResult(error=ToolFailure("input_required", error.message))
         except UpstreamError as error:
             return ToolResult(error=ToolFailure("tool_error", error.message))
         except LostError as error:
@@ -167,23 +176,41 @@ class McpServer:
         return tool_result(result)
 
     async def request(
-        self, method: str, params: Mapping[str, Any], progress: Progress | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        progress: Progress | None = None,
+        ask: Ask | None = None,
     ) -> dict[str, Any]:
-        """Return the result of one request; where the server had forgotten the connection, over the next one.
+        """Return the result of one request; what the server asks meanwhile is answered by the configuration, or `ask`.
 
         Raises:
             UnavailableError: it is not connected; another connection is tried soon.
+            UnansweredError: it asks what nobody here can answer.
             UpstreamError, LostError, SlowError: see `Requests.send`.
         """
+        if method not in METHODS:
+            return await self._sent(method, params, progress, ask)
+        with self.questions.answered_by(ask):
+            result = await self._sent(method, params, progress, ask)
+            if asks(result):
+                send = partial(self._sent, method, progress=progress, ask=ask)
+                result = await answered(result, params, send, partial(self.questions.answer_for, ask))
+            return result
+
+    async def _sent(
+        self, method: str, params: Mapping[str, Any], progress: Progress | None, ask: Ask | None
+    ) -> dict[str, Any]:
+        """Return the result of one request; where the server had forgotten the connection, over the next one."""
         connection = self.connection
         if connection is None:
             self._hurry(_LEAST_PAUSE_SECS)
             raise self._away()
         try:
-            return await connection.request(method, params, self.request_secs, progress)
+            return await connection.request(method, params, self.request_secs, progress, ask)
         except SessionLostError:
             connection = await self._next_connection(connection)
-            return await connection.request(method, params, self.request_secs, progress)
+            return await connection.request(method, params, self.request_secs, progress, ask)
 
     async def _next_connection(self, last: "Connection") -> "Connection":
         """Wait for another connection than `last`, which is over, as long as a request may take."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from prx.core.upstream import ItemKind, Progress
+from prx.core.upstream import Ask, ItemKind, Progress
 from prx.mcp.client.names import offered_name
 from prx.mcp.client.unit import McpServer
 
@@ -63,7 +63,11 @@ class ConnectedServer:
         return known
 
     async def request(
-        self, method: str, params: Mapping[str, Any], progress: Progress | None = None
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        progress: Progress | None = None,
+        ask: Ask | None = None,
     ) -> dict[str, Any]:
         """Return the result of a request; see `Upstream`."""
-        return await self._unit.request(method, params, progress)
+        return await self._unit.request(method, params, progress, ask)

@@ -11,14 +11,15 @@ REFUSED: Final = -32600
 
 
 class Asking:
-    """The way to the client of one call, once there is one."""
+    """The way to the client of one call, once there is one. See `Ask`."""
 
-    def __init__(self, wanted: Callable[[], None]) -> None:
-        """Call `wanted` when there is a question and no way yet."""
+    def __init__(self, wanted: Callable[[], None], capabilities: Mapping[str, Any]) -> None:
+        """Call `wanted` when there is a question and no way yet; `capabilities` is what the client can be asked."""
+        self.capabilities = capabilities
         self._wanted = wanted
         self._way: asyncio.Future[Ask] = asyncio.get_running_loop().create_future()
 
-    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def __call__(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask the client; see `Ask`."""
         if not self._way.done():
             self._wanted()

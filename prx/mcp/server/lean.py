@@ -18,7 +18,7 @@ from mcp.shared.inbound import (
     MCP_PROTOCOL_VERSION_HEADER,
     X_MCP_HEADER_KEY,
 )
-from mcp_types import SERVER_INFO_META_KEY
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, SERVER_INFO_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -28,6 +28,7 @@ from prx.mcp.server.asking import Asking
 from prx.mcp.server.calls import Calls
 from prx.mcp.server.exchange import Exchange
 from prx.mcp.server.plain import METHOD, Envelopes, is_call, shaped
+from prx.mcp.server.questions import askable_in
 from prx.mcp.server.sessions import Session
 
 _CANCELLED: Final = "notifications/cancelled"
@@ -47,6 +48,8 @@ class Call:
     version: str
     session: Session | None
     """None in the newest version, which has no sessions."""
+    askable: Mapping[str, Any]
+    """What the client can be asked; see `Ask`."""
 
 
 class LeanPath:
@@ -103,13 +106,9 @@ class LeanPath:
     async def answer(self, call: Call, exchange: Exchange) -> web.Response | None:
         """Run `call` and return its answer, or None where it takes longer: the exchange has it then, running."""
         moment = _Moment(self._quick_secs)
-        # In the newest version a server does not ask.
-        asking = None if call.session is None else Asking(moment.end)
+        asking = Asking(moment.end, call.askable) if call.askable else None
         running = asyncio.create_task(
-            self._calls.run(
-                exchange.caller, call.name, call.arguments, ask=None if asking is None else asking.ask
-            ),
-            name="mcp call",
+            self._calls.run(exchange.caller, call.name, call.arguments, ask=asking), name="mcp call"
         )
         self._running.add(running)
         running.add_done_callback(self._ended)
@@ -153,7 +152,8 @@ class LeanPath:
         spec = self._calls.spec(params["name"])
         if spec is None or self._mirrors(spec):
             return None
-        return Call(body["id"], params["name"], params.get("arguments", {}), version, None)
+        askable = askable_in(params["_meta"][CLIENT_CAPABILITIES_META_KEY])
+        return Call(body["id"], params["name"], params.get("arguments", {}), version, None, askable)
 
     def _accepts_both(self, exchange: Exchange) -> bool:
         """Tell whether the client takes JSON and streams, as the SDK sees it."""
@@ -221,7 +221,9 @@ def _of_session(exchange: Exchange, body: dict[str, Any], session: Session | Non
     params = body["params"]
     if "progressToken" in (params.get("_meta") or {}) or not is_call(params, session.version):
         return None
-    return Call(body["id"], params["name"], params.get("arguments", {}), session.version, session)
+    return Call(
+        body["id"], params["name"], params.get("arguments", {}), session.version, session, session.askable
+    )
 
 
 def _cancel(session: Session, body: dict[str, Any]) -> None:

@@ -167,6 +167,7 @@ class Life:
     async def aclose(self) -> None:
         """End everything that is open, in bounded time."""
         await self._lean.aclose()
+        await self._server.rounds.aclose()
         for exchange in self._open.values():
             exchange.leave()
         for session in self._sessions:

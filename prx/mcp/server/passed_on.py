@@ -21,12 +21,12 @@ from mcp_types import (
 )
 
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import ItemKind, UpstreamError
+from prx.core.upstream import Ask, ItemKind, Progress, UpstreamError
 from prx.mcp.server.caller import CALL
 from prx.mcp.server.context import Context, exchange_of
 from prx.mcp.server.events import SESSION
 from prx.mcp.server.passing import Passing
-from prx.mcp.server.progress import progress_of
+from prx.mcp.server.rounds import OF_A_ROUND, Rounds
 from prx.mcp.server.sessions import Session
 from prx.mcp.server.stopping import Stopping
 
@@ -48,9 +48,10 @@ _OWN_META: Final = "io.modelcontextprotocol/"
 class PassedOn:
     """The handlers."""
 
-    def __init__(self, passing: Passing, stopping: Stopping) -> None:
-        """Pass on to `passing`, until `stopping` gives up what waits."""
+    def __init__(self, passing: Passing, rounds: Rounds, stopping: Stopping) -> None:
+        """Pass on to `passing`, by way of `rounds` what servers may ask for, until `stopping` gives up what waits."""
         self._passing = passing
+        self._rounds = rounds
         self._stopping = stopping
 
     def add_to(self, server: Server[Any]) -> None:
@@ -93,16 +94,23 @@ class PassedOn:
     async def _get_prompt(self, context: Context, _params: GetPromptRequestParams) -> Answer:
         with _errors_passed_on():
             _check_may_call(context)
-            async with progress_of(context) as progress:
-                asked = self._passing.get_prompt(_passed_on(context), progress)
-                return _COMPLETE | await self._stopping.wait(asked)
+            return await self._rounds.run(
+                context, lambda ask, progress: self._got(_passed_on(context), progress, ask)
+            )
 
     async def _read(self, context: Context, _params: ReadResourceRequestParams) -> Answer:
         with _errors_passed_on():
             _check_may_call(context)
-            async with progress_of(context) as progress:
-                asked = self._passing.read_resource(_passed_on(context), progress)
-                return {**_COMPLETE, **_UNCACHED, **await self._stopping.wait(asked)}
+            return await self._rounds.run(
+                context, lambda ask, progress: self._read_for(_passed_on(context), progress, ask)
+            )
+
+    async def _got(self, params: Mapping[str, Any], progress: Progress | None, ask: Ask) -> Answer:
+        return _COMPLETE | await self._stopping.wait(self._passing.get_prompt(params, progress, ask))
+
+    async def _read_for(self, params: Mapping[str, Any], progress: Progress | None, ask: Ask) -> Answer:
+        found = await self._stopping.wait(self._passing.read_resource(params, progress, ask))
+        return {**_COMPLETE, **_UNCACHED, **found}
 
     async def _complete(self, context: Context, _params: CompleteRequestParams) -> Answer:
         with _errors_passed_on():
@@ -146,10 +154,11 @@ def _session() -> Session:
 
 def _passed_on(context: Context) -> dict[str, Any]:
     """Return the request's parameters as they came, without what belongs to this connection."""
-    params = dict(context.params or {})
+    given = context.params or {}
+    params = {key: value for key, value in given.items() if key not in OF_A_ROUND}
     meta = {
         key: value
-        for key, value in (params.pop("_meta", None) or {}).items()
+        for key, value in (given.get("_meta") or {}).items()
         if key != "progressToken" and not key.startswith(_OWN_META)
     }
     return params | ({"_meta": meta} if meta else {})

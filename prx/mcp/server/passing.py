@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from prx.core.errors import PrxError, UnavailableError
-from prx.core.upstream import CONNECTED, ItemKind, Progress, Upstream, UpstreamError, Upstreams
+from prx.core.upstream import CONNECTED, Ask, ItemKind, Progress, Upstream, UpstreamError, Upstreams
 from prx.mcp.server.news import LOGGED, PROMPTS_CHANGED, RESOURCE_UPDATED, RESOURCES_CHANGED, News
 from prx.runtime.logging import get_logger
 
@@ -63,22 +63,24 @@ class Passing:
                     found.setdefault(shown, {**item, key: shown})
         return list(found.values())
 
-    async def get_prompt(self, params: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-        """Return what a server makes of its prompt.
+    async def get_prompt(
+        self, params: Mapping[str, Any], progress: Progress | None, ask: Ask
+    ) -> dict[str, Any]:
+        """Return what a server makes of its prompt; it may `ask` who wants it.
 
         Raises:
             UpstreamError: no server has it, or the server's own error.
             UnavailableError: the server does not answer.
         """
         upstream, own = await self._prompt(params["name"])
-        return await upstream.request("prompts/get", {**params, "name": own}, progress)
+        return await upstream.request("prompts/get", {**params, "name": own}, progress, ask)
 
     async def read_resource(
-        self, params: Mapping[str, Any], progress: Progress | None = None
+        self, params: Mapping[str, Any], progress: Progress | None, ask: Ask
     ) -> dict[str, Any]:
-        """Return a resource's content; raises as `get_prompt`."""
+        """Return a resource's content; see `get_prompt`."""
         upstream = await self._resource(params["uri"])
-        return await upstream.request("resources/read", params, progress)
+        return await upstream.request("resources/read", params, progress, ask)
 
     async def complete(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an argument could be; raises as `get_prompt`."""

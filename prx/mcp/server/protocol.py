@@ -25,6 +25,7 @@ from mcp_types import (
 
 from prx import __version__
 from prx.core.tool import ToolSpec
+from prx.core.upstream import Ask, Progress
 from prx.mcp.server.calls import Calls, UnknownToolError
 from prx.mcp.server.context import Context, exchange_of
 from prx.mcp.server.events import SESSION
@@ -37,8 +38,8 @@ from prx.mcp.server.news import (
 )
 from prx.mcp.server.passed_on import Listen, PassedOn
 from prx.mcp.server.passing import Passing
-from prx.mcp.server.progress import progress_of
-from prx.mcp.server.questions import asking_by
+from prx.mcp.server.questions import askable
+from prx.mcp.server.rounds import Rounds
 from prx.mcp.server.sessions import Send
 from prx.mcp.server.stopping import Stopping
 from prx.runtime.tools import ToolRouter
@@ -67,6 +68,7 @@ class PrxServer(Server[Any]):
         self.listening = ListenHandler(
             self.bus, max_subscriptions=_MAX_SUBSCRIPTIONS, max_buffered_events=_MAX_BUFFERED_EVENTS
         )
+        self.rounds = Rounds()
         self._router = router
         self._calls = calls
         super().__init__(
@@ -83,7 +85,7 @@ class PrxServer(Server[Any]):
         self.add_notification_handler("notifications/initialized", NotificationParams, self._initialized)
         listen: Listen = self.listening
         if passing is not None:
-            passed_on = PassedOn(passing, stopping)
+            passed_on = PassedOn(passing, self.rounds, stopping)
             passed_on.add_to(self)
             listen = passed_on.holding(listen)
         self.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, listen)
@@ -114,23 +116,25 @@ class PrxServer(Server[Any]):
 
     async def _call_tool(self, context: Context, params: CallToolRequestParams) -> dict[str, Any]:
         asked = exchange_of(context)
+
+        async def call(ask: Ask, progress: Progress | None) -> dict[str, Any]:
+            if asked.call is None:
+                return await self._calls.run(asked.caller, params.name, params.arguments or {}, progress, ask)
+            running, asked.call = asked.call, None
+            if asked.asking is not None:
+                asked.asking.open(ask)
+            return await running
+
         try:
-            if asked.call is not None:
-                running, asked.call = asked.call, None
-                if asked.asking is not None:
-                    asked.asking.open(asking_by(context))
-                return await running
-            async with progress_of(context) as progress:
-                return await self._calls.run(
-                    asked.caller, params.name, params.arguments or {}, progress, asking_by(context)
-                )
+            return await self.rounds.run(context, call)
         except UnknownToolError as error:
             raise MCPError(INVALID_PARAMS, error.message) from None
 
     async def _initialized(self, context: Context, _params: NotificationParams) -> None:
         session = SESSION.get()
         if session is not None:
-            session.ready(context.protocol_version, _sender(context.session))
+            askable_for = askable(context.session.client_capabilities)
+            session.ready(context.protocol_version, _sender(context.session), askable_for)
 
     def _input_schema(self, name: str) -> dict[str, Any] | None:
         spec = self._calls.spec(name)

@@ -33,6 +33,8 @@ class Session:
         """None until it is established."""
         self.version: str | None = None
         """The version of MCP that was agreed upon; None until the client said that it is ready."""
+        self.askable: Mapping[str, Any] = {}
+        """What the client can be asked; see `Ask`."""
         self.level: str | None = None
         """The least level of the servers' logs that it wants to hear."""
         self.subscribed: set[str] = set()
@@ -54,9 +56,10 @@ class Session:
         """The least level that servers are asked for on its behalf: who may only list asks them for nothing."""
         return self.level if self.caller.may_call else None
 
-    def ready(self, version: str, send: Send) -> None:
-        """Note that the handshake is over."""
+    def ready(self, version: str, send: Send, askable: Mapping[str, Any]) -> None:
+        """Note that the handshake is over, and what the client can be asked."""
         self.version = version
+        self.askable = askable
         self._send = send
 
     def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:

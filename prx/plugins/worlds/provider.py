@@ -83,6 +83,8 @@ def _messages(request: ChatRequest) -> Iterator[dict[str, str]]:
 
 
 def _content(message: ChatMessage) -> str:
+    if message.images:
+        raise ProviderError("providers of plugins take text alone, and no images")
     if message.role == "tool":
         answer: dict[str, Any] = {"tool_call_id": message.tool_call_id, "content": message.content}
         return to_json(answer | ({"error": True} if message.failed else {}))

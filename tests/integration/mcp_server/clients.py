@@ -148,6 +148,16 @@ class Port:
         return found
 
     @property
+    def rounds(self) -> Any:
+        """What waits for clients of the newest version."""
+        return self._life._server.rounds
+
+    @property
+    def waiting_rounds(self) -> int:
+        """How many calls do."""
+        return len(self.rounds)
+
+    @property
     def held(self) -> dict[str, int]:
         """How many clients want to hear of each resource."""
         found: dict[str, int] = self._life.passing._held

@@ -61,13 +61,15 @@ async def asked(port: Port, method: str, mode: str = "legacy", **callbacks: Any)
             return await client.call_tool("curious", {"method": method})
 
 
-async def test_a_question_is_answered_by_the_client_that_calls(port: Port) -> None:
+@pytest.mark.parametrize("mode", ["legacy", NEWEST])
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_a_question_is_answered_by_the_client_that_calls(port: Port, mode: str) -> None:
     callbacks = {"elicitation_callback": elicit, "sampling_callback": sample, "list_roots_callback": roots}
-    result = await asked(port, "elicitation/create", **callbacks)
+    result = await asked(port, "elicitation/create", mode, **callbacks)
     assert result.structured_content == {"action": "accept", "content": {"name": "Ada"}}
-    result = await asked(port, "sampling/createMessage", **callbacks)
+    result = await asked(port, "sampling/createMessage", mode, **callbacks)
     assert result.structured_content["content"] == {"type": "text", "text": "Hello"}
-    result = await asked(port, "roots/list", **callbacks)
+    result = await asked(port, "roots/list", mode, **callbacks)
     assert result.structured_content == {"roots": []}
 
 
@@ -76,6 +78,7 @@ async def test_a_client_that_refuses_is_taken_at_its_word(port: Port) -> None:
     assert (result.is_error, result.content[0].text) == (True, "-1: I do not want to")
 
 
+@pytest.mark.parametrize("mode", ["legacy", NEWEST])
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
@@ -83,11 +86,8 @@ async def test_a_client_that_refuses_is_taken_at_its_word(port: Port) -> None:
         ("secrets/list", "a client is not asked for secrets/list"),
     ],
 )
-async def test_a_client_is_not_asked_for_what_it_does_not_offer(port: Port, method: str, reason: str) -> None:
-    result = await asked(port, method, elicitation_callback=elicit)
+async def test_a_client_is_not_asked_for_what_it_does_not_offer(
+    port: Port, method: str, reason: str, mode: str
+) -> None:
+    result = await asked(port, method, mode, elicitation_callback=elicit)
     assert (result.is_error, result.content[0].text) == (True, f"-32600: {reason}")
-
-
-async def test_in_the_newest_version_nobody_is_asked(port: Port) -> None:
-    result = await asked(port, "elicitation/create", NEWEST, elicitation_callback=elicit)
-    assert result.is_error

@@ -38,7 +38,8 @@ def everything(**config: Any) -> McpServerConfig:
         args=("-m", "tests.support.everything_server"),
         cwd=Path(__file__).parents[3],
         startup_timeout_ms=60_000,
-        ask_clients=True,  # no detour by the newer era, which it does not speak well
+        ask_clients=True,
+        handshake="legacy",  # it asks as older versions do
         **config,
     )
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prx.core.provider import ChatMessage, ToolRequest
+from prx.core.provider import ChatMessage, Image, ToolRequest
 from prx.core.session import TokenUsage
 from tests.integration.providers.asking import HELLO, KEY, TOOLS, Asking
 from tests.support.model_dialects import Call, Dialect, GenerateContent, Messages, Said
@@ -109,3 +109,18 @@ async def test_signed_thoughts_go_back_to_whom_they_came_from(
     await asking.ask(history, tools=TOOLS)
     assert "c2lnbmVk" in json.dumps(server.received[1].body)
     assert "c2lnbmVk" not in json.dumps(server.received[0].body)
+
+
+async def test_a_model_is_shown_images_and_told_where_to_stop(
+    asking: Asking, server: ModelServer, dialect: Dialect
+) -> None:
+    asking.use(dialect, server)
+    server.replies.append(dialect.answer(Said(["A red point."])))
+    message = ChatMessage("user", "What is this?", images=[Image("image/png", "cmVkIHBvaW50")])
+    assert (await asking.ask([message], stop=["THE END"]))[1].text == "A red point."
+    (received,) = server.received
+    assert "cmVkIHBvaW50" in json.dumps(received.body)
+    assert "image/png" in json.dumps(received.body)
+    assert "What is this?" in json.dumps(received.body)
+    # One protocol has no way to say so.
+    assert ("THE END" in json.dumps(received.body)) == (dialect.kind != "openai-responses")

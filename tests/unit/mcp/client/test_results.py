@@ -39,11 +39,6 @@ def test_structured_content_comes_before_text() -> None:
         ({"content": [], "isError": True}, "tool_error", "the tool failed and gave no reason"),
         ({"content": [], "structuredContent": {"n": 1}, "isError": True}, "tool_error", '{"n": 1}'),
         ({"content": "text"}, "tool_error", "the server's answer has no list of content"),
-        (
-            {"resultType": "input_required"},
-            "input_required",
-            "the tool asks for input, and nobody is there to give it",
-        ),
     ],
 )
 def test_failures_are_told_with_their_reason(result: dict[str, Any], code: str, message: str) -> None:
