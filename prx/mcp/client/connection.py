@@ -3,10 +3,9 @@
 Only a unit's life imports this module, and with it the SDK, which costs half a second and 37 MB.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import mcp_types
@@ -14,34 +13,36 @@ import pydantic
 from mcp import Client, MCPError
 from mcp.client.client import ConnectMode
 from mcp.client.session import IncomingMessage
-from mcp.client.subscriptions import SubscriptionLost
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from prx import __version__
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import Ask, Progress, UpstreamError
+from prx.mcp.client.listening import SUBSCRIBE, UNSUBSCRIBE, Listening, Noticed
 from prx.mcp.client.questions import Questions
 from prx.mcp.client.requests import Message, Requests
 from prx.mcp.client.streams import Transport
 
 _MAX_PAGES: Final = 100
 _MAX_INSTRUCTIONS: Final = 16 * 1024
-_LISTEN_AGAIN_SECS: Final = 5.0
 _ABOUT_US: Final = mcp_types.Implementation(name="prx", title="PRX", version=__version__)
 
 FAILURES: Final = (MCPError, PrxError, OSError, RuntimeError, ValueError, ExceptionGroup)
 """What comes out of `connected` where there is no connection."""
 
-Noticed = Callable[[str, Mapping[str, Any]], None]
-"""Told of a notification: its method and params."""
-
 
 class Connection:
     """A server that answered the handshake."""
 
-    def __init__(self, client: Client, transport: Transport, questions: Questions) -> None:
-        """Speak to the server of `client` over `transport`; `questions` says what it may ask."""
-        self._client = client
+    def __init__(self, client: Client, transport: Transport, questions: Questions, noticed: Noticed) -> None:
+        """Speak to the server of `client` over `transport`.
+
+        Args:
+            client: has shaken hands.
+            transport: what it did that over.
+            questions: says what the server may ask.
+            noticed: told of what may have changed while the server could not tell it.
+        """
         self._transport = transport
         self._questions = questions
         self.protocol_version = client.protocol_version
@@ -55,6 +56,7 @@ class Connection:
         """What was listed beside tools, until the server says that it changed."""
         transport.speak(self.protocol_version)
         self._meta = _modern_meta(self.protocol_version) if self.is_modern else {}
+        self._listening = Listening(client, self.capabilities, noticed) if self.is_modern else None
 
     @property
     def pid(self) -> int | None:
@@ -83,7 +85,13 @@ class Connection:
 
         A server of the newer era is told what it may ask for this request alone, which is on behalf of `ask`.
         """
-        if self._meta:
+        if self._listening is not None:
+            if method == SUBSCRIBE:
+                await self._listening.subscribe(params["uri"], timeout_secs)
+                return {}
+            if method == UNSUBSCRIBE:
+                self._listening.unsubscribe(params["uri"])
+                return {}
             can = {mcp_types.CLIENT_CAPABILITIES_META_KEY: self._questions.capabilities(ask)}
             params = {**params, "_meta": {**params.get("_meta", {}), **self._meta, **can}}
         result = await self._transport.requests.send(method, params, timeout_secs, progress)
@@ -130,24 +138,9 @@ class Connection:
         return self._transport.fault or "the connection ended"
 
     async def keep_listening(self) -> None:
-        """Have a server of the newer era tell of changed lists, for ever; older ones do so unasked."""
-        tells = {
-            kind: bool(about.get("listChanged"))
-            for kind, about in self.capabilities.items()
-            if isinstance(about, dict)
-        }
-        if not self.is_modern or not any(tells.values()):
-            return
-        while True:
-            with suppress(MCPError, SubscriptionLost, TimeoutError):
-                async with self._client.listen(
-                    tools_list_changed=tells.get("tools", False),
-                    prompts_list_changed=tells.get("prompts", False),
-                    resources_list_changed=tells.get("resources", False),
-                ) as subscription:
-                    async for _ in subscription:
-                        pass  # the session's message handler hears of it as well
-            await asyncio.sleep(_LISTEN_AGAIN_SECS)
+        """Have a server of the newer era tell of what changes, for ever; older ones do so unasked."""
+        if self._listening is not None:
+            await self._listening.keep()
 
 
 @asynccontextmanager
@@ -183,7 +176,7 @@ async def connected(
         **_answers(questions, transport.requests),
     )
     async with client:
-        yield Connection(client, transport, questions)
+        yield Connection(client, transport, questions, noticed)
 
 
 def _answers(questions: Questions, requests: Requests) -> dict[str, Any]:

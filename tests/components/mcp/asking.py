@@ -132,8 +132,11 @@ class Asking:
         return whole(contents=[{"uri": str(params.uri), "text": json.dumps(found["answers"])}])
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> Any:
-        self.listened.append(sorted(params.notifications.resource_subscriptions or ()))
-        return await self.listening(context, params)
+        uris = sorted(params.notifications.resource_subscriptions or ())
+        self.listened.append(uris)
+        told = [uri for uri in uris if uri != "memo://silent"]
+        wanted = params.notifications.model_copy(update={"resource_subscriptions": told})
+        return await self.listening(context, params.model_copy(update={"notifications": wanted}))
 
 
 async def refuse_handshake(context: Context, go_on: Any) -> Any:
