@@ -34,14 +34,14 @@ SCENARIOS: Final = (
     "auth/client-credentials-basic",
     "auth/offline-access-scope",
     "auth/offline-access-not-supported",
+    "auth/scope-step-up",
+    "auth/basic-cimd",
+    "auth/2025-03-26-oauth-metadata-backcompat",
+    "elicitation-sep1034-client-defaults",
 )
 LEFT_OUT: Final = {
-    "auth/scope-step-up": "nobody sits at a daemon to consent to more while a call runs: the call says what to do",
-    "auth/basic-cimd": "a warning only: there is no address of PRX that every authorization server could fetch",
-    "auth/2025-03-26-oauth-metadata-backcompat": "its metadata names another issuer, which the SDK refuses (RFC 8414)",
     "auth/client-credentials-jwt": "an extension that PRX has not: credentials are a secret, not a signed assertion",
-    "auth/cross-app-access-complete-flow": "an extension that PRX has not",
-    "elicitation-sep1034-client-defaults": "whoever calls answers, and the scenario has nobody who does",
+    "auth/cross-app-access-complete-flow": "an extension that PRX has not: it takes a company's identity provider",
 }
 
 

@@ -135,7 +135,9 @@ async def _metadata(web: Web, url: str, server: str | None) -> OAuthMetadata | N
         if found is None:
             continue
         named = str(found.issuer)
-        if not issuers_match(named, expected):
+        # Where the server names none, as in 2025-03-26, its origin tells who issues, which may be below a path there.
+        is_below = server is None and _origin(named) == expected
+        if not (is_below or issuers_match(named, expected)):
             raise PrxError(
                 f"the authorization server at {shown(expected)} says that it is {shown(named)}: it is not used"
             )
