@@ -7,7 +7,8 @@ import httpx2
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.upstream import UpstreamError
 from prx.mcp.client.answers import events_of
-from prx.mcp.client.http import HttpTransport, origin
+from prx.mcp.client.http import HttpTransport
+from prx.mcp.client.http_wire import origin
 from prx.mcp.client.oauth.logins import NeedsLoginError
 from prx.mcp.client.requests import Message
 from prx.mcp.client.streams import Inbox, Outbox
@@ -44,7 +45,7 @@ class SseTransport(HttpTransport):
                     if event.kind != "endpoint":
                         self._take_event(event, None)
                     elif not found.done():
-                        self._post_url = self._endpoint(event.data.decode())
+                        self._wire.post_url = self._endpoint(event.data.decode())
                         found.set_result(None)
         except httpx2.HTTPError as error:
             fault = f"its stream broke off: {type(error).__name__} {error}".strip()
@@ -62,8 +63,8 @@ class SseTransport(HttpTransport):
         Raises:
             UpstreamError: that is somewhere else: what is sent was meant for this server.
         """
-        url = self._url.join(text)
-        if origin(url) != origin(self._url):
+        url = self._wire.url.join(text)
+        if origin(url) != origin(self._wire.url):
             raise UpstreamError(f"it wants messages sent to {origin(url)}", 0)
         return url
 
