@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,6 +92,27 @@ async def test_a_server_that_speaks_the_newest_version_alone_is_connected_and_an
     async with mcp_host(tmp_path, {"one": config}) as host:
         assert (await host.until("connected", within_secs=60)).protocol_version == NEWEST
         assert answers(await ask(host, "elicitation/create", by=ada())) == {"elicitation/create": ADA}
+
+
+@pytest.mark.parametrize(("handshake", "version"), ERAS)
+async def test_a_server_over_http_is_answered_as_well(tmp_path: Path, handshake: str, version: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/mcp"
+    config = McpServerConfig.model_validate(
+        {"url": url, "handshake": handshake, "ask_clients": True, "roots": ["/srv"]}
+    )
+    server = await asyncio.create_subprocess_exec(sys.executable, SCRIPT, "http", str(port))
+    try:
+        async with mcp_host(tmp_path, {"one": config}) as host:
+            assert (await host.until("connected", within_secs=60)).protocol_version == version
+            found = answers(await ask(host, "elicitation/create", "roots/list", by=ada()))
+            assert found["elicitation/create"] == ADA
+            assert found["roots/list"]["roots"][0]["uri"] == "file:///srv"
+    finally:
+        server.kill()
+        await server.wait()
 
 
 async def test_calls_that_run_at_the_same_time_have_each_their_own_client_asked(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prx.core.upstream import UpstreamError
 from prx.mcp.client.rounds import answered, asks
@@ -77,3 +80,24 @@ async def test_one_question_without_an_answer_ends_the_others_and_the_request() 
     with pytest.raises(UpstreamError, match="no"):
         await answered(first, {}, never, answer)
     assert ended == ["endless"]
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["method", "params", "q"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.fixed_dictionaries({}, optional={"inputRequests": json, "requestState": json}))
+async def test_whatever_a_server_asks_is_answered_or_ends_the_request(asked: Any) -> None:
+    async def send(_params: Mapping[str, Any]) -> dict[str, Any]:
+        return {"done": True}
+
+    async def answer(_method: str, _params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {}
+
+    with suppress(UpstreamError):
+        assert await answered(required(**asked), {}, send, answer) == {"done": True}
