@@ -1,11 +1,6 @@
 """How a guest's end is told: from the engine's words to one stable code and one helpful sentence."""
 
-from typing import Final
-
 from prx.plugins.calls import Call, GuestError, Limits
-
-CANCELLED: Final = "cancelled"
-"""The code of calls that were ended because nobody wants their result any more: that is no failure of the plugin."""
 
 _MIB = 1024 * 1024
 
@@ -55,7 +50,7 @@ def guest_error(engine_error: tuple[str, int | None], call: Call, limits: Limits
 def stopped(call: Call) -> GuestError:
     """Return how a call ends that the host stops: nobody wants its result any more, or its time is over."""
     if call.interrupted:
-        return GuestError(CANCELLED, "the call was cancelled")
+        return GuestError("cancelled", "the call was cancelled")
     limit_ms = call.limits.max_execution_secs * 1000
     return GuestError(
         "timeout", f"the call ran longer than its limit of {limit_ms:.0f} ms (max_execution_time_ms)"

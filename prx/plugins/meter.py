@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from threading import Lock
+from typing import Final
 
 from prx.core.tool import CallTotals, Receipt, ToolFailure
-from prx.plugins.faults import CANCELLED
 
+_UNWANTED: Final = "cancelled"
+"""Nobody wants the result any more: that is no failure of the plugin."""
 # One for all: every call adds to two of them, and a lock costs more than what is added.
 _lock = Lock()
 
@@ -48,7 +50,7 @@ class Meter:
         totals.peak_memory_bytes = max(totals.peak_memory_bytes, peak)
         if failure is not None:
             totals.errors_by_code[failure.code] = totals.errors_by_code.get(failure.code, 0) + 1
-            if failure.code != CANCELLED:
+            if failure.code != _UNWANTED:
                 totals.failures += 1
                 self.last_error = failure
 
