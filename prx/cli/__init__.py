@@ -15,6 +15,7 @@ from prx.core.text import printable_lines
 
 _COMMANDS = {
     "auth": "prx.cli.auth:auth",
+    "chat": "prx.cli.chat:chat",
     "channel": "prx.cli.channel:channel",
     "config": "prx.cli.config:config",
     "daemon": "prx.cli.daemon:daemon",

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from prx.cli.channel_setup import add, doctor, remove
 from prx.cli.client import daemon, segment
 from prx.cli.output import as_json_option, fields, moment, show_json, styled_status, table
 from prx.core.errors import PrxError
@@ -91,6 +92,10 @@ def approve(code: str | None, *, as_json: bool) -> None:
         click.echo(table(("CODE", "CHANNEL", "USER", "NAME", "ASKED"), rows))
     else:
         click.echo("Nobody waits to be let in.")
+
+
+for command in (add, remove, doctor):
+    channel.add_command(command)
 
 
 def _table(channels: list[Answer]) -> str:

@@ -34,6 +34,11 @@ class RefusedError(PrxError):
 
     code = "refused"
 
+    def __init__(self, message: str, *, why: str, details: Mapping[str, Any] | None = None) -> None:
+        """Keep the daemon's own words, and the code `why` of its error."""
+        super().__init__(message, details=details)
+        self.why = why
+
 
 class Client:
     """One connection's worth of requests."""
@@ -204,7 +209,8 @@ class _Part:
 
 
 def _refused(answer: Any) -> RefusedError:
-    return RefusedError(answer["error"]["message"], details=answer["error"]["details"])
+    error = answer["error"]
+    return RefusedError(error["message"], why=error["code"], details=error["details"])
 
 
 @contextmanager

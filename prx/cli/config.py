@@ -88,7 +88,7 @@ def config() -> None:
 @as_json_option
 def show(*, origin: bool, as_json: bool) -> None:
     """Show the configuration in effect, as TOML; secrets are masked."""
-    with _configuration() as found:
+    with configuration() as found:
         tree = found.origins() if origin else found.shown()
     if as_json:
         show_json(tree)
@@ -104,7 +104,7 @@ def show(*, origin: bool, as_json: bool) -> None:
 def get_key(key: str, *, as_json: bool) -> None:
     """Print the value of a key: text as it is, anything else as JSON."""
     parts = _parsed(key)
-    with _configuration() as found:
+    with configuration() as found:
         tree = found.shown()
     if not holds(tree, parts):
         raise NotFoundError(f"{key}: {unknown(parts)}")
@@ -182,7 +182,8 @@ def path(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _configuration() -> Iterator[Configuration]:
+def configuration() -> Iterator[Configuration]:
+    """Give the configuration of the daemon that runs, else of its files."""
     if running_daemon() is None:
         yield _OfFiles(Sources(chosen_file()))
     else:
@@ -191,7 +192,7 @@ def _configuration() -> Iterator[Configuration]:
 
 
 def _change(changes: Mapping[str, Any], done: str, *, as_json: bool) -> None:
-    with _configuration() as found:
+    with configuration() as found:
         outcome = found.patch(changes)
     if as_json:
         show_json(outcome)

@@ -3,7 +3,7 @@
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
@@ -12,9 +12,9 @@ import click
 from prx.cli.client import daemon, segment
 from prx.cli.exit_codes import DaemonDownError, ExitCode
 from prx.cli.output import as_json_option, fields, moment, show_json, styled_status, table
-from prx.cli.sse import ServerSentEvent
+from prx.cli.turn_output import followed
 from prx.core.session import SessionStatus
-from prx.core.text import printable, printable_lines
+from prx.core.text import printable
 
 _STDIN: Final = "-"
 _MAX_LISTED: Final = 500
@@ -85,7 +85,7 @@ def send(session_id: str, message: str, *, as_json: bool) -> None:
     key = {"Idempotency-Key": secrets.token_urlsafe(16)}
     path = f"/sessions/{segment(session_id)}/messages"
     with daemon() as client, client.answer_of(path, {"content": content}, key) as events:
-        ended = _followed(session_id, events, quiet=as_json)
+        ended = followed(events, partial(_tell_how_to_approve, session_id), quiet=as_json)
     if ended is None:
         raise DaemonDownError("the daemon ended before the answer: send the message again")
     answer = ended.get("message", ended)
@@ -148,34 +148,10 @@ def end(session_id: str, *, as_json: bool) -> None:
         click.echo(f"{session_id} is terminated.")
 
 
-def _followed(session_id: str, events: Iterator[ServerSentEvent], *, quiet: bool) -> dict[str, Any] | None:
-    """Show a turn as it goes on; return how it ended, None where that was not told."""
-    in_line = False
-    for event in events:
-        if event.name != "token" and in_line:
-            in_line = False
-            click.echo()
-        if event.name in ("done", "error"):
-            return event.data  # type: ignore[no-any-return]  # a JSON object
-        if quiet:
-            continue
-        if event.name == "token":
-            in_line = True
-            text = event.data["text"]
-            click.echo(printable_lines(text) if sys.stdout.isatty() else text, nl=False)
-            sys.stdout.flush()
-        elif event.name == "tool_call":
-            arguments = json.dumps(event.data["arguments"], ensure_ascii=False)
-            click.echo(f"prx: {event.data['name']} {printable(arguments)}", err=True)
-        elif event.name == "approval":
-            name, approval = event.data["call"]["name"], event.data["id"]
-            click.echo(
-                f"prx: {printable(name)} waits for: prx session approve {session_id} {approval}", err=True
-            )
-        elif event.data["error"] is not None:
-            failed = f"{event.data['name']} failed: {event.data['error']['message']}"
-            click.echo(f"prx: {printable(failed)}", err=True)
-    return None
+def _tell_how_to_approve(session_id: str, waiting: dict[str, Any]) -> None:
+    """Say what allows a call that waits."""
+    name, approval = waiting["call"]["name"], waiting["id"]
+    click.echo(f"prx: {printable(name)} waits for: prx session approve {session_id} {approval}", err=True)
 
 
 def _listed(sessions: list[dict[str, Any]], total: int, offset: int) -> str:

@@ -1,6 +1,8 @@
 """Channels of a real daemon: what is configured is listed, follows the configuration, and can be told what to do."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,37 @@ def test_a_daemon_told_to_connect_none_is_not_degraded_for_it(
     assert (status, refused["error"]["message"]) == (
         409, 'channel "pigeon" is disabled: the daemon runs with --no-channels',
     )  # fmt: skip
+
+
+def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    (tmp_path / "prx.toml").write_text("[channels_config.pigeon]\n")
+    daemon = start_daemon()
+    daemon.event("ready")
+    added = daemon.prx(
+        "channel", "add", "chat", "--type", "irc", "server=127.0.0.1", "port=1", "nick=prx", "tls=false"
+    )
+    assert added.startswith("chat is added")
+    assert {row["name"] for row in shown(daemon, "channel", "list")["channels"]} == {"chat", "pigeon"}
+    assert "there is a channel" in fails(daemon, "channel", "add", "chat", "--type", "irc")
+    assert "there is no platform" in fails(daemon, "channel", "add", "other")
+    assert "unknown key" in fails(daemon, "channel", "add", "irc", "server=x", "nick=y", "sever=x")
+    examined = subprocess.run(
+        [sys.executable, "-m", "prx", "channel", "doctor", "chat", "--json"],
+        cwd=daemon.home, env=daemon.environment, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    found = json.loads(examined.stdout)
+    assert (examined.returncode, found["healthy"]) == (1, False)
+    assert all(finding["what"] for finding in found["findings"])
+    assert daemon.prx("channel", "remove", "chat") == "chat is removed."
+    assert daemon.prx("channel", "remove", "pigeon").startswith("pigeon is disabled: take its table out of")
+    assert shown(daemon, "channel", "list")["channels"] == [{"name": "pigeon", "status": "disabled"}]
+
+
+def fails(daemon: DaemonProcess, *words: str) -> str:
+    """Run a command that is refused; return why."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prx", *words],
+        cwd=daemon.home, env=daemon.environment, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    return done.stderr

@@ -83,3 +83,11 @@ class Transcript(Answer):
     messages: list[ShownMessage | ShownAnswer]
     total: int
     """How many the session has, on this page or not."""
+
+
+class Cancelled(Answer):
+    """What became of a session's turns."""
+
+    id: str
+    cancelled: bool
+    """Whether there was a turn to cancel."""

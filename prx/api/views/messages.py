@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from prx.api.answers.approvals import ShownApproval
 from prx.api.answers.messages import (
+    Cancelled,
     ShownAnswer,
     ShownCall,
     ShownError,
@@ -17,7 +18,7 @@ from prx.api.answers.messages import (
 from prx.api.bodies import Body, PageLimit, Parameters, WholeNumber, reply
 from prx.api.contents import FIT_KEY, fit_content, fit_key
 from prx.api.contract import Header
-from prx.api.deps import AGENT, REQUEST_ID, STREAMS
+from prx.api.deps import AGENT, REQUEST_ID, SESSIONS, STREAMS
 from prx.api.routes import Routes
 from prx.api.turn_stream import TurnSource, shown_answer, shown_message
 from prx.core.errors import BadRequestError
@@ -88,6 +89,14 @@ async def list_messages(request: web.Request, asked: TranscriptPart) -> web.Resp
     )
     found: Transcript = {"messages": [shown_message(each) for each in page.messages], "total": page.total}
     return reply(found)
+
+
+@routes.post("/sessions/{id}/cancel", scope="sessions:write", answer=Cancelled, refuses=(404, 503))
+async def cancel_turns(request: web.Request) -> web.Response:
+    """Cancel the turn that goes on in a session, and those that wait there."""
+    session = await request.app[SESSIONS].get(request.match_info["id"])
+    done: Cancelled = {"id": session.id, "cancelled": request.app[AGENT].cancel(session.id)}
+    return reply(done)
 
 
 def _key_of(request: web.Request) -> str | None:
