@@ -30,6 +30,8 @@ async def test_the_effective_configuration_is_shown_and_its_secrets_are_not(api:
         "min_relevance_score": 0.0,
         "retention_days": None,
         "tools": False,
+        "embedding_model": None,
+        "embedding_min_similarity": 0.3,
     }
     assert tree["agent"]["max_turns"] == 9
     assert tree["channels_config"]["x"]["bot_token"] == MASK

@@ -163,7 +163,7 @@ async def test_what_tools_did_is_told_although_the_daemon_was_killed_before_the_
         done = CalledTool("call-1", "echo", "{}", "hi")
         assert answer.rounds == [Round("let me see", [done])]
         assert (await later.sessions.get(session)).token_usage == TokenUsage(5, 1)
-        assert later.agent._budgets.today.tokens == 6
+        assert later.agent.budgets.today.tokens == 6
         # The answer has taken their place.
         assert await rounds_on_disk(store) == []
         # A model can go on from there: each call has its result.
