@@ -7,7 +7,7 @@ from typing import Final
 from prx.channels import attachments, inbox_table
 from prx.channels.connections import Connections
 from prx.channels.inbox_table import Entry
-from prx.channels.outlet import Outlet
+from prx.channels.outlet import Outlet, whole
 from prx.channels.pacing import Paces
 from prx.channels.reply import Reply
 from prx.config.channels import ChannelConfig
@@ -48,10 +48,7 @@ async def answer(entry: Entry, desk: Desk) -> None:
     if config is not None:
         reply = Reply(entry, outlet, desk.store, config)
         try:
-            text = await _text(entry, desk, reply)
-            if entry.reply is None:
-                await _note(desk, entry, reply=text)
-            await reply.deliver(text)
+            await reply.deliver(await _text(entry, desk, reply))
         except UndeliverableError as error:
             _log.warning("an answer cannot be delivered", channel=entry.channel, reason=error.message)
     await desk.store.run(lambda db: inbox_table.remove(db, entry.number))
@@ -66,12 +63,15 @@ async def _text(entry: Entry, desk: Desk, reply: Reply) -> str:
         return _NOT_ANSWERED
     try:
         turn = await _asked(await _prepared(entry, desk), desk)
-        given = await reply.follow(turn)
+        async with reply.shown(turn):
+            text = _said(await turn.answer())
+            # At once, also where the daemon stops: its next life is to say this, not that the turn was cut off.
+            await whole(_note(desk, entry, reply=text))
     except UnavailableError:
         raise
     except PrxError as error:
         return error.message
-    return _said(given)
+    return text
 
 
 def _said(given: Answer) -> str:

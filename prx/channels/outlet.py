@@ -62,7 +62,7 @@ class Outlet:
             adapter = await self._connections.wait(self._channel)
             await self._paces.wait(self._key)
             try:
-                await _whole(self._said(adapter, message, instead_of, noted))
+                await whole(self._said(adapter, message, instead_of, noted))
             except MarkupRefusedError as error:
                 if message.formatted is None:
                     raise UndeliverableError(f"the platform refused a plain text: {error.message}") from error
@@ -139,8 +139,11 @@ class Outlet:
             self._paces.defer(self._key, adapter.capabilities.pace_secs)
 
 
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Do `work`; where this is cancelled, only once that is done, or has taken too long."""
+async def whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do `work`; where this is cancelled, only once that is done, or has taken too long.
+
+    What was said and is not known of would be said twice.
+    """
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

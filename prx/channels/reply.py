@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -10,11 +10,11 @@ from typing import Any, Final
 from prx.channels import inbox_table
 from prx.channels.inbox_table import Entry
 from prx.channels.markup import formatted
-from prx.channels.outlet import Outlet
+from prx.channels.outlet import Outlet, whole
 from prx.channels.splitting import shorten, size_of, split
 from prx.config.channels import ChannelConfig
 from prx.core.channel import Capabilities, File, OutgoingMessage
-from prx.core.message import Answer, Approval
+from prx.core.message import Approval
 from prx.core.talk import Turn
 from prx.runtime.store import Store
 
@@ -40,16 +40,9 @@ class Reply:
         self._draft = entry.draft
         self._acted = False
 
-    async def follow(self, turn: Turn) -> Answer:
-        """Wait for the agent's answer, and show that it comes about.
-
-        Raises:
-            PrxError: it could not be kept.
-        """
-        address = self._entry.address
-        work = [self._outlet.type_for_ever(address.thread), self._show(turn)]
-        async with _meanwhile(*work):
-            return await turn.answer()
+    def shown(self, turn: Turn) -> AbstractAsyncContextManager[None]:
+        """Show for the length of the block that an answer comes about."""
+        return _meanwhile(self._outlet.type_for_ever(self._entry.address.thread), self._show(turn))
 
     async def deliver(self, text: str) -> None:
         """Say the whole of it, or what was not said yet in an earlier life; it is noted on disk how far it came.
@@ -100,7 +93,10 @@ class Reply:
     async def _grow(self, text: str, can: Capabilities) -> None:
         if size_of(text, can.unit) > can.max_length:
             text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
-        shown = await self._outlet.attempt(self._message(text, can), instead_of=self._draft)
+        await whole(self._draft_of(self._message(text, can)))
+
+    async def _draft_of(self, message: OutgoingMessage) -> None:
+        shown = await self._outlet.attempt(message, instead_of=self._draft)
         if shown is not None and self._draft is None:
             self._draft = shown
             await self._note(draft=shown)

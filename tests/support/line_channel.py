@@ -47,6 +47,8 @@ class LinePlatform:
         self.answers = asyncio.Event()
         """Cleared, nobody is answered."""
         self.answers.set()
+        self.held = 0
+        """How many requests wait for `answers`."""
         self.events: list[dict[str, Any]] = []
         self.requests: list[tuple[str, Any]] = []
         """What clients asked for, but for pings."""
@@ -85,7 +87,9 @@ class LinePlatform:
         self._clients.add(writer)
         try:
             while line := await reader.readline():
+                self.held += 1
                 await self.answers.wait()
+                self.held -= 1
                 self._obey(writer, *line.decode().rstrip("\n").split(" ", 1))
         except ConnectionError:
             pass

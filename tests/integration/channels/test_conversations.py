@@ -173,6 +173,46 @@ async def test_an_answer_grows_in_one_message_and_ends_in_the_markup_of_the_plat
     assert (verbs.count("SAY"), verbs.count("TYPE")) == (1, 1)
 
 
+async def test_a_draft_that_is_being_sent_when_the_answer_is_whole_becomes_it(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    """It is on its way: given up, it would stand there beside the answer."""
+    going = asyncio.Event()
+    model.script = [["It is ", going, *saying("It is cold")]]
+    async with a_life(tmp_path, platform, model, replace(RICH, typing_secs=None)) as daemon:
+        await daemon.configure(token=TOKEN)
+        platform.answers.clear()
+        platform.say("how is it?")
+        await eventually(lambda: platform.held == 1)
+        going.set()
+        await eventually(lambda: _answered(daemon))
+        platform.answers.set()
+        await eventually(lambda: "It is cold" in platform.texts)
+        assert platform.texts == ["It is cold"]
+
+
+async def test_an_answer_that_was_whole_when_the_daemon_stopped_is_what_its_next_life_says(
+    tmp_path: Path, platform: LinePlatform, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tools had acted: it is not asked for again, and was not cut off either."""
+    monkeypatch.setattr("prx.channels.outlet._LAST_SECS", 0.05)
+    model.script = [calling(("nothing", "{}")), saying("done")]
+    async with a_life(tmp_path, platform, model, replace(RICH, typing_secs=None)) as daemon:
+        await daemon.configure(token=TOKEN)
+        platform.answers.clear()
+        platform.say("act")
+        await eventually(lambda: platform.held == 1)  # a draft, or the whole
+        await eventually(lambda: _answered(daemon))
+        await daemon.bench.agent.drain(1)
+    said_before = len(platform.texts)
+    platform.answers.set()
+    async with a_life(tmp_path, platform, model) as daemon:
+        await daemon.configure(token=TOKEN)
+        await eventually(lambda: len(platform.texts) > said_before and platform.texts[-1] == "done")
+    assert not any("had begun to act" in text for text in platform.texts)
+    assert len(model.asked) == 2
+
+
 async def test_without_streaming_there_is_only_the_whole(rich: Daemon, platform: LinePlatform) -> None:
     await rich.configure(token=TOKEN, stream_mode="off")
     platform.say("how is it?")
