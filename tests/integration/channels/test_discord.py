@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,32 +14,12 @@ from prx.core.channel import (
     UndeliverableError,
 )
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
-from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, TOKEN, DiscordServer
+from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, DiscordServer
 from tests.support.platforms.discord_gateway import INVALID_SESSION, RECONNECT
-from tests.support.rehearsals import EmulatedRehearsal
+from tests.support.rehearsals import DiscordRehearsal
 from tests.support.waiting import eventually
 
-
-class DiscordRehearsal(EmulatedRehearsal):
-    kind = "discord"
-    server: DiscordServer
-
-    def __init__(self, server: DiscordServer) -> None:
-        super().__init__()
-        self.server = server
-
-    def table(self) -> dict[str, Any]:
-        return {"bot_token": TOKEN, "base_url": f"{self.server.url}/api/v10"}
-
-    def wrong_table(self) -> dict[str, Any]:
-        return self.table() | {"bot_token": "hunter2"}
-
-    async def say(self, text: str) -> None:
-        self.server.say(text)
-
-    @property
-    def shown(self) -> list[str]:
-        return self.server.texts
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,31 +14,11 @@ from prx.core.channel import (
     UndeliverableError,
 )
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
-from tests.support.platforms.slack import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, DM, SlackServer
-from tests.support.rehearsals import EmulatedRehearsal
+from tests.support.platforms.slack import BOT, CHANNEL, DM, SlackServer
+from tests.support.rehearsals import SlackRehearsal
 from tests.support.waiting import eventually
 
-
-class SlackRehearsal(EmulatedRehearsal):
-    kind = "slack"
-    server: SlackServer
-
-    def __init__(self, server: SlackServer) -> None:
-        super().__init__()
-        self.server = server
-
-    def table(self) -> dict[str, Any]:
-        return {"bot_token": BOT_TOKEN, "app_token": APP_TOKEN, "base_url": f"{self.server.url}/api"}
-
-    def wrong_table(self) -> dict[str, Any]:
-        return self.table() | {"bot_token": "xoxb-hunter2"}
-
-    async def say(self, text: str) -> None:
-        self.server.say(text)
-
-    @property
-    def shown(self) -> list[str]:
-        return self.server.texts
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

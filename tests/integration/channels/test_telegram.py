@@ -17,34 +17,14 @@ from prx.core.channel import (
 )
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.server import Json
-from tests.support.platforms.telegram import BOT_ID, TOKEN, TelegramServer
-from tests.support.rehearsals import EmulatedRehearsal
+from tests.support.platforms.telegram import BOT_ID, TelegramServer
+from tests.support.rehearsals import TelegramRehearsal
 from tests.support.waiting import eventually
 
 GROUP: Json = {"id": -100200, "type": "supergroup", "title": "Garden", "is_forum": True}
 CHAT = "111"
 
-
-class TelegramRehearsal(EmulatedRehearsal):
-    kind = "telegram"
-    server: TelegramServer
-
-    def __init__(self, server: TelegramServer) -> None:
-        super().__init__()
-        self.server = server
-
-    def table(self) -> dict[str, Any]:
-        return {"bot_token": TOKEN, "base_url": self.server.url, "mention_only": True}
-
-    def wrong_table(self) -> dict[str, Any]:
-        return self.table() | {"bot_token": "7000000001:hunter2"}
-
-    async def say(self, text: str) -> None:
-        self.server.say(text)
-
-    @property
-    def shown(self) -> list[str]:
-        return self.server.texts
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
