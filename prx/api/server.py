@@ -33,7 +33,7 @@ class ApiRunner(web.AppRunner):
     def __init__(
         self, app: web.Application, *, shutdown_timeout: float, max_connections: int | None = None
     ) -> None:
-        """Give requests in flight `shutdown_timeout` seconds to finish when the runner is cleaned up.
+        """Give requests that are given up when the runner is cleaned up `shutdown_timeout` seconds to be answered.
 
         `max_connections` is by default 4096, or half of the files that the process may have open.
         """
@@ -70,10 +70,11 @@ class ApiRunner(web.AppRunner):
             cutting_off.cancel()
 
     async def shutdown(self) -> None:
-        """End the streams before the connections are closed."""
+        """End the streams, and give up what is in flight still, before the connections are closed."""
         self.app[STREAMS].end()
         self.app[SOCKETS].drain()
         self.app[MCP].end_streams()
+        self._cut_off()
         await super().shutdown()
 
     def _cut_off(self) -> None:

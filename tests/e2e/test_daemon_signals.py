@@ -94,12 +94,21 @@ def test_a_call_that_does_not_finish_is_given_up_after_the_drain_time_and_its_ca
         assert "The daemon stopped before the request was done" in answer["error"]["message"]
 
 
-def test_a_second_signal_does_not_wait_for_the_drain(start_daemon: StartDaemon, tmp_path: Path) -> None:
-    with calling(start_daemon, tmp_path, drain_secs=3600, max_execution_time_ms=600_000) as (daemon, *_):
+def test_a_second_signal_does_not_wait_for_the_drain_and_callers_are_told(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    with calling(start_daemon, tmp_path, drain_secs=3600, max_execution_time_ms=600_000) as (
+        daemon,
+        _,
+        caller,
+    ):
         daemon.process.send_signal(signal.SIGTERM)
         daemon.event("stopping")
         assert daemon.stop(signal.SIGTERM) == 0
         assert any("forced to stop" in line for line in daemon.text)
+        caller.join(WAIT_SECS)
+        assert caller.answer is not None
+        assert (caller.answer[0], caller.answer[1]["error"]["code"]) == (503, "unavailable")
 
 
 def test_a_reload_takes_over_what_is_hot_and_names_what_is_not(
