@@ -80,6 +80,7 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
     "email": Platform("EmailConfig", extra="email"),
     "irc": Platform("IrcConfig"),
     "matrix": Platform("MatrixConfig", extra="matrix"),
+    "mqtt": Platform("MqttConfig", extra="mqtt"),
     "slack": Platform("SlackConfig"),
     "telegram": Platform("TelegramConfig"),
 }
