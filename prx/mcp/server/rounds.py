@@ -209,12 +209,14 @@ class _Work:
             if not is_answer(method := self._open[name].method, answer):
                 raise MCPError(INVALID_PARAMS, f"{_RESPONSES}.{name} does not answer {method}")
         for name, answer in given.items():
-            self._open.pop(name).answer.set_result(answer)
+            if not (waiting := self._open.pop(name).answer).done():
+                waiting.set_result(answer)
 
     def refuse(self, reason: str) -> None:
         """Give no answer to any question that is open."""
         for name in list(self._open):
-            self._open.pop(name).answer.set_exception(UpstreamError(reason, REFUSED))
+            if not (waiting := self._open.pop(name).answer).done():
+                waiting.set_exception(UpstreamError(reason, REFUSED))
 
 
 def _about(context: Context) -> tuple[str, dict[str, Any]]:
