@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 BIN := $(VENV)/bin
 PIP_TOOLS := pip-tools==7.6.2
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --generate-hashes --strip-extras \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable $(LOCK_FLAGS)
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(LOCK_FLAGS)
 # An interpreter without ensurepip (Debian's, without python3-venv) lends its own pip to the environment.
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check
@@ -56,8 +56,11 @@ format: $(VENV)/.dev ## Put the code into the project's style
 	@$(BIN)/ruff format
 
 lock: $(VENV)-lock/bin/pip-compile ## Renew the hashes of the locked versions; LOCK_FLAGS=--upgrade takes newer versions
-	$(LOCK) --extra build-kit --extra channels --extra providers --output-file requirements.lock pyproject.toml
-	$(LOCK) --extra build-kit --extra channels --extra providers --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --build-deps-for editable --extra build-kit --extra channels --extra providers --output-file requirements.lock pyproject.toml
+	$(LOCK) --build-deps-for editable --extra build-kit --extra channels --extra providers --extra dev \
+		--output-file requirements-dev.lock pyproject.toml
+	for apart in tests/components/*/requirements.in; do \
+		$(LOCK) --allow-unsafe --output-file $${apart%.in}.lock $$apart || exit; done
 
 proof: ## Do everything that CI does, then the proofs that take an hour: long soaks, and every property with 50 times the examples
 	@.ci/run

@@ -81,15 +81,15 @@ class DiscordAdapter(Adapter):
                     event = await gateway.next(context, self._token, reads_all=reads_all)
                     if event["op"] == RECONNECT:
                         return
-                    if event["t"] in ("READY", "RESUMED"):
+                    if event.get("t") in ("READY", "RESUMED"):
                         login.reschedule(None)
                         self._rest = rest
                         context.connected()
-                    if event["t"] == "READY":
+                    if event.get("t") == "READY":
                         await _catch_up(context, rest, me, progress)
                         progress.begin(event["d"])
                         await context.save_cursor(progress.dump())
-                    elif event["t"] == "MESSAGE_CREATE":
+                    elif event.get("t") == "MESSAGE_CREATE":
                         await _hand_over(context, event["d"], me, progress)
 
     async def probe(self) -> float:

@@ -9,6 +9,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from prx.channels.adapters.discord.progress import Progress
 from prx.channels.adapters.discord.rest import ANSWER_SECS, INVALID_TOKEN
+from prx.channels.http import object_of
 from prx.core.channel import AuthenticationError, ChannelContext
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 
@@ -39,7 +40,7 @@ class Gateway:
         """Go on with the session that there was, or ask for one."""
         async with asyncio.timeout(ANSWER_SECS):
             hello = await self.hear()
-        if hello["op"] != _HELLO:
+        if hello.get("op") != _HELLO:
             raise UnavailableError("what answers at the gateway's address is not Discord")
         if self._progress.session is None:
             await self._identify(token, reads_all=reads_all)
@@ -58,12 +59,12 @@ class Gateway:
         while True:
             said = await self.hear()
             context.alive()
-            match said["op"]:
+            match said.get("op"):
                 case 0 | 7:
                     return said
                 case 1:
                     await self.beat()
-                case 9 if said["d"]:
+                case 9 if said.get("d"):
                     return {"op": RECONNECT}
                 case 9:
                     self._progress.session = None
@@ -87,7 +88,7 @@ class Gateway:
             message = await self._socket.receive()
             match message.type:
                 case WSMsgType.TEXT:
-                    said: dict[str, Any] = json.loads(message.data)
+                    said = object_of(message.data, "Discord")
                     if said.get("s") is not None:
                         self._progress.seq = said["s"]
                     return said

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from prx.channels.malformed import skips_malformed
 from prx.core.channel import Attachment, IncomingMessage
 
 Json = Mapping[str, Any]
@@ -13,6 +14,7 @@ _PLAIN, _REPLY = 0, 19
 _MENTION: Final = re.compile(r"<@!?(\d+)>[\s,:]*")
 
 
+@skips_malformed
 def incoming(message: Json, me: str) -> IncomingMessage | None:
     """Return the message for the bot `me`; None for what Discord itself says, such as that somebody joined."""
     author: Json = message["author"]

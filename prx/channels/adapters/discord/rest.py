@@ -77,9 +77,11 @@ class RestApi:
 
 
 def _result(answer: HttpAnswer) -> Any:
-    if answer.status < 300:  # noqa: PLR2004  # the statuses of success
-        return answer.body
-    raise _refusal(answer)
+    if answer.status >= 300:  # noqa: PLR2004  # beyond the statuses of success
+        raise _refusal(answer)
+    if answer.body is None and answer.status != 204:  # noqa: PLR2004  # No Content
+        raise UnavailableError(f"no Discord answers at base_url, but something that says {answer.status}")
+    return answer.body
 
 
 def _refusal(answer: HttpAnswer) -> PrxError:

@@ -14,6 +14,7 @@ from prx.channels.adapters.slack.api import ANSWER_SECS, WebApi
 from prx.channels.adapters.slack.findings import find
 from prx.channels.adapters.slack.reading import Reading
 from prx.channels.adapters.slack.text import escaped
+from prx.channels.http import object_of
 from prx.config.platforms.slack import SlackConfig
 from prx.core.channel import (
     Attachment,
@@ -84,7 +85,7 @@ class SlackAdapter(Adapter):
             async with asyncio.timeout(ANSWER_SECS) as greeting:
                 while True:
                     said = await _heard(context, socket)
-                    match said["type"]:
+                    match said.get("type"):
                         case "hello":
                             greeting.reschedule(None)
                             is_first, self._api = self._api is None, api
@@ -97,9 +98,9 @@ class SlackAdapter(Adapter):
                             return
                         case kind:
                             if kind == "events_api":
-                                await reading.hand_over(said["payload"]["event"])
+                                await reading.hand_over(said.get("payload", {}).get("event", {}))
                             # Without it Slack sends it again: it is on disk now, or no message.
-                            await socket.send_str(json.dumps({"envelope_id": said["envelope_id"]}))
+                            await socket.send_str(json.dumps({"envelope_id": said.get("envelope_id")}))
 
     async def probe(self) -> float:
         """See `ChannelAdapter.probe`."""
@@ -173,8 +174,7 @@ async def _heard(context: ChannelContext, socket: ClientWebSocketResponse) -> di
             raise UnavailableError(f"Slack closed the connection ({socket.close_code or 'without a code'})")
         context.alive()
         if message.type == WSMsgType.TEXT:
-            said: dict[str, Any] = json.loads(message.data)
-            return said
+            return object_of(message.data, "Slack")
         if message.type == WSMsgType.PING:
             await socket.pong(message.data)
 

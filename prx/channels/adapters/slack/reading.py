@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from prx.channels.adapters.slack.api import WebApi
 from prx.channels.adapters.slack.incoming import Place, incoming
+from prx.channels.malformed import skips_malformed
 from prx.channels.marks import Marks
-from prx.core.channel import ChannelContext, ThrottledError, UndeliverableError
+from prx.core.channel import ChannelContext, IncomingMessage, ThrottledError, UndeliverableError
 from prx.core.ids import now_utc
 from prx.runtime.logging import get_logger
 
@@ -35,15 +36,10 @@ class Reading:
         """Hand over the message that an event tells of, if it does."""
         if event.get("type") not in ("message", "app_mention"):
             return
-        place = Place.of(event)
-        message = incoming(
-            event,
-            self._me,
-            reply_in_threads=self._reply_in_threads,
-            takes_part=_key(place) in self._marks,
-        )
-        if message is None:
+        read = self._read(event)
+        if read is None:
             return
+        place, message = read
         await self._context.receive(message)
         takes_part = message.is_self or message.mentioned or not message.is_group
         # What is said to the bot in a channel may go on there, and in the thread below.
@@ -51,6 +47,13 @@ class Reading:
             if takes_part or _key(each) in self._marks:
                 self._marks.set(_key(each), event["ts"])
         await self._context.save_cursor(json.dumps(self._marks.as_dict()))
+
+    @skips_malformed
+    def _read(self, event: Mapping[str, Any]) -> tuple[Place, IncomingMessage] | None:
+        place = Place.of(event)
+        takes_part = _key(place) in self._marks
+        message = incoming(event, self._me, reply_in_threads=self._reply_in_threads, takes_part=takes_part)
+        return None if message is None else (place, message)
 
     async def catch_up(self, api: WebApi) -> None:
         """Read again what was written since in the conversations that the bot took part in last."""

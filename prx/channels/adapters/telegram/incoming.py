@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from prx.channels.malformed import skips_malformed
 from prx.core.channel import Attachment, IncomingMessage
 
 Json = Mapping[str, Any]
@@ -34,6 +35,7 @@ class _Entity(NamedTuple):
     user_id: int | None
 
 
+@skips_malformed
 def incoming(update: Json, me: Me) -> IncomingMessage | None:
     """Return the message that an update tells of; None where there is nothing in it for this bot."""
     message: Json | None = update.get("message")
