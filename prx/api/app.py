@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from prx.api.bodies import encoded
+from prx.api.channel_mount import mount_channels
 from prx.api.deps import (
     ADMISSION,
     AGENT,
@@ -100,6 +101,8 @@ def build_app(deps: ApiDeps) -> web.Application:
     app.on_response_prepare.append(edge.dress)
     app[MCP] = deps.mcp_endpoint
     mount_mcp(app, edge)
+    app[CHANNELS] = deps.channels
+    mount_channels(app, edge)
     app.add_subapp(PREFIX, build_api(deps, edge, app[STREAMS]))
     mount(app, edge, metrics.routes, metrics=True)
     edge.check_covers(app)

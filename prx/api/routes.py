@@ -24,6 +24,8 @@ View = Callable[[web.Request, _Read], Awaitable[web.StreamResponse]]
 
 PUBLIC: Final = "public"
 """A scope that needs no token. Only for load balancers' probes: such a route is never limited either."""
+SIGNED: Final = "signed"
+"""The scope of what asks for no token: the handler itself finds out who sent the request."""
 ANY_TOKEN: Final = "any-token"  # noqa: S105 - the name of an access rule
 """A scope that every valid token has."""
 
@@ -61,7 +63,7 @@ class Guard:
         """Return the guard of a route declared with `scope`."""
         group = scope.replace(":", "_")
         return cls(
-            scope=None if scope == PUBLIC else scope,
+            scope=None if scope in (PUBLIC, SIGNED) else scope,
             group=group if group in RateLimitsConfig.model_fields else "other",
             probe=scope == PUBLIC,
             metrics=metrics,

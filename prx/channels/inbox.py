@@ -64,19 +64,21 @@ class Inbox:
         for lane in await self._desk.store.run(lambda db: inbox_table.lanes(db, now)):
             self._wake(lane)
 
-    async def receive(self, channel: str, message: IncomingMessage) -> None:
+    async def receive(self, channel: str, message: IncomingMessage) -> bool:
         """See `ChannelContext.receive`."""
         config = self._desk.config().get(channel)
         if config is None or not (message.text.strip() or message.attachments):
-            return
+            return False
         command = command_of(message)
         match judge(message, config):
             case "stranger":
-                await self._let_ask(channel, message, command)
+                return await self._let_ask(channel, message, command)
             case "heard" if command is not None and command != "pair":
-                await self._obey(channel, message, command)
+                return await self._obey(channel, message, command)
             case "heard":
-                await self._keep(channel, message)
+                return await self._keep(channel, message)
+            case "ignored":
+                return False
 
     async def tell(self, channel: str, address: Address, text: str) -> None:
         """Say something to a conversation by itself; it is on disk when this returns.
@@ -100,7 +102,7 @@ class Inbox:
         """Leave what is not answered to the next life."""
         await self._tasks.aclose()
 
-    async def _keep(self, channel: str, message: IncomingMessage) -> None:
+    async def _keep(self, channel: str, message: IncomingMessage) -> bool:
         address, now = _address(message), now_utc()
         user = message.conversation if message.is_group else message.sender
         entry = Entry(
@@ -126,15 +128,17 @@ class Inbox:
         lane = await self._desk.store.run(job)
         if lane is not None:
             self._wake((channel, lane))
+        return lane is not None
 
-    async def _obey(self, channel: str, message: IncomingMessage, command: Command) -> None:
+    async def _obey(self, channel: str, message: IncomingMessage, command: Command) -> bool:
         """Do what a command says, at once, whatever waits."""
         now, address = now_utc(), _address(message)
         if not await self._desk.store.run(lambda db: inbox_table.see(db, channel, message.event_id, now)):
-            return
+            return False
         lane = _lane(address)
         session_id = await self._desk.store.run(lambda db: inbox_table.session_of(db, channel, lane))
         await self.tell(channel, address, await self._done(channel, lane, session_id, command))
+        return True
 
     async def _done(self, channel: str, lane: str, session_id: str | None, command: Command) -> str:
         match command:
@@ -163,14 +167,14 @@ class Inbox:
         except PrxError:
             return None
 
-    async def _let_ask(self, channel: str, message: IncomingMessage, command: Command | None) -> None:
+    async def _let_ask(self, channel: str, message: IncomingMessage, command: Command | None) -> bool:
         """Give somebody who may not talk a code; whatever else they say is not looked at."""
         if command != "pair":
             self._note_stranger(channel, message)
-            return
+            return False
         now, address = now_utc(), _address(message)
         if not await self._desk.store.run(lambda db: inbox_table.see(db, channel, message.event_id, now)):
-            return
+            return False
         code = await self._pairings.ask(channel, message, address)
         if code is not None:
             _log.info("somebody asks to be let in", channel=channel, sender=message.sender, code=code)
@@ -179,6 +183,7 @@ class Inbox:
                 address,
                 f"Your code is {code}. Whoever runs this daemon lets you in with: prx channel approve {code}",
             )
+        return code is not None
 
     def _note_stranger(self, channel: str, message: IncomingMessage) -> None:
         """Tell operators once who writes in vain, so that they find the id to allow."""

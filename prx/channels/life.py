@@ -53,10 +53,10 @@ class Life:
         if self.is_connected and self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + self._can.idle_limit_secs)
 
-    async def receive(self, message: IncomingMessage) -> None:
+    async def receive(self, message: IncomingMessage) -> bool:
         """See `ChannelContext.receive`."""
         self.alive()
-        await self._services.intake.receive(self._channel, message)
+        return await self._services.intake.receive(self._channel, message)
 
     async def directory(self) -> Path:
         """See `ChannelContext.directory`."""

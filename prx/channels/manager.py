@@ -13,6 +13,7 @@ from prx.channels.registry import ADAPTERS, Adapters
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.config.keys import dotted
+from prx.core.channel import HttpReceiver, PushedRequest, PushedResponse
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.metric import Metric
 from prx.runtime.bus import Bus
@@ -166,6 +167,21 @@ class Channels:
         state = self.get(name)
         last = await self._services.intake.last_message_at(name)
         return replace(await self._probed(name, state), last_message_at=last)
+
+    async def pushed(self, name: str, request: PushedRequest) -> PushedResponse:
+        """Have a channel answer an HTTP request that its platform sent; see `HttpReceiver.pushed`.
+
+        Raises:
+            NotFoundError: there is no such channel, or it takes no requests.
+            UnavailableError: it is not connected.
+        """
+        state = self.get(name)
+        adapter = self._services.connections.find(name)
+        if adapter is None:
+            raise UnavailableError(f'channel "{name}" is {state.status}')
+        if not isinstance(adapter, HttpReceiver):
+            raise NotFoundError(f'channel "{name}" takes no requests: its platform is connected to')
+        return await adapter.pushed(request)
 
     async def _probed(self, name: str, state: ChannelState) -> ChannelHealth:
         channel = self._channels.get(name)

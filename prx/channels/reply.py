@@ -74,7 +74,8 @@ class Reply:
             for name, data in events:
                 if isinstance(data, Approval) and can is not None:
                     waits = f"{data.call.name} waits until somebody who runs this daemon approves it."
-                    await self._outlet.attempt(self._message(waits, can))
+                    # No answer to the message: that is still to come.
+                    await self._outlet.attempt(replace(self._message(waits, can), reply_to=None))
                 elif name == "token":
                     text += str(data)
                 elif name == "tool_call":

@@ -14,7 +14,7 @@ from prx.core.channel import IncomingMessage
 class Intake(Protocol):
     """Where messages go."""
 
-    async def receive(self, channel: str, message: IncomingMessage) -> None:
+    async def receive(self, channel: str, message: IncomingMessage) -> bool:
         """Take a message that came over the channel of this name; see `ChannelContext.receive`."""
 
     async def last_message_at(self, channel: str) -> datetime | None:

@@ -83,6 +83,7 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
     "mqtt": Platform("MqttConfig", extra="mqtt"),
     "slack": Platform("SlackConfig"),
     "telegram": Platform("TelegramConfig"),
+    "webhook": Platform("WebhookConfig"),
 }
 """By the `type` of a channel's table. Its adapter is the module or package of this name in `prx.channels.adapters`."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 
@@ -161,10 +161,11 @@ class ChannelContext(Protocol):
         Where nobody told for `Capabilities.idle_limit_secs` while connected, the life ends as stalled.
         """
 
-    async def receive(self, message: IncomingMessage) -> None:
+    async def receive(self, message: IncomingMessage) -> bool:
         """Hand over a message. When this returns it is on disk, or nobody's business: the platform may forget it.
 
-        It never waits for an answer. Messages of one conversation are handed over in their order.
+        It never waits for an answer. Messages of one conversation are handed over in their order. Returns whether there
+        will be an answer: not to one that was seen before, or whose sender may not talk.
 
         Raises:
             UnavailableError: it cannot be kept now. Let it end the life, so that the platform sends it again.
@@ -253,6 +254,7 @@ class ChannelAdapter(Protocol):
         """
 
 
+@runtime_checkable
 class HttpReceiver(Protocol):
     """An adapter whose platform sends HTTP requests to the daemon, beside being a `ChannelAdapter`."""
 

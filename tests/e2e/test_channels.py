@@ -3,14 +3,20 @@
 import json
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prx.config.channels import PLATFORMS
+from prx.core.webhook import SIGNED_HEADERS, signature
+from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
-from tests.e2e.daemon_process import DaemonProcess, call
+from tests.e2e.daemon_process import WAIT_SECS, DaemonProcess, call
+from tests.support.waiting import wait_until
 
 REASON = (
     f'this PRX has no adapter for channels of the type "pigeon", it has those for {", ".join(sorted(PLATFORMS))}: '
@@ -129,3 +135,53 @@ def fails(daemon: DaemonProcess, *words: str) -> str:
     )  # fmt: skip
     assert done.returncode != 0
     return done.stderr
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # the specification's own example
+
+
+def pushed(url: str, message_id: str, text: str, secret: str = SECRET) -> tuple[int, Any]:
+    """Post a signed message; return the status and what was answered."""
+    body, second = json.dumps({"user": "ada", "text": text}).encode(), str(int(time.time()))
+    request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310
+    for name, value in zip(
+        SIGNED_HEADERS, (message_id, second, signature(secret, message_id, second, body)), strict=True
+    ):
+        request.add_header(name, value)
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_SECS) as answer:  # noqa: S310
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_a_program_posts_a_message_and_is_answered_by_a_tool_before_and_after_kill_9(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins" / "echo.wasm").write_bytes(component("echo"))
+    (tmp_path / "prx.toml").write_text(
+        f"[channels_config.shop]\ntype = 'webhook'\nsecret = '{SECRET}'\nallowed_users = ['ada']\n"
+    )
+    for life in (1, 2):
+        with start_daemon() as daemon:
+            api = daemon.event("ready")["url"]
+            url = api.removesuffix("/api/v1") + "/channels/shop"
+            wait_until(lambda: shown(daemon, "status")["plugins"]["loaded"] == 1)  # called at once
+            wait_until(lambda: shown(daemon, "channel", "list")["channels"][0]["status"] == "connected")
+            answered = {"id": f"m{life}", "accepted": True, "text": "hello"}
+            assert pushed(url, f"m{life}", '/echo {"text": "hello"}') == (200, answered)
+            assert pushed(url, f"m{life}", '/echo {"text": "hello"}') == (200, answered)
+            status, refused = pushed(url, "m", "hello", "whsec_bm90aGluZw==")
+            assert (status, refused["error"]["code"]) == (401, "unauthorized")
+            health = shown(daemon, "channel", "info", "shop")["health"]
+            assert health["healthy"]
+            assert health["last_message_at"]
+            (session,) = call(f"{api}/sessions?channel=shop", daemon.token())[1]["sessions"]
+            assert (session["user_id"], session["channel"]) == ("ada", "shop")
+            daemon.process.kill()
+    # What was answered in a life before is not answered again.
+    daemon = start_daemon()
+    url = daemon.event("ready")["url"].removesuffix("/api/v1") + "/channels/shop"
+    wait_until(lambda: shown(daemon, "channel", "list")["channels"][0]["status"] == "connected")
+    assert pushed(url, "m1", '/echo {"text": "hello"}') == (202, {"id": "m1", "accepted": False})

@@ -26,10 +26,11 @@ class Heard:
 
     messages: list[IncomingMessage] = field(default_factory=list)
 
-    async def receive(self, _channel: str, message: IncomingMessage) -> None:
+    async def receive(self, _channel: str, message: IncomingMessage) -> bool:
         known = [each.event_id for each in self.messages if each.event_id is not None]
         if message.event_id not in known:
             self.messages.append(message)
+        return True
 
     async def last_message_at(self, _channel: str) -> datetime | None:
         return self.messages[-1].sent_at if self.messages else None
