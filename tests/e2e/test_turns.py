@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,20 @@ import pytest
 
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
-from tests.e2e.hook_receiver import SECRET, receiver
+from tests.e2e.hook_receiver import SECRET, Taken, receiver
 from tests.e2e.test_language_models import KEY, configuration, models
 from tests.e2e.test_mcp_servers import table
 from tests.e2e.test_sessions_last import Client
 from tests.e2e.test_talking import say
 from tests.support.model_dialects import Call, ChatCompletions, Said
 from tests.support.model_server import ModelServer
+from tests.support.platforms.telegram import TelegramServer
+from tests.support.rehearsals import TelegramRehearsal
 from tests.support.waiting import wait_until
 
 CHAT = ChatCompletions()
 WASM, MCP = "echo", "mcp__one__echo"
+StartClient = Callable[..., Client]
 
 
 @pytest.fixture
@@ -52,17 +55,26 @@ async def talk_over_a_socket(url: str, token: str) -> list[dict[str, Any]]:
     return told
 
 
-def test_one_turn_calls_a_component_and_an_mcp_server(
-    start_daemon: StartDaemon, server: ModelServer, tmp_path: Path
-) -> None:
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "echo.wasm").write_bytes(component("echo"))
-    with receiver() as taken:
+@pytest.fixture
+def start_client(start_daemon: StartDaemon, server: ModelServer, tmp_path: Path) -> StartClient:
+    """Return what starts a daemon with both tools and a webhook, and with more in its configuration."""
+
+    def start(taken: Taken, more: str = "") -> Client:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins" / "echo.wasm").write_bytes(component("echo"))
         hook = f'[[hooks.endpoints]]\nurl = "{taken.url}"\nsecret = "{SECRET}"\n'
-        (tmp_path / "prx.toml").write_text(configuration(server) + table("one") + hook)
+        (tmp_path / "prx.toml").write_text(configuration(server) + table("one") + hook + more)
         environment = {"HOUSE_KEY": KEY, "PRX__HOOKS__ALLOW_PRIVATE_TARGETS": "true"}
         client = Client(start_daemon(environment=environment))
         wait_until(lambda: {WASM, MCP} <= {tool["name"] for tool in client.get("/tools")["tools"]})
+        return client
+
+    return start
+
+
+def test_one_turn_calls_a_component_and_an_mcp_server(start_client: StartClient, server: ModelServer) -> None:
+    with receiver() as taken:
+        client = start_client(taken)
         session = client.begin()
 
         script(server)
@@ -97,12 +109,74 @@ def test_one_turn_calls_a_component_and_an_mcp_server(
         detail = client.get(f"/sessions/{session}")
         assert (detail["turn_count"], detail["token_usage"]) == (3, {"input": 750, "output": 90})
 
-        ids = {message["id"] for message in messages}
-        wait_until(lambda: ids <= {event["data"].get("id") for event in taken.events})
-        kinds = [event["event"] for event in taken.events if event["data"].get("id") in ids]
-        assert sorted(kinds) == ["message.received"] * 3 + ["message.sent"] * 3
-        executed = [event["data"] for event in taken.events if event["event"] == "tool.executed"]
-        assert {(data["tool"], data["session_id"]) for data in executed} == {(WASM, session), (MCP, session)}
+        check_events(taken, session, messages)
+    check_log(client)
+
+
+async def test_a_message_on_a_channel_has_the_model_call_both(
+    start_client: StartClient, server: ModelServer
+) -> None:
+    async with TelegramServer() as telegram:
+        with receiver() as taken:
+            await talk_over_telegram(TelegramRehearsal(telegram), taken, start_client, server)
+
+
+async def talk_over_telegram(
+    platform: TelegramRehearsal, taken: Taken, start_client: StartClient, server: ModelServer
+) -> None:
+    """Say the same on Telegram, and go on in that session over REST."""
+    keys = {**platform.table(), "allowed_users": ["111"]}
+    channel = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    client = await asyncio.to_thread(start_client, taken, f"[channels_config.telegram]\n{channel}\n")
+    script(server)
+    await platform.say("ask both")
+    messages = await asyncio.to_thread(transcript_over, client, "telegram", 2)
+    assert await platform.read() == "Both came back."
+    assert platform.shown == ["Both came back."]
+
+    session, answer = messages[0]["session_id"], messages[1]
+    assert (messages[0]["content"], answer["content"]) == ("ask both", "Both came back.")
+    called = [(call["name"], call["success"], call["output"]) for call in answer["tool_calls"]]
+    assert called == [(WASM, True, "of wasm"), (MCP, True, "of mcp")]
+
+    script(server)
+    status, again = await asyncio.to_thread(say, client.url, client.token, session, "ask both")
+    assert (status, again["error"], len(again["tool_calls"])) == (200, None, 2)
+    # What was done on the channel is part of what the model sees.
+    assert [text for text, _ in CHAT.asked(server.received[-1].body).results] == ["of wasm", "of mcp"] * 2
+    detail = await asyncio.to_thread(client.get, f"/sessions/{session}")
+    assert (detail["channel"], detail["user_id"], detail["turn_count"], detail["token_usage"]) == (
+        "telegram", "111", 2, {"input": 500, "output": 60},
+    )  # fmt: skip
+    messages = await asyncio.to_thread(transcript_over, client, "telegram", 4)
+    await asyncio.to_thread(check_events, taken, session, messages)
+    await asyncio.to_thread(check_log, client)
+
+
+def transcript_over(client: Client, channel: str, length: int) -> list[dict[str, Any]]:
+    """Return what was said in the one session over a channel, once it is so long."""
+
+    def messages() -> list[dict[str, Any]]:
+        sessions = client.get(f"/sessions?channel={channel}")["sessions"]
+        return client.get(f"/sessions/{sessions[0]['id']}/messages")["messages"] if sessions else []
+
+    wait_until(lambda: len(messages()) == length)
+    return messages()
+
+
+def check_events(taken: Taken, session: str, messages: list[dict[str, Any]]) -> None:
+    """See that the webhook was told of each message once, and of both tools."""
+    ids = {message["id"] for message in messages}
+    wait_until(lambda: ids <= {event["data"].get("id") for event in taken.events})
+    kinds = [event["event"] for event in taken.events if event["data"].get("id") in ids]
+    half = len(messages) // 2
+    assert sorted(kinds) == ["message.received"] * half + ["message.sent"] * half
+    executed = [event["data"] for event in taken.events if event["event"] == "tool.executed"]
+    assert {(data["tool"], data["session_id"]) for data in executed} == {(WASM, session), (MCP, session)}
+
+
+def check_log(client: Client) -> None:
+    """See that the daemon stops in peace, and had nothing to complain about."""
     assert client.daemon.stop() == 0
     failures = [line for line in client.daemon.log if line["level"] in ("warn", "error")]
     assert not failures, json.dumps(failures)
