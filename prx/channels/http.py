@@ -170,21 +170,6 @@ def add_file(form: aiohttp.FormData, field: str, file: File) -> None:
     form.add_field(field, io.BytesIO(file.content), filename=file.name, content_type=file.media_type)
 
 
-def object_of(text: str, host: str) -> dict[str, Any]:
-    """Return what a platform said over a WebSocket.
-
-    Raises:
-        UnavailableError: it was no JSON object, so that it is something else that speaks there.
-    """
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise UnavailableError(f"what {host} says cannot be understood")
-    return said
-
-
 def is_below(url: str, base_url: str) -> bool:
     """Tell whether `url` is at the server of `base_url`."""
     return URL(url).origin() == URL(base_url).origin()

@@ -74,7 +74,7 @@ async def test_another_connection_that_discord_wants_is_made_without_a_pause(
     discord: DiscordServer, connected: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the connection had been there for long.
-    monkeypatch.setattr("prx.channels.adapters.discord.adapter._LEAST_LIFE_SECS", 0.0)
+    monkeypatch.setattr("prx.channels.upholding._LEAST_LIFE_SECS", 0.0)
     since = connected.channels.get(NAME).connected_at
     discord.gateway.tell(RECONNECT)
     discord.say("meanwhile")

@@ -77,7 +77,7 @@ async def test_another_connection_that_slack_wants_is_made_without_a_pause(
     slack: SlackServer, connected: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the connection had been there for long.
-    monkeypatch.setattr("prx.channels.adapters.slack.adapter._LEAST_LIFE_SECS", 0.0)
+    monkeypatch.setattr("prx.channels.upholding._LEAST_LIFE_SECS", 0.0)
     since = connected.channels.get(NAME).connected_at
     slack.sockets.disconnect("refresh_requested")
     await eventually(lambda: slack.sockets.opened == 2)

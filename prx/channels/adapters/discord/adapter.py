@@ -12,6 +12,7 @@ from prx.channels.adapters.discord.gateway import CADENCE_SECS, LEAVE, RECONNECT
 from prx.channels.adapters.discord.incoming import incoming
 from prx.channels.adapters.discord.progress import Progress, oldest_to_answer, place_of
 from prx.channels.adapters.discord.rest import RestApi
+from prx.channels.upholding import beating, hold_in_turn
 from prx.config.platforms.discord import DiscordConfig
 from prx.core.channel import (
     Attachment,
@@ -26,8 +27,6 @@ from prx.core.errors import UnavailableError
 
 _NO_PREVIEWS: Final = 1 << 2
 _PAGE: Final = 100
-# A connection that Discord wants to move so soon after it began is not worth another one at once.
-_LEAST_LIFE_SECS: Final = 10.0
 _LOGIN_SECS: Final = 30.0
 
 
@@ -60,13 +59,8 @@ class DiscordAdapter(Adapter):
         async with RestApi(self._config.base_url, self._token) as rest:
             me = (await rest.call("GET", "/users/@me"))["id"]
             progress = Progress.load(await context.load_cursor())
-            loop = asyncio.get_running_loop()
             try:
-                while True:
-                    began = loop.time()
-                    await self._hold(context, rest, me, progress)
-                    if loop.time() - began < _LEAST_LIFE_SECS:
-                        raise UnavailableError("Discord wants another connection")
+                await hold_in_turn(lambda: self._hold(context, rest, me, progress), "Discord")
             finally:
                 self._rest = None
 
@@ -149,13 +143,8 @@ async def _gateway(context: ChannelContext, rest: RestApi, progress: Progress) -
             await context.save_cursor(progress.dump())
             raise
         gateway = Gateway(socket, progress)
-        # Should it fail, the connection is over, which shows where its messages are heard.
-        heart = asyncio.create_task(gateway.beat_for_ever())
-        try:
+        async with beating(gateway.beat, CADENCE_SECS):
             yield gateway
-        finally:
-            heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
 
 
 async def _gateway_url(rest: RestApi) -> str:
@@ -173,11 +162,11 @@ async def _hand_over(context: ChannelContext, told: dict[str, Any], me: str, pro
     if message is None:
         return
     await context.receive(message)
-    # What the bot has no part in is not looked for after an outage.
+    # What the bot has no part in is not looked for after an outage, and in a busy server not worth a write for each.
     place = place_of(told)
     if message.is_self or message.mentioned or not message.is_group or place in progress.marks:
         progress.marks.set(place, told["id"])
-    await context.save_cursor(progress.dump())
+        await context.save_cursor(progress.dump())
 
 
 async def _catch_up(context: ChannelContext, rest: RestApi, me: str, progress: Progress) -> None:

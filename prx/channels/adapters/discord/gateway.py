@@ -9,7 +9,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from prx.channels.adapters.discord.progress import Progress
 from prx.channels.adapters.discord.rest import ANSWER_SECS, INVALID_TOKEN
-from prx.channels.http import object_of
+from prx.channels.upholding import object_of
 from prx.core.channel import AuthenticationError, ChannelContext
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 
@@ -71,12 +71,6 @@ class Gateway:
                     # Discord asks for a pause of one to five seconds.
                     await asyncio.sleep(1 + random.random())  # noqa: S311  # it guards nothing
                     await self._identify(token, reads_all=reads_all)
-
-    async def beat_for_ever(self) -> None:
-        """Send heartbeats until this is cancelled. That one is answered shows as progress."""
-        while True:
-            await asyncio.sleep(CADENCE_SECS)
-            await self.beat()
 
     async def beat(self) -> None:
         """Send a heartbeat."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from prx.channels.adapters.slack.api import ANSWER_SECS, WebApi
 from prx.channels.adapters.slack.findings import find
 from prx.channels.adapters.slack.reading import Reading
 from prx.channels.adapters.slack.text import escaped
-from prx.channels.http import object_of
+from prx.channels.upholding import beating, hold_in_turn, object_of
 from prx.config.platforms.slack import SlackConfig
 from prx.core.channel import (
     Attachment,
@@ -27,8 +26,6 @@ from prx.core.channel import (
 from prx.core.errors import PermanentError, UnavailableError
 
 _CADENCE_SECS: Final = 6.0
-# A connection that Slack wants to move so soon after it began is not worth another one at once.
-_LEAST_LIFE_SECS: Final = 10.0
 _NO_SOCKETS: Final = (
     "Slack allows no Socket Mode for this app: switch it on at https://api.slack.com/apps (Socket Mode), and give the "
     "app's token the scope connections:write"
@@ -64,13 +61,8 @@ class SlackAdapter(Adapter):
             me = (await api.call("auth.test"))["user_id"]
             cursor = await context.load_cursor()
             reading = Reading(context, me, cursor, reply_in_threads=self._config.reply_in_threads)
-            loop = asyncio.get_running_loop()
             try:
-                while True:
-                    began = loop.time()
-                    await self._hold(context, api, reading)
-                    if loop.time() - began < _LEAST_LIFE_SECS:
-                        raise UnavailableError("Slack wants another connection")
+                await hold_in_turn(lambda: self._hold(context, api, reading), "Slack")
             finally:
                 self._api = None
 
@@ -80,7 +72,7 @@ class SlackAdapter(Adapter):
             url = await api.socket_url()
         except UndeliverableError as error:
             raise PermanentError(_NO_SOCKETS) from error
-        async with api.socket(url) as socket, _pinged(socket):
+        async with api.socket(url) as socket, beating(socket.ping, _CADENCE_SECS):
             # Until it greets nobody watches whether Slack says anything.
             async with asyncio.timeout(ANSWER_SECS) as greeting:
                 while True:
@@ -146,24 +138,6 @@ class SlackAdapter(Adapter):
         if self._api is None:
             raise UnavailableError("it is not connected to Slack")
         return self._api
-
-
-@asynccontextmanager
-async def _pinged(socket: ClientWebSocketResponse) -> AsyncIterator[None]:
-    """Ping for the length of the block. That it is answered shows as progress."""
-
-    async def ping_for_ever() -> None:
-        while True:
-            await asyncio.sleep(_CADENCE_SECS)
-            await socket.ping()
-
-    # Should it fail, the connection is over, which shows where its messages are heard.
-    pings = asyncio.create_task(ping_for_ever())
-    try:
-        yield
-    finally:
-        pings.cancel()
-        await asyncio.gather(pings, return_exceptions=True)
 
 
 async def _heard(context: ChannelContext, socket: ClientWebSocketResponse) -> dict[str, Any]:

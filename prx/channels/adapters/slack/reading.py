@@ -43,10 +43,12 @@ class Reading:
         await self._context.receive(message)
         takes_part = message.is_self or message.mentioned or not message.is_group
         # What is said to the bot in a channel may go on there, and in the thread below.
-        for each in (place, place._replace(thread=message.thread or "")):
-            if takes_part or _key(each) in self._marks:
-                self._marks.set(_key(each), event["ts"])
-        await self._context.save_cursor(json.dumps(self._marks.as_dict()))
+        places = [_key(each) for each in (place, place._replace(thread=message.thread or ""))]
+        marked = [each for each in places if takes_part or each in self._marks]
+        for each in marked:
+            self._marks.set(each, event["ts"])
+        if marked:
+            await self._context.save_cursor(json.dumps(self._marks.as_dict()))
 
     @skips_malformed
     def _read(self, event: Mapping[str, Any]) -> tuple[Place, IncomingMessage] | None:
