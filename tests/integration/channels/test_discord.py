@@ -98,7 +98,8 @@ async def test_what_no_session_tells_of_any_more_is_read_again_where_the_bot_tak
     monkeypatch.setattr("prx.channels.adapters.discord.gateway.random.random", lambda: -1.0)
     discord.say("in private")
     discord.say(f"<@{BOT_ID}> in the server", channel=CHANNEL, mentions=[discord.bot])
-    await connected.comes("in the server")
+    discord.say("in private again")
+    await connected.comes("in private again")  # so how far it came in the server is kept
     await connected.configure(None)
     discord.gateway.forget_sessions()
     for number in range(103):

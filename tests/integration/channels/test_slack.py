@@ -108,6 +108,7 @@ async def test_what_slack_gave_up_to_tell_is_read_again_where_the_bot_takes_part
     slack.say("in private")
     asked = slack.say(f"<@{BOT}> in a channel", channel=CHANNEL)
     await connected.comes("in a channel")
+    await eventually(lambda: slack.sockets.unacknowledged == 0)  # so how far it came is kept, too
     await connected.configure(None)
     slack.say("missed")
     slack.say("missed in the thread", channel=CHANNEL, thread_ts=asked["ts"])
