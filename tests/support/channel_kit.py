@@ -13,26 +13,44 @@ import asyncio
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prx.agent.providers.builtin import BuiltinProvider
 from prx.channels.manager import Channels
 from prx.channels.registry import ADAPTERS, Connect
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.config.schema import Config
 from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage, OutgoingMessage
+from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.runtime.bus import Bus
 from prx.runtime.supervisor import Supervisor
+from tests.support.channel_daemon import living
 from tests.support.channels import Heard, keeping
 from tests.support.waiting import eventually
 
 NAME = "one"
+_FOR_EVERYBODY = {"allowed_users": ["*"], "stream_mode": "off"}
 _RESTARTS = 24
+
+
+class Echo:
+    """A tool that gives back what it is given."""
+
+    spec = ToolSpec(
+        "echo",
+        "Gives back a text",
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        "builtin",
+    )
+
+    async def call(self, arguments: Mapping[str, Any], _context: CallContext) -> ToolResult:
+        return ToolResult(arguments["text"])
 
 
 class Rehearsal(ABC):
@@ -272,6 +290,19 @@ class AdapterContract:
         findings = await rehearsal.connect(NAME, setting.configured[NAME]).diagnose()
         assert any(finding.remedy for finding in findings)
         assert "hunter2" not in str(findings)
+
+    async def test_a_message_is_answered_by_the_agent_with_a_tool(
+        self, rehearsal: Rehearsal, tmp_path: Path
+    ) -> None:
+        provider = BuiltinProvider(lambda _: None, list)
+        async with living(tmp_path, rehearsal.kind, rehearsal.connect, provider) as daemon:
+            daemon.bench.configure(provider={"name": provider.name})
+            with daemon.bench.points.tools.offering([Echo()]):
+                await daemon.configure(NAME, **rehearsal.table() | _FOR_EVERYBODY)
+                assert daemon.channels.get(NAME).status == "connected"
+                await rehearsal.say('/echo {"text": "from the tool"}')
+                assert await rehearsal.read() == "from the tool"
+                await eventually(lambda: not daemon.inbox._lanes)
 
     async def _restart(self, setting: Setting) -> None:
         unit = setting.supervisor.find(f"channel.{NAME}")
