@@ -21,6 +21,7 @@ from prx.api.app import ROUTES
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
+from tests.e2e.pushes import SECRET, pushed
 from tests.support.mcp_host import SCRIPT
 from tests.support.waiting import wait_until
 from tests.unit.docs.documents import ROOT
@@ -49,6 +50,7 @@ def daemon(tmp_path: Path, start_daemon: StartDaemon) -> DaemonProcess:
     (tmp_path / "prx.toml").write_text(
         f"[mcp.servers.one]\ncommand = '{sys.executable}'\nargs = ['-S', '{SCRIPT}']\n"
         "[channels_config.pigeon]\n[channels_config.off]\nenabled = false\n"
+        f"[channels_config.shop]\ntype = 'webhook'\nsecret = '{SECRET}'\n"
     )
     daemon = start_daemon(environment=FIXED)
     wait_for_plugin(daemon)
@@ -128,6 +130,15 @@ class Subject:
         turn.join()
         assert status == 200
 
+    def pair(self) -> None:
+        """Let in somebody who asked for it, whose code nothing that is made up meets."""
+        wait_until(lambda: self.get("/channels/shop/health")["healthy"])
+        status, _ = pushed(f"{self.url.removesuffix('/api/v1')}/channels/shop", "m1", "/pair")
+        assert status == 200
+        [waiting] = self.get("/pairings")["pairings"]
+        status, _ = call(f"{self.url}/pairings/{waiting['code']}", self.token, {})
+        assert status == 200
+
     def served(self) -> set[tuple[str, str]]:
         """Return the operations that succeeded, as the daemon counts them: 499 is a stream that its reader left."""
         request = urllib.request.Request(f"{self.url.removesuffix('/api/v1')}/metrics")  # noqa: S310
@@ -149,6 +160,7 @@ def test_every_answer_is_one_that_the_document_describes(daemon: DaemonProcess, 
     dictionaries = subject.dictionaries()
     subject.succeed(dictionaries["hooks"][0])
     subject.approve(dictionaries["sessions"][0])
+    subject.pair()
     rules = RULES.read_text() + "".join(
         f"\n[dictionaries.{name}]\nvalues = {json.dumps(values)}\n" for name, values in dictionaries.items()
     )

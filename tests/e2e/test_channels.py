@@ -3,19 +3,16 @@
 import json
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prx.config.channels import PLATFORMS
-from prx.core.webhook import SIGNED_HEADERS, signature
 from tests.components.corpus import component
 from tests.e2e.conftest import StartDaemon
-from tests.e2e.daemon_process import WAIT_SECS, DaemonProcess, call
+from tests.e2e.daemon_process import DaemonProcess, call
+from tests.e2e.pushes import SECRET, pushed
 from tests.support.waiting import wait_until
 
 REASON = (
@@ -135,25 +132,6 @@ def fails(daemon: DaemonProcess, *words: str) -> str:
     )  # fmt: skip
     assert done.returncode != 0
     return done.stderr
-
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105  # the specification's own example
-
-
-def pushed(url: str, message_id: str, text: str, secret: str = SECRET) -> tuple[int, Any]:
-    """Post a signed message; return the status and what was answered."""
-    body, second = json.dumps({"user": "ada", "text": text}).encode(), str(int(time.time()))
-    request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310
-    for name, value in zip(
-        SIGNED_HEADERS, (message_id, second, signature(secret, message_id, second, body)), strict=True
-    ):
-        request.add_header(name, value)
-    try:
-        with urllib.request.urlopen(request, timeout=WAIT_SECS) as answer:  # noqa: S310
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
 
 
 def test_a_program_posts_a_message_and_is_answered_by_a_tool_before_and_after_kill_9(
