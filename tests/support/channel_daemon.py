@@ -31,7 +31,7 @@ from tests.support.waiting import eventually
 class Daemon:
     """One life of what lies between a platform and the model."""
 
-    def __init__(self, kind: str, connect: Connect, bench: Bench, store: Store) -> None:
+    def __init__(self, kind: str, connect: Connect, bench: Bench, store: Store, directory: Path) -> None:
         self.configured: dict[str, ChannelConfig] = {}
         self.bench = bench
         self.store = store
@@ -41,7 +41,7 @@ class Daemon:
         self.kind = kind
         desk = Desk(lambda: self.configured, store, bench.agent, bench.sessions, self.connections, Paces())
         self.inbox = Inbox(desk, self.pairings, bench.skills.list)
-        services = ChannelServices(Cursors(store), Path("unused"), self.inbox, self.connections)
+        services = ChannelServices(Cursors(store), directory / "channels", self.inbox, self.connections)
         self.channels = Channels(
             lambda: self.configured, self.supervisor, bench.points.bus, services, adapters={kind: connect}
         )
@@ -74,7 +74,7 @@ async def living(
         bench = Bench(store, sessions, points, model, skills=skills or Skills(list))
         await bench.open()
         await stack.enter_async_context(bench.serving())
-        daemon = Daemon(kind, connect, bench, store)
+        daemon = Daemon(kind, connect, bench, store, directory)
         stack.push_async_callback(daemon.supervisor.aclose)
         stack.push_async_callback(daemon.channels.aclose)
         stack.push_async_callback(daemon.inbox.aclose)
