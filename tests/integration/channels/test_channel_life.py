@@ -1,5 +1,6 @@
 """Channels between the configuration, the supervisor and a platform on a real socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,6 @@ from prx.channels.manager import Channels
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.core.errors import ConflictError
-from prx.core.event import Event
 from prx.runtime.bus import Bus, Subscription
 from prx.runtime.supervisor import Supervisor
 from tests.support.channels import Heard, keeping
@@ -173,6 +173,26 @@ async def test_a_daemon_without_channels_connects_none(
     await setting.aclose()
 
 
+async def test_a_platform_that_is_away_for_long_counts_as_disconnected_and_is_tried_all_the_same(
+    setting: Setting,
+) -> None:
+    setting.platform.port = 1
+    pauses: list[float] = []
+
+    async def pause(secs: float) -> None:
+        pauses.append(secs)
+        if len(pauses) == 5:
+            await asyncio.Event().wait()
+
+    setting.supervisor._sleep = pause
+    await setting.configure(one={})
+    await eventually(lambda: len(pauses) == 5)
+    state = setting.channels.get("one")
+    assert state.status == "disconnected"
+    assert (state.error or "").startswith("the platform cannot be reached (failed 5 times in a row")
+    assert pauses == sorted(pauses)
+
+
 async def test_messages_come_in_their_order_and_a_new_connection_goes_on_behind_the_last(
     setting: Setting, heard: Heard
 ) -> None:
@@ -213,8 +233,8 @@ async def test_two_channels_of_one_account_are_never_connected_at_once(setting: 
     assert setting.statuses == {"two": "connected"}
 
 
-def _of_channels(event: Event) -> bool:
-    return event.topic.startswith("prx.channel.")
+def _of_channels(topic: str, _source: str) -> bool:
+    return topic.startswith("prx.channel.")
 
 
 async def _taken(heard: Subscription) -> tuple[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from prx.core.channel import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, UnavailableError
 from prx.runtime.supervisor import RestartPolicy, State, Supervisor
 
@@ -163,6 +164,32 @@ async def test_without_a_limit_a_unit_is_never_given_up(supervisor: Supervisor, 
         await fails(supervisor, worker, OSError())
         time.advance(60)
     await reached(supervisor, "running")
+
+
+async def test_who_asks_to_be_left_alone_is_left_alone_for_as_long(
+    supervisor: Supervisor, time: Time
+) -> None:
+    worker = Worker()
+    supervisor.add(worker)
+    await fails(supervisor, worker, ThrottledError("not so fast", retry_after_secs=300))
+    assert time.pauses == [300]
+
+
+async def test_failures_in_a_row_are_counted_until_it_was_healthy_for_a_while(
+    supervisor: Supervisor, time: Time
+) -> None:
+    worker = Worker()
+    supervisor.add(worker)
+    counted = []
+    for healthy_secs in (0, 0, 60):
+        time.advance(healthy_secs)
+        await fails(supervisor, worker, OSError())
+        unit = supervisor.find("test.worker")
+        assert unit is not None
+        counted.append(unit.failures)
+        time.advance(60)
+        await reached(supervisor, "running")
+    assert counted == [1, 2, 1]
 
 
 async def test_a_permanent_error_is_not_retried(supervisor: Supervisor, time: Time) -> None:
