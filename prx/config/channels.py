@@ -84,6 +84,7 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
     "slack": Platform("SlackConfig"),
     "telegram": Platform("TelegramConfig"),
     "webhook": Platform("WebhookConfig"),
+    "xmpp": Platform("XmppConfig", extra="xmpp"),
 }
 """By the `type` of a channel's table. Its adapter is the module or package of this name in `prx.channels.adapters`."""
 

@@ -3,64 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from prx.core.channel import File, OutgoingMessage, ThrottledError
 from prx.core.ids import new_id
-from tests.support.channel_kit import AdapterContract, Rehearsal, Setting, set_up
-from tests.support.matrix_user import MatrixUser, matrix_user
-from tests.support.servers.synapse import PASSWORD, Synapse, synapse
+from tests.support.channel_kit import AdapterContract, Setting, set_up
+from tests.support.matrix_user import matrix_user
+from tests.support.rehearsals.matrix import MatrixRehearsal, fresh_names, matrix_rehearsal
+from tests.support.servers.synapse import Synapse, synapse
 
 pytestmark = pytest.mark.slow
-
-
-class MatrixRehearsal(Rehearsal):
-    """Each has accounts of its own, on a homeserver that all share."""
-
-    kind = "matrix"
-
-    def __init__(self, server: Synapse, bot: str, ada: MatrixUser) -> None:
-        self.server = server
-        self.bot = bot
-        self.ada = ada
-        self.room = ""
-
-    def table(self) -> dict[str, Any]:
-        return {
-            "homeserver": self.server.url, "user": self.bot, "password": PASSWORD, "allowed_users": ["*"],
-        }  # fmt: skip
-
-    def wrong_table(self) -> dict[str, Any]:
-        return self.table() | {"password": "hunter2"}
-
-    async def say(self, text: str) -> None:
-        if not self.room:
-            self.room = await self.ada.invite(self.bot)
-            await self.ada.joined_by(self.room, self.bot)
-        await self.ada.say(self.room, text)
-
-    async def read(self) -> str:
-        return str((await self.ada.read())["content"]["body"])
-
-    async def start(self) -> None:
-        await asyncio.to_thread(self.server.start)
-
-    async def stop(self) -> None:
-        await asyncio.to_thread(self.server.kill)
-
-    async def freeze(self) -> None:
-        self.server.pause()
-
-    async def thaw(self) -> None:
-        self.server.resume()
-
-
-def fresh_names(server: Synapse) -> tuple[str, str]:
-    """Return names of new accounts for a bot and for somebody to talk to it."""
-    bot, ada = (server.register(f"{name}-{new_id('x').lower().replace('_', '-')}") for name in ("bot", "ada"))
-    return bot, ada
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +24,8 @@ def server(pytestconfig: pytest.Config) -> Iterator[Synapse]:
 
 @pytest.fixture
 async def rehearsal(server: Synapse, tmp_path: Path) -> AsyncIterator[MatrixRehearsal]:
-    bot, ada = await asyncio.to_thread(fresh_names, server)
-    async with matrix_user(server.url, ada, tmp_path / "ada") as user:
-        yield MatrixRehearsal(server, bot, user)
+    async with matrix_rehearsal(server, tmp_path) as rehearsal:
+        yield rehearsal
 
 
 class TestMatrix(AdapterContract):

@@ -8,7 +8,7 @@ from typing import Final
 from tests.support.servers.ports import reserved_port
 from tests.support.servers.process import ServerProcess, program, server_directory
 
-DOMAIN: Final = "localhost"
+DOMAIN: Final = "good.example"  # what the tests' certificate is for
 ROOMS: Final = f"rooms.{DOMAIN}"
 PASSWORD: Final = "open sesame"  # noqa: S105  # of a server that lives for a test
 _SETTINGS: Final = """
@@ -50,6 +50,6 @@ def prosody(certificate: Path, *users: str) -> Iterator[ServerProcess]:
 
 
 def _write_account(data: Path, user: str) -> None:
-    accounts = data / DOMAIN / "accounts"
+    accounts = data / DOMAIN.replace(".", "%2e") / "accounts"
     accounts.mkdir(parents=True, exist_ok=True)
     (accounts / f"{user}.dat").write_text(f'return {{ ["password"] = "{PASSWORD}" }};\n')
