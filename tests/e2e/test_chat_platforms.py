@@ -74,6 +74,11 @@ class Talk:
                 if channel["status"] == status:
                     return dict(channel)
 
+    async def diagnosis(self) -> dict[str, Any]:
+        """Return what the doctor says about the channel."""
+        command = ("channel", "doctor", self.platform.kind, "--json")
+        return dict(json.loads(await asyncio.to_thread(self.daemon.prx, *command)))
+
     async def say(self, text: str) -> None:
         await self.platform.say(f"/echo {json.dumps({'text': text})}")
 
@@ -106,6 +111,7 @@ async def test_a_tool_answers_through_outages_of_the_platform_and_of_the_daemon(
 
     assert await asyncio.to_thread(talk.daemon.stop) == 0
     await talk.say("while the daemon was away")
+    assert (await talk.diagnosis())["healthy"]  # which takes no message
     await talk.start()
     assert await talk.platform.read() == "while the daemon was away"
     await talk.asks("and now")
