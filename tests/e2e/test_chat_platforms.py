@@ -14,7 +14,7 @@ from tests.e2e.daemon_process import DaemonProcess, call
 from tests.support.platforms.discord import DiscordServer
 from tests.support.platforms.slack import SlackServer
 from tests.support.platforms.telegram import TelegramServer
-from tests.support.rehearsals import (
+from tests.support.rehearsals.emulated import (
     DiscordRehearsal,
     EmulatedRehearsal,
     SlackRehearsal,

@@ -19,7 +19,7 @@ from tests.e2e.test_talking import say
 from tests.support.model_dialects import Call, ChatCompletions, Said
 from tests.support.model_server import ModelServer
 from tests.support.platforms.telegram import TelegramServer
-from tests.support.rehearsals import TelegramRehearsal
+from tests.support.rehearsals.emulated import TelegramRehearsal
 from tests.support.waiting import wait_until
 
 CHAT = ChatCompletions()

@@ -16,7 +16,7 @@ from prx.core.channel import (
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, DiscordServer
 from tests.support.platforms.discord_gateway import INVALID_SESSION, RECONNECT
-from tests.support.rehearsals import DiscordRehearsal
+from tests.support.rehearsals.emulated import DiscordRehearsal
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow

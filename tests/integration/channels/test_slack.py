@@ -15,7 +15,7 @@ from prx.core.channel import (
 )
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.slack import BOT, CHANNEL, DM, SlackServer
-from tests.support.rehearsals import SlackRehearsal
+from tests.support.rehearsals.emulated import SlackRehearsal
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from prx.core.channel import (
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.server import Json
 from tests.support.platforms.telegram import BOT_ID, TelegramServer
-from tests.support.rehearsals import TelegramRehearsal
+from tests.support.rehearsals.emulated import TelegramRehearsal
 from tests.support.waiting import eventually
 
 GROUP: Json = {"id": -100200, "type": "supergroup", "title": "Garden", "is_forum": True}
