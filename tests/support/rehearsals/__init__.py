@@ -1,1 +1,1 @@
-"""The platforms that are tested against real servers: a server, and somebody on it."""
+"""The platforms that are tested against real servers or emulators: one of them, and somebody on it."""
