@@ -28,6 +28,7 @@ PATH: Final = "/ws/sessions/{id}"
 PROTOCOL: Final = "prx"
 _MAX_SOCKETS: Final = 512
 _MAX_FRAME_BYTES: Final = 1 << 20
+_MAX_REF_CHARS: Final = 64
 _BEAT_SECS: Final = 15.0
 _STALLED_SECS: Final = 300.0
 
@@ -39,7 +40,7 @@ class SaidMessage(Body):
     content: Annotated[str, AfterValidator(fit_content)]
     key: Annotated[str, AfterValidator(fit_key)] | None = None
     """As the header `Idempotency-Key`."""
-    ref: str | None = Field(default=None, max_length=64)
+    ref: str | None = Field(default=None, max_length=_MAX_REF_CHARS)
     """Whatever the caller wants to know the turn's events by."""
 
 
@@ -169,10 +170,13 @@ class _Socket:
             self._start(self._close(WSCloseCode.GOING_AWAY, "the daemon is stopping"))
 
     async def _take(self, frame: WSMessage) -> None:
+        about: Mapping[str, str] = {}
         try:
-            await self._obey(_read(frame))
+            said = _decoded(frame)
+            about = _ref_of(said)
+            await self._obey(_shaped(said))
         except PrxError as error:
-            await self._tell({"type": "error", **_refusal(error)})
+            await self._tell({"type": "error", **about, **_refusal(error)})
 
     async def _obey(self, asked: Frame) -> None:
         if not self._admits():
@@ -244,11 +248,20 @@ def _offered(request: web.Request) -> tuple[str, ...]:
     return (PROTOCOL, *(name for name in named if name.startswith(BEARER_PROTOCOL)))
 
 
-def _read(frame: WSMessage) -> Frame:
+def _decoded(frame: WSMessage) -> Any:
     try:
-        said = from_json(frame.data) if frame.type is WSMsgType.TEXT else None
+        return from_json(frame.data) if frame.type is WSMsgType.TEXT else None
     except ValueError as error:
         raise BadRequestError(f"The frame is not JSON: {error}") from error
+
+
+def _ref_of(said: Any) -> Mapping[str, str]:
+    """Return what its sender wants to know a frame by, be the rest of it as it may."""
+    ref = said.get("ref") if isinstance(said, dict) else None
+    return {"ref": ref} if isinstance(ref, str) and len(ref) <= _MAX_REF_CHARS else {}
+
+
+def _shaped(said: Any) -> Frame:
     shape = _FRAMES.get(str(said.get("type"))) if isinstance(said, dict) else None
     if shape is None:
         raise BadRequestError(

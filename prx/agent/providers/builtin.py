@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice, takewhile
 from typing import Any, Final
@@ -45,13 +46,14 @@ class BuiltinProvider:
             answer = self._answer(last.content.strip(), {tool.name: tool for tool in request.tools})
         if answer.text:
             yield answer.text
-        yield answer
+        yield replace(answer, model=NAME)
 
     def _answer(self, text: str, tools: Mapping[str, ToolSpec]) -> ChatAnswer:
-        command, _, rest = text.removeprefix("/").partition(" ")
+        # What follows the name may stand on lines of its own, as JSON does.
+        command, *rest = text.removeprefix("/").split(maxsplit=1) or [""]
         is_command = text.startswith("/")
         if is_command and (tool := tools.get(command)) is not None:
-            call = ToolRequest(new_id("call"), command, _arguments(tool, rest.strip()))
+            call = ToolRequest(new_id("call"), command, _arguments(tool, "".join(rest)))
             return ChatAnswer("", [call], finish="tool_calls")
         if (skill := self._skill_for(text)) is not None:
             return ChatAnswer(

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from prx import __version__
+from prx.agent.providers.known import BUILTIN
 from prx.api.answers.status import HealthAnswer, ProblemRow, StatusAnswer
 from prx.api.bodies import reply
 from prx.api.deps import GLANCE, STATUS, ApiDeps
@@ -40,7 +41,11 @@ def glance(deps: ApiDeps, resident: ResidentMemory) -> StatusAnswer:
         "channels": {"connected": figures.channels_connected, "total": len(config.channels_config)},
         "plugins": {"loaded": plugins.loaded, "total": plugins.total},
         "memory": {"backend": config.memory.backend, "entries": figures.memory_entries},
-        "provider": {"name": config.provider.name, "model": config.provider.model},
+        "provider": {
+            "name": config.provider.name,
+            # What `provider.model` says is another's.
+            "model": BUILTIN if config.provider.name == BUILTIN else config.provider.model,
+        },
         "problems": problems,
         "loop_lag_ms": round(board.loop_lag_ms, 3),
         "memory_rss_bytes": resident.bytes_now(),

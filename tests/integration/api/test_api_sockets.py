@@ -125,9 +125,12 @@ async def test_a_frame_that_is_too_long_closes_the_socket(api: Api, session: str
 async def test_a_refusal_of_a_message_is_told(api: Api, session: str) -> None:
     async with talking(api, session) as socket:
         await api.call("DELETE", f"{SESSIONS}/{session}")
-        await socket.send_json({"type": "message", "content": "hello"})
+        await socket.send_json({"type": "message", "content": "hello", "ref": "r1"})
         [event] = await heard(socket, "error")
-        assert event["error"]["code"] == "conflict"
+        assert (event["error"]["code"], event["ref"]) == ("conflict", "r1")
+        await socket.send_json({"type": "message", "content": " ", "ref": "r2"})
+        [event] = await heard(socket, "error")
+        assert (event["error"]["code"], event["ref"]) == ("bad_request", "r2")
 
 
 async def test_a_browser_passes_its_token_as_a_protocol(api: Api, session: str) -> None:

@@ -58,6 +58,12 @@ async def test_figures_and_configuration_are_those_of_now(api: Api) -> None:
     assert status["provider"] == {"name": "anthropic", "model": "some-model"}
 
 
+async def test_the_built_in_provider_has_no_other_model(api: Api) -> None:
+    api.config = Config.model_validate({"provider": {"model": "some-model"}})
+    status = (await api.get("/api/v1/status")).json()
+    assert status["provider"] == {"name": "builtin", "model": "builtin"}
+
+
 async def test_configured_channels_are_counted(api: Api) -> None:
     api.config = Config.model_validate({"channels_config": {"pigeon": {"bot_token": "x"}, "owl": {}}})
     assert (await api.get("/api/v1/status")).json()["channels"] == {"connected": 0, "total": 2}
