@@ -17,7 +17,7 @@ from prx.agent.providers.known import BUILTIN
 from prx.agent.recollection import owner
 from prx.agent.stages import Stages
 from prx.config.schema import Config
-from prx.core.errors import PrxError
+from prx.core.errors import ForbiddenError, PrxError
 from prx.core.ids import now_utc
 from prx.core.message import CalledTool, Failure
 from prx.core.provider import (
@@ -113,21 +113,27 @@ class Turns:
     async def _ask(self, turn: Conversation, *, with_tools: bool) -> ChatAnswer:
         """Ask the model for the next message; once more for a shorter conversation where this one is too long."""
         try:
-            return await self._answered(turn, self._request(turn, with_tools=with_tools))
+            return await self._answered(turn, await self._request(turn, with_tools=with_tools))
         except ConversationTooLongError:
             if not await self._compact(turn, turn.tokens() // 4):
                 raise
-            return await self._answered(turn, self._request(turn, with_tools=with_tools))
+            return await self._answered(turn, await self._request(turn, with_tools=with_tools))
 
-    def _request(self, turn: Conversation, *, with_tools: bool) -> ChatRequest:
+    async def _request(self, turn: Conversation, *, with_tools: bool) -> ChatRequest:
         config = self._config().provider
-        return ChatRequest(
+        request = ChatRequest(
             messages=turn.messages(),
             model=config.model,
             system=turn.system(),
             tools=self._points.tools.specs() if with_tools else (),
             temperature=config.temperature,
         )
+        try:
+            return await turn.stages.request(request)
+        except ForbiddenError:
+            # As a part of the past, the turn would have every later request of the session blocked as well.
+            turn.draft.let_in = False
+            raise
 
     async def _compact(self, turn: Conversation, room: int) -> bool:
         """Leave `room` tokens of past turns as they are, and have the model summarize the older ones.
@@ -141,8 +147,8 @@ class Turns:
             before = turn.summary and turn.summary.text
             try:
                 request = to_summarize(older, before, self._config().provider.model)
-                answer = await self._answered(turn, request, tell=False)
-            except ProviderError as error:
+                answer = await self._answered(turn, await turn.stages.request(request), tell=False)
+            except (ProviderError, ForbiddenError) as error:
                 _log.warning(
                     "a conversation could not be summarized", session_id=turn.session_id, reason=error.message
                 )
@@ -152,8 +158,7 @@ class Turns:
         return True
 
     async def _answered(self, turn: Conversation, request: ChatRequest, *, tell: bool = True) -> ChatAnswer:
-        """Ask the model, by way of whoever looks at requests and answers, and count what that took."""
-        request = await turn.stages.request(request)
+        """Ask the model, by way of whoever looks at answers, and count what that took."""
         turn.offered = frozenset(tool.name for tool in request.tools)
         self.budgets.check_turn(turn.spent)
         answer = await self._streamed(turn, request, tell=tell)

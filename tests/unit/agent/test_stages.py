@@ -1,5 +1,6 @@
 """What middleware sees of a turn, and may change."""
 
+import json
 from typing import Any
 
 import pytest
@@ -61,12 +62,31 @@ async def test_what_middleware_gives_back_has_to_fit(bench: Bench, stage: str) -
     assert answer.content == ""
 
 
-async def test_no_model_sees_what_was_blocked(bench: Bench, model: Model) -> None:
+@pytest.mark.parametrize("stage", ["inbound", "llm_request"])
+async def test_no_model_sees_what_was_blocked(bench: Bench, model: Model, stage: str) -> None:
     session = await begun(bench)
-    with bench.points.middleware.offering(Step("inbound", lambda _: None)):
+    guard = Step(stage, lambda data: None if "forbidden" in json.dumps(data) else data)
+    with bench.points.middleware.offering(guard):
         await say(bench, session, "forbidden")
-    await say(bench, session, "fine")
-    assert model.asked[0].messages == (ChatMessage("user", "fine"),)
+        assert (await say(bench, session, "fine")).error is None
+    assert [message.content for message in model.asked[0].messages] == ["fine"]
+
+
+async def test_what_a_tool_brought_and_no_model_may_see_blocks_no_later_message(
+    bench: Bench, model: Model
+) -> None:
+    session = await begun(bench)
+    model.script = [calling(("read", "{}")), saying("fine, too")]
+    guard = Step("llm_request", lambda data: None if "forbidden" in json.dumps(data) else data)
+    with (
+        bench.points.tools.offering([Tool("read", lambda *_: ToolResult("forbidden"))]),
+        bench.points.middleware.offering(guard),
+    ):
+        blocked = await say(bench, session, "read it")
+        assert blocked.error is not None
+        assert (blocked.error.code, blocked.tool_calls[0].output) == ("forbidden", "forbidden")
+        assert (await say(bench, session, "fine")).content == "fine, too"
+    assert [message.content for message in model.asked[1].messages] == ["fine"]
 
 
 async def test_a_tool_that_middleware_left_out_is_not_called(bench: Bench, model: Model) -> None:

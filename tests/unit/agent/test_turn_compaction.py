@@ -1,9 +1,11 @@
 """Turns of conversations that outgrow the model."""
 
+import json
+
 from prx.core.message import Failure
 from prx.core.provider import ConversationTooLongError, ProviderError
 from prx.core.session import TokenUsage
-from tests.support.agents import Bench, Model, begun, say, saying, told, transcript
+from tests.support.agents import Bench, Model, Step, begun, say, saying, told, transcript
 
 
 async def with_a_long_past(bench: Bench, model: Model) -> str:
@@ -52,6 +54,15 @@ async def test_a_conversation_that_cannot_be_summarized_goes_on_without_its_olde
     bench.configure(agent={"context_tokens": 100_000})
     await say(bench, session, "and then?")
     assert len(model.asked[2].messages) == 9
+
+
+async def test_a_past_that_no_model_may_summarize_is_left_out(bench: Bench, model: Model) -> None:
+    session = await with_a_long_past(bench, model)
+    guard = Step("llm_request", lambda data: None if "question 1" in json.dumps(data["messages"]) else data)
+    with bench.points.middleware.offering(guard):
+        assert (await say(bench, session, "and now?")).error is None
+    [asked] = model.asked
+    assert [message.content[:10] for message in asked.messages] == ["question 3", "answer 3", "and now?"]
 
 
 async def test_a_conversation_that_the_model_finds_too_long_is_shortened_once(
