@@ -33,8 +33,8 @@ Open = Callable[[Path, Path, Path], AbstractAsyncContextManager[Rehearsal]]
 
 
 @asynccontextmanager
-async def _on_irc(_certificate: Path, _cache: Path, _directory: Path) -> AsyncIterator[Rehearsal]:
-    async with irc_rehearsal() as rehearsal:
+async def _on_irc(certificate: Path, _cache: Path, _directory: Path) -> AsyncIterator[Rehearsal]:
+    async with irc_rehearsal(certificate) as rehearsal:
         yield rehearsal
 
 
@@ -52,8 +52,8 @@ async def _on_email(certificate: Path, _cache: Path, _directory: Path) -> AsyncI
 
 
 @asynccontextmanager
-async def _on_mqtt(_certificate: Path, _cache: Path, _directory: Path) -> AsyncIterator[Rehearsal]:
-    async with mqtt_rehearsal() as rehearsal:
+async def _on_mqtt(certificate: Path, _cache: Path, _directory: Path) -> AsyncIterator[Rehearsal]:
+    async with mqtt_rehearsal(certificate) as rehearsal:
         yield rehearsal
 
 

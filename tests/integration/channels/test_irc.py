@@ -1,19 +1,22 @@
 """IRC against ngIRCd."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from prx.core.channel import OutgoingMessage, UndeliverableError
+from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.irc import IrcRehearsal, irc_rehearsal
 
 pytestmark = pytest.mark.slow
+__all__ = ["certificate"]
 
 
 @pytest.fixture
-async def rehearsal() -> AsyncIterator[IrcRehearsal]:
-    async with irc_rehearsal() as rehearsal:
+async def rehearsal(certificate: Path) -> AsyncIterator[IrcRehearsal]:
+    async with irc_rehearsal(certificate) as rehearsal:
         yield rehearsal
 
 
@@ -90,3 +93,15 @@ class TestIrc(AdapterContract):
         await setting.configure(rehearsal.table() | {"tls": True})
         await setting.becomes("reconnecting")
         assert "does it speak TLS" in (setting.channels.get(NAME).error or "")
+
+    async def test_tls_is_spoken_and_the_server_has_to_prove_who_it_is(
+        self, rehearsal: IrcRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.tls_table())
+        await setting.becomes("connected")
+        await rehearsal.say("nobody listens")
+        await setting.comes("nobody listens")
+        await setting.configure(None)
+        await setting.configure(rehearsal.tls_table() | {"tls_ca": None})
+        await setting.becomes("reconnecting")
+        assert "tls_ca" in (setting.channels.get(NAME).error or "")

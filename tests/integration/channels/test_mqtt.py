@@ -2,20 +2,23 @@
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from prx.core.channel import OutgoingMessage, UndeliverableError
 from prx.core.errors import UnavailableError
+from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.mqtt import MqttRehearsal, mqtt_rehearsal
 
 pytestmark = pytest.mark.slow
+__all__ = ["certificate"]
 
 
 @pytest.fixture
-async def rehearsal() -> AsyncIterator[MqttRehearsal]:
-    async with mqtt_rehearsal() as rehearsal:
+async def rehearsal(certificate: Path) -> AsyncIterator[MqttRehearsal]:
+    async with mqtt_rehearsal(certificate) as rehearsal:
         yield rehearsal
 
 
@@ -81,3 +84,15 @@ class TestMqtt(AdapterContract):
         await rehearsal.say("from now")
         await setting.comes("from now")
         assert setting.texts == ["from now"]
+
+    async def test_tls_is_spoken_and_the_server_has_to_prove_who_it_is(
+        self, rehearsal: MqttRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.tls_table())
+        await setting.becomes("connected")
+        await rehearsal.say("nobody listens")
+        await setting.comes("nobody listens")
+        await setting.configure(None)
+        await setting.configure(rehearsal.tls_table() | {"tls_ca": None})
+        await setting.becomes("reconnecting")
+        assert "tls_ca" in (setting.channels.get(NAME).error or "")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.support.channel_kit import Rehearsal
@@ -15,8 +16,9 @@ class IrcRehearsal(Rehearsal):
     kind = "irc"
     keeps_messages = False
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, certificate: Path) -> None:
         self.server = server
+        self._certificate = certificate
         self._people = AsyncExitStack()
         self.ada: IrcUser
 
@@ -25,6 +27,10 @@ class IrcRehearsal(Rehearsal):
             "server": "127.0.0.1", "port": self.server.port, "tls": False, "nick": "prx",
             "server_password": PASSWORD, "rooms": ["#lobby"], "line_interval_ms": 0,
         }  # fmt: skip
+
+    def tls_table(self) -> dict[str, Any]:
+        """Return the keys of a channel that works over TLS."""
+        return self.table() | {"port": self.server.tls_port, "tls": True, "tls_ca": str(self._certificate)}
 
     def wrong_table(self) -> dict[str, Any]:
         return self.table() | {"server_password": "hunter2"}
@@ -58,9 +64,9 @@ class IrcRehearsal(Rehearsal):
 
 
 @asynccontextmanager
-async def irc_rehearsal() -> AsyncIterator[IrcRehearsal]:
-    with ngircd() as server:
-        rehearsal = IrcRehearsal(server)
+async def irc_rehearsal(certificate: Path) -> AsyncIterator[IrcRehearsal]:
+    with ngircd(certificate) as server:
+        rehearsal = IrcRehearsal(server, certificate)
         rehearsal.ada = await rehearsal.joins("ada")
         try:
             yield rehearsal

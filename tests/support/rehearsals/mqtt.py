@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiomqtt import Client
@@ -15,8 +16,9 @@ from tests.support.servers.process import ServerProcess
 class MqttRehearsal(Rehearsal):
     kind = "mqtt"
 
-    def __init__(self, server: ServerProcess) -> None:
+    def __init__(self, server: ServerProcess, certificate: Path) -> None:
         self.server = server
+        self._certificate = certificate
         self.heard: asyncio.Queue[str] = asyncio.Queue()
         self._listening: asyncio.Task[None] | None = None
 
@@ -25,6 +27,10 @@ class MqttRehearsal(Rehearsal):
             "host": "127.0.0.1", "port": self.server.port, "tls": False, "user": "bot", "password": PASSWORD,
             "allowed_users": ["*"],
         }  # fmt: skip
+
+    def tls_table(self) -> dict[str, Any]:
+        """Return the keys of a channel that works over TLS."""
+        return self.table() | {"port": self.server.tls_port, "tls": True, "tls_ca": str(self._certificate)}
 
     def wrong_table(self) -> dict[str, Any]:
         return self.table() | {"password": "hunter2"}
@@ -78,9 +84,9 @@ class MqttRehearsal(Rehearsal):
 
 
 @asynccontextmanager
-async def mqtt_rehearsal() -> AsyncIterator[MqttRehearsal]:
-    with mosquitto("ada", "bot") as server:
-        rehearsal = MqttRehearsal(server)
+async def mqtt_rehearsal(certificate: Path) -> AsyncIterator[MqttRehearsal]:
+    with mosquitto(certificate, "ada", "bot") as server:
+        rehearsal = MqttRehearsal(server, certificate)
         await rehearsal.listen()
         try:
             yield rehearsal

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from tests.support.servers.ports import reserved_port
@@ -25,15 +26,21 @@ _SETTINGS: Final = """
     DNS = no
     Ident = no
     PAM = no
+[SSL]
+    Ports = {tls_port}
+    CertFile = {certificate}
+    KeyFile = {certificate}
 """
 
 
 @contextmanager
-def ngircd() -> Iterator[ServerProcess]:
-    """Run it with the password `PASSWORD`."""
-    with server_directory() as directory, reserved_port() as port:
+def ngircd(certificate: Path) -> Iterator[ServerProcess]:
+    """Run it with the password `PASSWORD`, and with TLS on a port beside the other."""
+    with server_directory() as directory, reserved_port() as port, reserved_port() as tls_port:
         settings = directory / "ngircd.conf"
-        settings.write_text(_SETTINGS.format(port=port, password=PASSWORD))
+        settings.write_text(
+            _SETTINGS.format(port=port, tls_port=tls_port, password=PASSWORD, certificate=certificate)
+        )
         command = [program("ngircd", "ngircd"), "-n", "-f", str(settings)]
-        with ServerProcess(command, directory=directory, ports=(port,)) as server:
+        with ServerProcess(command, directory=directory, ports=(port, tls_port)) as server:
             yield server

@@ -51,6 +51,8 @@ class ServerProcess:
     ) -> None:
         """Start nothing yet. It runs once it takes connections on all of `ports`."""
         self.port = ports[0]
+        self.tls_port = ports[-1]
+        """The last one: that with TLS, where there are two."""
         self._command = command
         self._directory = directory
         self._ports = ports

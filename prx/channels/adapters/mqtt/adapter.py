@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
@@ -125,7 +126,10 @@ class MqttAdapter(Adapter):
     @asynccontextmanager
     async def _connection(self, client_id: str, *, is_lasting: bool = True) -> AsyncIterator[Client]:
         config = self._config
-        context = await tls_context(config.tls_ca) if config.tls else None
+        context = None
+        if config.tls:
+            context = await tls_context(config.tls_ca)
+            await _check_tls(config.host, config.port, context)
         client = Client(
             config.host,
             config.port,
@@ -217,6 +221,20 @@ def _translated() -> Iterator[None]:
     except MqttError as error:
         reason = error.__cause__ or error
         raise UnavailableError(f"the connection to the broker ended: {reason}") from error
+
+
+async def _check_tls(host: str, port: int, context: ssl.SSLContext) -> None:
+    """Shake hands once before the library does: it leaves its socket open where that fails.
+
+    Raises:
+        UnavailableError: the broker is not there, or not the one that it should be.
+    """
+    try:
+        async with asyncio.timeout(_ANSWER_SECS):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except OSError as error:
+        raise unreachable(host, port, error, tls=True) from error
+    writer.transport.abort()
 
 
 def _retrieve(end: asyncio.Future[None]) -> None:
