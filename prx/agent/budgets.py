@@ -122,5 +122,11 @@ def _beyond(
     if most_tokens is not None and spent.tokens >= most_tokens:
         return f"{spent.tokens} tokens are used ({whose}), of {most_tokens} ({key}_tokens)"
     if most_cost_usd is not None and spent.cost_usd >= most_cost_usd:
-        return f"{spent.cost_usd:.2f} USD are spent ({whose}), of {most_cost_usd:.2f} ({key}_cost_usd)"
+        return f"{_usd(spent.cost_usd)} USD are spent ({whose}), of {_usd(most_cost_usd)} ({key}_cost_usd)"
     return None
+
+
+def _usd(amount: float) -> str:
+    """Return an amount with its cents, and with as many more digits as it has: answers cost fractions of a cent."""
+    whole, _, rest = f"{amount:.6f}".partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2}"

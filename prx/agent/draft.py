@@ -66,7 +66,7 @@ class Draft:
     cost_usd: float | None = None
     provider: str = ""
     model: str = ""
-    finish: str = "stop"
+    finish: str = "other"
     opaque: str | None = None
     summary: Summary | None = None
     """Of the older part of the conversation, where one was made."""

@@ -114,6 +114,7 @@ class Recollection:
             return await self._memory.keep(text, category, owner)
         key = new_id("mem")
         await self._storage().store(key, text, category, owner)
+        self._swept_at = None
         self._bus.publish("prx.memory.stored", {"id": key, "category": category, "owner": owner})
         return key
 
@@ -125,7 +126,9 @@ class Recollection:
         """
         if self._backend == SQLITE:
             return await self._memory.forget(entry_id, owner)
-        return await self._storage().forget(entry_id)
+        forgotten = await self._storage().forget(entry_id)
+        self._swept_at = None
+        return forgotten
 
     async def owner_of(self, session_id: str | None) -> str | None:
         """Return whose memories a session is about; None for everybody's alone."""
@@ -172,7 +175,7 @@ class Recollection:
         return [_store_tool(self), _recall_tool(self), _forget_tool(self)]
 
     async def _look(self) -> None:
-        """Once a minute, forget what is old, and ask a plugin's storage how it is."""
+        """Once a minute, forget what is old, and ask a plugin's storage how it is; that also after each change."""
         now = asyncio.get_running_loop().time()
         if self._problem is None and self._swept_at is not None and now < self._swept_at + _SWEEP_SECS:
             return

@@ -145,7 +145,9 @@ async def test_a_plugin_keeps_them_where_that_is_configured(life: Life) -> None:
             assert [found.text for found in await memory.recall("tea", OWNER)] == ["tea at four"]
             life.config = life.config.model_copy(update={"min_relevance_score": 0.6})
             assert await memory.recall("tea", OWNER) == []
+            await eventually(lambda: memory.entries == 1)
             assert await memory.forget(key, OWNER)
+            await eventually(lambda: memory.entries == 0)
         assert life.memory.entries == 0
 
 

@@ -59,7 +59,7 @@ async def test_what_middleware_gives_back_has_to_fit(bench: Bench, stage: str) -
     assert answer.error is not None
     assert answer.error.code == "forbidden"
     assert f"blocked at the stage {stage}: middleware gave back what does not fit" in answer.error.message
-    assert answer.content == ""
+    assert (answer.content, answer.finish) == ("", "other")
 
 
 @pytest.mark.parametrize("stage", ["inbound", "llm_request"])

@@ -42,6 +42,16 @@ async def test_what_an_answer_costs_counts_over_a_restart(bench: Bench, model: M
     assert 0 < refused.value.retry_after_secs <= 86400
 
 
+async def test_a_refusal_names_fractions_of_a_cent(bench: Bench, model: Model) -> None:
+    session = await begun(bench)
+    bench.configure(agent={"budgets": {"session_cost_usd": 0.0008}})
+    model.script = [[ChatAnswer("cheap", cost_usd=0.00045)], [ChatAnswer("cheap", cost_usd=0.00045)]]
+    await say(bench, session)
+    await say(bench, session)
+    with pytest.raises(ConflictError, match=r"0\.0009 USD are spent \(the session\), of 0\.0008 "):
+        await bench.agent.post(session, "more")
+
+
 async def test_a_turn_that_used_the_budget_asks_the_model_no_more(bench: Bench, model: Model) -> None:
     session = await begun(bench)
     bench.configure(agent={"budgets": {"session_tokens": 6}})
