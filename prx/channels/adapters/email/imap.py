@@ -111,23 +111,10 @@ class Imap:
                 await self.noop()
             return
         async with self._turn:
-            tag = next(self._tags)
-            self._send(f"{tag} IDLE")
-            async with asyncio.timeout(_COMMAND_SECS):
-                while not (await self._response()).text.startswith(b"+"):
-                    pass
-            reading = asyncio.ensure_future(self._response())
-            wanted = asyncio.ensure_future(self._wanted.wait())
             try:
-                await asyncio.wait({reading, wanted}, timeout=secs, return_when=asyncio.FIRST_COMPLETED)
-                self._send("DONE")
-                async with asyncio.timeout(_COMMAND_SECS):
-                    while not (await reading).text.startswith(tag.encode()):
-                        reading = asyncio.ensure_future(self._response())
-            finally:
-                reading.cancel()
-                wanted.cancel()
-                await asyncio.gather(reading, wanted, return_exceptions=True)
+                await self._idle(secs)
+            except TimeoutError as error:
+                raise UnavailableError("the IMAP server did not answer in time") from error
 
     async def command(self, text: str, *more: str) -> list[Response]:
         """Send a command, each of `more` once the server asks for it; return what the server answers.
@@ -186,6 +173,25 @@ class Imap:
             response = await self._response()
         if not response.text.upper().startswith(b"* OK"):
             raise UnavailableError(f"the IMAP server takes nobody now: {_words(response.text)}")
+
+    async def _idle(self, secs: float) -> None:
+        tag = next(self._tags)
+        self._send(f"{tag} IDLE")
+        async with asyncio.timeout(_COMMAND_SECS):
+            while not (await self._response()).text.startswith(b"+"):
+                pass
+        reading = asyncio.ensure_future(self._response())
+        wanted = asyncio.ensure_future(self._wanted.wait())
+        try:
+            await asyncio.wait({reading, wanted}, timeout=secs, return_when=asyncio.FIRST_COMPLETED)
+            self._send("DONE")
+            async with asyncio.timeout(_COMMAND_SECS):
+                while not (await reading).text.startswith(tag.encode()):
+                    reading = asyncio.ensure_future(self._response())
+        finally:
+            reading.cancel()
+            wanted.cancel()
+            await asyncio.gather(reading, wanted, return_exceptions=True)
 
     async def _known(self) -> frozenset[str]:
         responses = await self.command("CAPABILITY")

@@ -72,7 +72,8 @@ class XmppAdapter(Adapter):
             ]
             self._stream = stream
             try:
-                await self._enter(stream)
+                with _translated():
+                    await self._enter(stream)
                 context.connected()
                 await asyncio.wait({stream.ended, *work}, return_when=asyncio.FIRST_COMPLETED)
             finally:
