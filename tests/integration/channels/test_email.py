@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import File, OutgoingMessage, UndeliverableError
+from prx.core.channel import File, FileTooLargeError, OutgoingMessage, UndeliverableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.email import EmailRehearsal
@@ -110,6 +110,20 @@ class TestEmail(AdapterContract):
         )
         [back] = (await rehearsal.ada.read()).iter_attachments()
         assert (back.get_filename(), back.get_content()) == ("back.txt", "and back")
+
+    async def test_a_large_file_is_fetched_whole_or_not_at_all(
+        self, rehearsal: EmailRehearsal, connected: Setting
+    ) -> None:
+        content = bytes(range(256)) * 2**14
+        mail = EmailMessage()
+        mail["From"], mail["To"] = rehearsal.ada.address, rehearsal.bot
+        mail.set_content("four megabytes")
+        mail.add_attachment(content, maintype="application", subtype="octet-stream", filename="big")
+        await rehearsal.ada.post(mail)
+        [attachment] = (await connected.comes("four megabytes")).attachments
+        assert await connected.adapter.fetch(attachment, len(content)) == content
+        with pytest.raises(FileTooLargeError):
+            await connected.adapter.fetch(attachment, len(content) - 1)
 
     async def test_whom_the_mail_server_does_not_vouch_for_is_left_alone(
         self, rehearsal: EmailRehearsal, setting: Setting

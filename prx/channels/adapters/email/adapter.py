@@ -52,7 +52,7 @@ class EmailAdapter(Adapter):
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
         await check(self._config)
-        async with logged_in(self._config) as imap:
+        async with logged_in(self._config, context.alive) as imap:
             mailbox = await imap.select(self._config.mailbox)
             next_uid = _next_uid(mailbox, await context.load_cursor())
             await context.save_cursor(_cursor(mailbox, next_uid))

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -18,7 +18,10 @@ _CONNECT_SECS: Final = 10.0
 # Dovecot answers a login after a failed one 6 s later.
 _COMMAND_SECS: Final = 30.0
 _CLOSE_SECS: Final = 1.0
+_FETCH_SECS: Final = 600.0
 _MAX_LINE: Final = 2**20
+_MAX_LITERAL: Final = 2**26
+_CHUNK: Final = 2**16
 _LITERAL: Final = re.compile(rb"\{(\d+)\+?\}\r?\n$")
 _FETCHED: Final = re.compile(rb"^\* \d+ FETCH \(.*?\bUID (\d+)", re.DOTALL)
 _SIZE: Final = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -44,8 +47,11 @@ class Mailbox:
 class Imap:
     """A connection after its login; commands take turns."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over both ends."""
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_progress: Callable[[], None]
+    ) -> None:
+        """Take over both ends; `on_progress` is called while something long is on its way."""
+        self._on_progress = on_progress
         self.capabilities: frozenset[str] = frozenset()
         self._reader = reader
         self._writer = writer
@@ -88,7 +94,7 @@ class Imap:
 
     async def fetch(self, uid: int) -> bytes | None:
         """Return a whole message, and leave it unread; None where it is gone."""
-        for response in await self.command(f"UID FETCH {uid} (UID BODY.PEEK[])"):
+        for response in await self.command(f"UID FETCH {uid} (UID BODY.PEEK[])", within_secs=_FETCH_SECS):
             if response.literals and _FETCHED.match(response.text):
                 return response.literals[0]
         return None
@@ -116,7 +122,7 @@ class Imap:
             except TimeoutError as error:
                 raise UnavailableError("the IMAP server did not answer in time") from error
 
-    async def command(self, text: str, *more: str) -> list[Response]:
+    async def command(self, text: str, *more: str, within_secs: float = _COMMAND_SECS) -> list[Response]:
         """Send a command, each of `more` once the server asks for it; return what the server answers.
 
         Raises:
@@ -129,7 +135,7 @@ class Imap:
             self._send(f"{tag} {text}")
             lines, responses = iter(more), list[Response]()
             try:
-                async with asyncio.timeout(_COMMAND_SECS):
+                async with asyncio.timeout(within_secs):
                     while True:
                         response = await self._response()
                         if response.text.startswith(b"+"):
@@ -209,17 +215,31 @@ class Imap:
                 literal = _LITERAL.search(line)
                 if literal is None:
                     return Response(text.rstrip(b"\r\n"), literals)
-                literals.append(await self._reader.readexactly(int(literal[1])))
-        except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+                literals.append(await self._literal(int(literal[1])))
+        except (OSError, ValueError) as error:
             raise UnavailableError(f"the connection to the IMAP server broke: {error}") from error
+
+    async def _literal(self, size: int) -> bytes:
+        if size > _MAX_LITERAL:
+            raise UnavailableError(f"the IMAP server sends {size} bytes at once")
+        content = bytearray()
+        while len(content) < size:
+            chunk = await self._reader.read(min(_CHUNK, size - len(content)))
+            if not chunk:
+                raise UnavailableError("the IMAP server closed the connection")
+            content += chunk
+            self._on_progress()
+        return bytes(content)
 
     def _send(self, line: str) -> None:
         self._writer.write(f"{line}\r\n".encode())
 
 
 @asynccontextmanager
-async def logged_in(config: EmailConfig) -> AsyncIterator[Imap]:
-    """Be logged in for the length of the block.
+async def logged_in(
+    config: EmailConfig, on_progress: Callable[[], None] = lambda: None
+) -> AsyncIterator[Imap]:
+    """Be logged in for the length of the block; see `Imap` for `on_progress`.
 
     Raises:
         AuthenticationError: the server does not know user or password.
@@ -235,7 +255,7 @@ async def logged_in(config: EmailConfig) -> AsyncIterator[Imap]:
             )
     except OSError as error:
         raise unreachable(host, port, error, tls=with_tls) from error
-    imap = Imap(reader, writer)
+    imap = Imap(reader, writer, on_progress)
     try:
         try:
             await imap.greeting()
