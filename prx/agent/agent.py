@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from prx.agent import message_table, round_table, session_table
+from prx.agent import message_table
+from prx.agent.answers import MESSAGE, Answers
 from prx.agent.draft import Draft, Inquiry
 from prx.agent.journal import Journal
 from prx.agent.mailboxes import Mailboxes
@@ -19,7 +20,6 @@ from prx.agent.outcomes import (
     SESSION_ENDED,
     facts_of,
     failure_of,
-    state_of,
     stopping,
 )
 from prx.agent.pending import Pending
@@ -38,7 +38,6 @@ from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
 from prx.runtime.tasks import Tasks
 
-_MESSAGE: Final = "prx.session.message"
 _log = get_logger("agent")
 
 
@@ -67,6 +66,7 @@ class Agent:
         self.budgets = turns.budgets
         self._bus = bus
         self._outbox = outbox
+        self._answers = Answers(sessions, turns.budgets, bus, outbox)
         self._config = config
         self._mailboxes: Mailboxes[Pending] = Mailboxes()
         self._by_key: dict[tuple[str, str], Pending] = {}
@@ -90,8 +90,7 @@ class Agent:
     ) -> Self:
         """Begin with what is in `store`; messages that the last life left without an answer have failed."""
         agent = cls(store, sessions, turns, bus, outbox, config)
-        while await store.run(agent._interrupt) == session_table.STEP:
-            pass
+        await agent._answers.interrupt(store)
         await store.run(turns.budgets.restore)
         return agent
 
@@ -229,7 +228,7 @@ class Agent:
         self._mailboxes.put(session_id, pending)
         self._changes.mark()
         if accepted.is_new:
-            self._bus.publish(_MESSAGE, facts_of(accepted.session, accepted.message))
+            self._bus.publish(MESSAGE, facts_of(accepted.session, accepted.message))
 
     def _check_may_begin(self, session: Located) -> None:
         """Refuse a turn in a session that has had its turns, or used what it may.
@@ -301,40 +300,15 @@ class Agent:
 
     async def _settle(self, pending: Pending, draft: Draft, failure: Failure | None) -> None:
         """Put the answer on disk and tell of it."""
-        taken = _accepted(pending)
-        answer = draft.answer_to(pending.message, failure)
         self._outcomes["answered" if failure is None else failure.code] += 1
-        state = state_of(draft, failure)
-
-        def job(db: sqlite3.Connection, session: Located, _now: datetime) -> None:
-            message_table.settle(db, session.number, taken.number, draft.content, answer, state)
-            session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
-            if draft.summary is not None:
-                message_table.summarize(db, session.number, draft.summary)
-            self.budgets.keep(db, answer.usage, answer.cost_usd)
-            self._outbox.put(db, "message.sent", facts_of(session, answer))
-
         try:
-            await self._sessions.act(pending.message.session_id, job, even_ended=True)
+            answer = await self._answers.keep(_accepted(pending), draft, failure)
         except PrxError as error:
             _log.error("an answer could not be kept", message_id=pending.message.id, reason=error.message)
             self._lose(pending, error)
         else:
             self._forget(pending)
-            self._bus.publish(_MESSAGE, facts_of(taken.session, answer))
             pending.resolve(answer)
-
-    def _interrupt(self, db: sqlite3.Connection) -> int:
-        """Have messages that are open count as failed, a step of them; return how many."""
-        found = message_table.unanswered(db, self._sessions.limits())
-        for number, message, session in found:
-            draft = Draft.restored(*round_table.kept(db, number))
-            answer = draft.answer_to(message, INTERRUPTED)
-            message_table.settle(db, session.number, number, None, answer, state_of(draft, INTERRUPTED))
-            session_table.count_turn(db, session.number, answer.usage, answer.cost_usd)
-            self.budgets.keep(db, answer.usage, answer.cost_usd)
-            self._outbox.put(db, "message.sent", facts_of(session, answer))
-        return len(found)
 
     def _end(self, session_id: str) -> None:
         self.cancel(session_id, why=SESSION_ENDED)

@@ -9,6 +9,7 @@ from typing import Any, Final, Self, TypeVar
 
 from prx.agent import session_table
 from prx.agent.open_sessions import OpenSession, OpenSessions
+from prx.agent.session_retention import Retention
 from prx.agent.session_table import Ended, Limits, Located
 from prx.config.schema import AgentConfig
 from prx.core.errors import ConflictError, UnavailableError
@@ -27,8 +28,6 @@ Act = Callable[[sqlite3.Connection, Located, datetime], T]
 
 # A look is a comparison in memory.
 _LOOK_SECS: Final = 1.0
-_REMOVAL_SECS: Final = 60.0
-_MAX_TERMINATED: Final = 100_000
 # Clocks are corrected by less all the time.
 _CLOCK_STEP: Final = timedelta(seconds=1)
 
@@ -66,7 +65,7 @@ class Sessions:
         """The one that counts: a new one comes after those that are over by the old one have ended."""
         self._changes: set[asyncio.Future[Any]] = set()
         self._catching_up = asyncio.Lock()
-        self._removed_at: float | None = None
+        self._retention = Retention(store, config)
         self._full_since: datetime | None = None
         self._told_of_ends: list[Callable[[str], None]] = []
 
@@ -223,7 +222,7 @@ class Sessions:
                 if timeout != self._timeout:
                     self._timeout = timeout
                     await self._end_overdue()
-                await self._remove_old()
+                await self._retention.sweep(self._now())
         except UnavailableError as error:
             _log.warning("the store cannot keep yet what became of sessions", reason=error.message)
             return False
@@ -292,17 +291,6 @@ class Sessions:
                 told(ended.id)
             self._bus.publish("prx.session.terminated", facts(ended))
         return len(all_ended)
-
-    async def _remove_old(self) -> None:
-        """Remove, once a minute, terminated sessions that are kept long enough, or are too many."""
-        now = asyncio.get_running_loop().time()
-        if self._removed_at is not None and now < self._removed_at + _REMOVAL_SECS:
-            return
-        before = self._now() - timedelta(days=self._config().session_retention_days)
-        job = partial(session_table.remove_terminated, before=before, most=_MAX_TERMINATED)
-        while await self._store.run(job) == session_table.STEP:
-            pass
-        self._removed_at = now
 
     async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` to its end, even if the caller goes: what was changed is told."""

@@ -187,7 +187,7 @@ async def test_terminated_ones_are_removed_after_their_retention(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Each `catch_up` removes.
-    monkeypatch.setattr("prx.agent.sessions._REMOVAL_SECS", 0)
+    monkeypatch.setattr("prx.agent.session_retention._PAUSE_SECS", 0)
     life.configure(session_retention_days=2, session_timeout_secs=10 * DAY)
     await life.restart()
     first, second, third = [await life.sessions.create("api", "u", {}) for _ in range(3)]
@@ -208,7 +208,7 @@ async def test_terminated_ones_are_removed_after_their_retention(
 async def test_of_too_many_terminated_ones_the_first_to_end_are_removed(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prx.agent.sessions._MAX_TERMINATED", 3)
+    monkeypatch.setattr("prx.agent.session_retention._MAX_TERMINATED", 3)
     # Few sessions make several steps.
     monkeypatch.setattr(session_table, "STEP", 2)
     created = [(await life.sessions.create("api", "u", {})).id for _ in range(9)]
