@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from prx.cli.client import Client, RefusedError, daemon, segment
-from prx.cli.context import load_config
+from prx.cli.context import used_data_dir
 from prx.cli.exit_codes import DaemonDownError, ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.cli.turn_output import followed
@@ -46,7 +46,7 @@ def chat(message: tuple[str, ...], session_id: str | None, *, as_json: bool) -> 
     """
     talk = _Talk(session_id, as_json=as_json)
     if not message and sys.stdin.isatty():
-        with _history(load_config().daemon.data_dir / "chat_history"):
+        with _history(used_data_dir() / "chat_history"):
             talk.go_on()
     elif not talk.say(" ".join(message) or sys.stdin.read()):
         sys.exit(ExitCode.FAILED)

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import WAIT_SECS, DaemonProcess
+from tests.e2e.pushes import SECRET
 from tests.e2e.test_sessions_last import Client
 from tests.e2e.test_talking import with_echo
 
@@ -114,3 +116,22 @@ def test_a_terminal_talks_on_allows_calls_and_stops_answers(start_daemon: StartD
     assert history.stat().st_mode & 0o777 == 0o600
     first, second = client.get("/sessions?channel=cli")["sessions"]
     assert [client.get(f"/sessions/{each['id']}")["turn_count"] for each in (second, first)] == [2, 1]
+
+
+def test_a_terminal_needs_no_secret_that_the_daemon_alone_has(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "prx.toml").write_text(
+        "[channels_config.shop]\ntype = 'webhook'\nsecret = 'env:SHOP_SECRET'\n"
+    )
+    daemon = start_daemon(environment={"SHOP_SECRET": SECRET})
+    daemon.event("ready")
+    del daemon.environment["SHOP_SECRET"]
+    with terminal(daemon, "chat") as user:
+        user.until("Ctrl-D ends the chat")
+        user.types("hello\n")
+        user.until("No language model is configured")
+        user.types("/quit\n")
+        assert user.process.wait(WAIT_SECS) == 0
+    assert (daemon.data_dir / "chat_history").read_text().startswith("hello\n")
