@@ -1,8 +1,9 @@
 """`prx channel add`, `remove` and `doctor`: the tables of channels, and whether what they say can work."""
 
 import asyncio
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -59,19 +60,16 @@ def remove(name: str, *, as_json: bool) -> None:
     with configuration() as found:
         if name not in found.shown()["channels_config"]:
             raise NotFoundError(f'there is no channel "{name}"; prx channel list shows what there is')
-        rows = found.origins()
         found.patch({key: None})
+        places: set[str] = set()
         if is_left := name in found.shown()["channels_config"]:
+            places = _places(key, found.origins())
             found.patch({f"{key}.enabled": False})
     if as_json:
         show_json({"name": name, "removed": not is_left})
     elif is_left:
-        places = sorted(
-            {row["origin"] for where, row in rows.items() if where.startswith(f"{key}.")} - {"default"}
-        )
-        click.echo(
-            f"{printable(name)} is disabled: take its table out of {', '.join(places) or 'prx.toml'} as well."
-        )
+        told = ", ".join(sorted(places)) or "prx.toml"
+        click.echo(f"{printable(name)} is disabled: take its table out of {told} as well.")
     else:
         click.echo(f"{printable(name)} is removed.")
 
@@ -98,6 +96,12 @@ def doctor(name: str, *, as_json: bool) -> None:
                 click.echo(f"         {printable(remedy)}")
     if not is_well:
         sys.exit(ExitCode.FAILED)
+
+
+def _places(key: str, origins: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return what sets the keys of a table: files, variables, flags."""
+    found = {row["origin"] for where, row in origins.items() if where.startswith(f"{key}.")} - {"default"}
+    return {re.sub(r":\d+$", "", origin) for origin in found}  # a file, whatever its lines
 
 
 async def _findings(name: str, table: ChannelConfig) -> Sequence[Finding]:

@@ -1,6 +1,7 @@
 """Channels of a real daemon: what is configured is listed, follows the configuration, and can be told what to do."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_daemon_told_to_connect_none_is_not_degraded_for_it(
 
 
 def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_path: Path) -> None:
-    (tmp_path / "prx.toml").write_text("[channels_config.pigeon]\n")
+    (tmp_path / "prx.toml").write_text("[channels_config.pigeon]\nallowed_users = ['1']\n")
     daemon = start_daemon()
     daemon.event("ready")
     added = daemon.prx(
@@ -120,7 +121,11 @@ def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_
     assert (examined.returncode, found["healthy"]) == (1, False)
     assert all(finding["what"] for finding in found["findings"])
     assert daemon.prx("channel", "remove", "chat") == "chat is removed."
-    assert daemon.prx("channel", "remove", "pigeon").startswith("pigeon is disabled: take its table out of")
+    # What only the overlay had is gone already.
+    daemon.prx("config", "set", "channels_config.pigeon.mention_only", "true")
+    assert daemon.prx("channel", "remove", "pigeon") == (
+        f"pigeon is disabled: take its table out of {tmp_path / 'prx.toml'} as well."
+    )
     assert shown(daemon, "channel", "list")["channels"] == [{"name": "pigeon", "status": "disabled"}]
 
 
@@ -163,3 +168,46 @@ def test_a_program_posts_a_message_and_is_answered_by_a_tool_before_and_after_ki
     url = daemon.event("ready")["url"].removesuffix("/api/v1") + "/channels/shop"
     wait_until(lambda: shown(daemon, "channel", "list")["channels"][0]["status"] == "connected")
     assert pushed(url, "m1", '/echo {"text": "hello"}') == (202, {"id": "m1", "accepted": False})
+
+
+def test_a_channel_whose_library_is_not_installed_says_what_to_install(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    libraries = {"email": "aiosmtplib", "matrix": "nio", "mqtt": "aiomqtt", "xmpp": "slixmpp"}
+    assert libraries.keys() == {kind for kind, platform in PLATFORMS.items() if platform.extra is not None}
+    without = tmp_path / "without"
+    without.mkdir()
+    # Runs before anything else of the daemon, and makes each import of them fail as if there were none.
+    (without / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({[*libraries.values()]}))\n"
+    )
+    (tmp_path / "prx.toml").write_text(_NEEDING_LIBRARIES)
+    path = os.pathsep.join([str(without), *filter(None, [os.environ.get("PYTHONPATH")])])
+    daemon = start_daemon(environment={"PYTHONPATH": path})
+    daemon.event("ready")
+    wait_until(
+        lambda: all(row["status"] == "disconnected" for row in shown(daemon, "channel", "list")["channels"])
+    )
+    assert {row["name"]: row["error"] for row in shown(daemon, "channel", "list")["channels"]} == {
+        kind: f'channels of the type "{kind}" need {library}, which is not installed: '
+        f"pip install 'prx[{kind}]', then restart the daemon"
+        for kind, library in libraries.items()
+    }
+
+
+_NEEDING_LIBRARIES = """
+[channels_config.email]
+address = "bot@example.org"
+password = "hunter2"
+imap_host = "127.0.0.1"
+smtp_host = "127.0.0.1"
+[channels_config.matrix]
+homeserver = "http://127.0.0.1:1"
+user = "@bot:example.org"
+password = "hunter2"
+[channels_config.mqtt]
+host = "127.0.0.1"
+[channels_config.xmpp]
+jid = "bot@example.org"
+password = "hunter2"
+"""

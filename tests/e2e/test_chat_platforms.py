@@ -132,3 +132,27 @@ async def test_a_token_that_is_revoked_is_told_and_a_new_one_connects(talk: Talk
     await talk.becomes("connected")
     await talk.asks("hello")
     assert "hunter2" not in "".join(talk.daemon.text)
+
+
+async def test_who_asks_to_be_let_in_is_approved_with_the_code(talk: Talk) -> None:
+    async def prx(*words: str) -> str:
+        return await asyncio.to_thread(talk.daemon.prx, "channel", *words)
+
+    kind = talk.platform.kind
+    key = f"channels_config.{kind}.allowed_users"
+    await asyncio.to_thread(talk.daemon.prx, "config", "set", key, "[]")
+    assert await prx("approve") == "Nobody waits to be let in."
+    await talk.platform.say("is anybody there?")
+    await talk.platform.say("/pair")
+    told = await talk.platform.read()
+    [waiting] = json.loads(await prx("approve", "--json"))["pairings"]
+    assert (waiting["channel"], f"prx channel approve {waiting['code']}" in told) == (kind, True)
+    head, row = (await prx("approve")).splitlines()
+    assert head.split() == ["CODE", "CHANNEL", "USER", "NAME", "ASKED"]
+    assert row.split()[:3] == [waiting["code"], kind, waiting["sender"]]
+
+    assert await prx("approve", waiting["code"]) == f"{waiting['sender']} may talk over {kind}."
+    assert await talk.platform.read() == "You can talk to me now."
+    await talk.asks("hello")
+    assert len(talk.platform.shown) == 3  # nothing to what was asked before
+    assert json.loads(await prx("approve", "--json")) == {"pairings": []}
