@@ -10,7 +10,7 @@ import click
 
 from prx.channels.registry import ADAPTERS, missing_adapter
 from prx.cli.config import configuration
-from prx.cli.context import load_config
+from prx.cli.context import read_layers
 from prx.cli.exit_codes import ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.config.channels import PLATFORMS, ChannelConfig
@@ -80,9 +80,11 @@ def remove(name: str, *, as_json: bool) -> None:
 def doctor(name: str, *, as_json: bool) -> None:
     """Look at a channel's token, its platform and its permissions there, and say what to do.
 
-    Works whether the daemon runs or not, and takes no messages. Exit code 1 when something is wrong.
+    Works whether the daemon runs or not, and takes no messages. The variables that the channel's table names have to be
+    set here, too. Exit code 1 when something is wrong.
     """
-    table = load_config().channels_config.get(name)
+    # The secrets of other channels are none of its business.
+    table = read_layers().only(("channels_config", name)).config().channels_config.get(name)
     if table is None:
         raise NotFoundError(f'there is no channel "{name}"; prx channel list shows what there is')
     findings = asyncio.run(_findings(name, table))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from prx.config.faults import explain
 from prx.config.inspection import takes_text
-from prx.config.keys import Key, Tree, merged, parse_key
+from prx.config.keys import Key, Tree, at, holds, merged, parse_key
 from prx.config.schema import Config
 from prx.config.toml import Layer
 from prx.config.types import is_secret_key
@@ -56,6 +56,16 @@ class Layers:
     def with_overlay(self, overlay: Layer) -> "Layers":
         """Return the same with another overlay."""
         return replace(self, overlay=overlay)
+
+    def only(self, key: Key) -> "Layers":
+        """Return what they say about `key`, for what is not to depend on the rest."""
+
+        def narrowed(layer: Layer) -> Layer:
+            tree = nested(key, at(layer.tree, key)) if holds(layer.tree, key) else {}
+            return replace(layer, tree=tree)
+
+        files, above = tuple(map(narrowed, self.files)), tuple(map(narrowed, self.above))
+        return replace(self, files=files, overlay=narrowed(self.overlay), above=above)
 
     def config(self) -> Config:
         """Validate what they make together.

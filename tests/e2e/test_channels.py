@@ -129,6 +129,20 @@ def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_
     assert shown(daemon, "channel", "list")["channels"] == [{"name": "pigeon", "status": "disabled"}]
 
 
+def test_the_doctor_needs_only_the_secrets_of_the_channel_it_looks_at(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    tables = [f"[channels_config.{name}]\ntype = 'webhook'\nsecret = 'env:{name.upper()}'\n" for name in "ab"]
+    (tmp_path / "prx.toml").write_text("".join(tables))
+    daemon = start_daemon(environment={"A": SECRET, "B": SECRET})
+    daemon.event("ready")
+    del daemon.environment["B"]
+    assert shown(daemon, "channel", "doctor", "a")["healthy"]
+    assert fails(daemon, "channel", "doctor", "b") == (
+        f"prx: {tmp_path / 'prx.toml'}:6: channels_config.b.secret: the environment variable B is not set\n"
+    )
+
+
 def fails(daemon: DaemonProcess, *words: str) -> str:
     """Run a command that is refused; return why."""
     done = subprocess.run(
