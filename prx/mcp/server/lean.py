@@ -178,7 +178,9 @@ class LeanPath:
     def _shaped(self, result: Mapping[str, Any], version: str) -> dict[str, Any]:
         found = shaped(result, version)
         if version in MODERN_PROTOCOL_VERSIONS:
-            found["_meta"] = {SERVER_INFO_META_KEY: self._server_info, **found.get("_meta", {})}
+            meta = found.get("_meta") or {}
+            if meta.get(SERVER_INFO_META_KEY) is None:  # as the SDK does it, behind what is there
+                found["_meta"] = {**meta, SERVER_INFO_META_KEY: self._server_info}
         return found
 
     def _ended(self, running: asyncio.Task[dict[str, Any]]) -> None:
