@@ -13,7 +13,6 @@ import mcp_types
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic_core import to_json
 
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import PrxError, UnavailableError
@@ -24,7 +23,7 @@ from prx.mcp.client.http_wire import EVENTS, JSON, SESSION, HttpWire, Opened
 from prx.mcp.client.oauth.bearer import Bearer
 from prx.mcp.client.oauth.logins import NeedsLoginError
 from prx.mcp.client.requests import LostError, Message, Requests, SessionLostError, TooLargeError
-from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted
+from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted, written
 from prx.runtime.foreign_output import ForeignOutput
 
 _LAST_EVENT: Final = "last-event-id"
@@ -134,7 +133,7 @@ class HttpTransport:
     async def _exchange(self, message: Message, headers: Mapping[str, str]) -> None:
         """Send one message and deliver what is answered."""
         try:
-            async with await self._opened("POST", headers, to_json(message)) as response:
+            async with await self._opened("POST", headers, written(message)) as response:
                 await self._take(message, response)
         except httpx2.HTTPError as error:
             reason = f"{type(error).__name__} {error}".strip()

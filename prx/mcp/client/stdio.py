@@ -9,14 +9,13 @@ from typing import Any, Final
 
 import anyio
 from mcp.shared.message import SessionMessage
-from pydantic_core import to_json
 
 from prx.config.integrations import McpServerConfig
 from prx.core.errors import UnavailableError
 from prx.mcp.client.lines import LongLine
 from prx.mcp.client.process import Command, ServerProcess
 from prx.mcp.client.requests import Message, Requests, TooLargeError
-from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted
+from prx.mcp.client.streams import Inbox, Outbox, deliver, parsed, quoted, written
 from prx.runtime.foreign_output import ForeignOutput
 
 # Where SDKs put the id of an answer: in front, or behind the result.
@@ -92,10 +91,10 @@ class StdioTransport:
         """Nothing here depends on the protocol's version."""
 
     def _post(self, message: Message) -> None:
-        self._write(to_json(message))
+        self._write(written(message))
 
     def _send(self, item: SessionMessage) -> None:
-        self._write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode())
+        self._write(written(item.message.model_dump(by_alias=True, mode="json", exclude_unset=True)))
 
     def _write(self, line: bytes) -> None:
         if self._process is None:

@@ -11,12 +11,13 @@ import anyio
 import mcp_types
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from prx.core.errors import UnavailableError
 from prx.mcp.client.requests import Requests
 
 _MAX_QUOTED: Final = 200
+_TOO_DEEP: Final = {"code": 0, "message": "the answer is nested too deeply"}
 
 
 class Transport(Protocol):
@@ -149,15 +150,29 @@ class Outbox:
 
 
 def parsed(text: bytes) -> Any:
-    """Return the JSON value of `text`, None where it has none; what is not UTF-8 in it is replaced."""
+    """Return the JSON value of `text`, None where it has none; what is no Unicode in it is replaced."""
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError:
         try:
-            # Also takes half a surrogate pair, which servers in JavaScript write.
-            return json.loads(text.decode("utf-8", "replace"))
+            # Also takes half a surrogate pair, which servers in JavaScript write; nothing behind this has to.
+            found = json.loads(text.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
             return None
+    try:
+        return from_json(_unicode(found))
+    except ValueError:
+        # Nested too deeply to be passed on: whoever waits for it is told so at once.
+        is_answer = isinstance(found, dict) and "id" in found and "method" not in found
+        return {"jsonrpc": "2.0", "id": found["id"], "error": dict(_TOO_DEEP)} if is_answer else None
+
+
+def written(message: Mapping[str, Any]) -> bytes:
+    """Return a message as JSON; half a surrogate pair, which is no text, is replaced in it."""
+    try:
+        return to_json(message)
+    except PydanticSerializationError:
+        return _unicode(message)
 
 
 def deliver(value: Any, requests: Requests, inbox: Inbox, unasked: Callable[[], None]) -> str | None:
@@ -182,3 +197,8 @@ def deliver(value: Any, requests: Requests, inbox: Inbox, unasked: Callable[[], 
 def quoted(text: bytes) -> str:
     """Return the beginning of something that is not understood."""
     return text[:_MAX_QUOTED].decode("utf-8", "replace")
+
+
+def _unicode(value: Any) -> bytes:
+    """Return JSON with a question mark for each half of a surrogate pair."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
