@@ -6,18 +6,22 @@ Results are JSON as the newest version of MCP spells them; older versions are se
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mcp_types import CallToolResult
+from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from prx.core.errors import NotFoundError, PrxError
 from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.core.upstream import Ask, Progress
 from prx.mcp.server.caller import CALL, Caller
+from prx.mcp.server.plain import is_plain
 from prx.mcp.server.stopping import Stopping
 from prx.runtime.logging import get_logger
 from prx.runtime.tools import ToolRouter
 
 RECEIPT_KEY: Final = "prx/receipt"
 ERROR_KEY: Final = "prx/error"
+_OWN_META: Final = "prx/"
 
 _log = get_logger("mcp::server")
 
@@ -71,8 +75,8 @@ class Calls:
 
 def shown(result: ToolResult) -> dict[str, Any]:
     """Return what a tool gave back; its receipt is in `_meta`, where no model pays for it."""
-    if result.raw is not None and _is_whole(result.raw):
-        return {"resultType": "complete", **result.raw}
+    if result.raw is not None and (whole := _whole(result.raw)) is not None:
+        return whole
     document = _content(result.output)
     meta: dict[str, Any] = {}
     if result.receipt is not None:
@@ -87,9 +91,23 @@ def shown(result: ToolResult) -> dict[str, Any]:
     return document
 
 
-def _is_whole(raw: Mapping[str, Any]) -> bool:
-    """Tell whether an MCP server's answer can be passed on: one that asks for input is no result yet."""
-    return isinstance(raw.get("content"), list) and raw.get("resultType") in (None, "complete")
+def _whole(raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return an MCP server's answer as it is passed on; None where it is no result yet, or none of MCP."""
+    found: dict[str, Any] = {**raw, "resultType": raw.get("resultType") or "complete"}
+    if isinstance(meta := found.get("_meta"), dict):
+        # Receipts and codes are of this daemon's calls.
+        found["_meta"] = {key: value for key, value in meta.items() if not key.startswith(_OWN_META)}
+    if found["resultType"] != "complete" or not (is_plain(found) or _is_result(found)):
+        return None
+    return found
+
+
+def _is_result(found: Mapping[str, Any]) -> bool:
+    try:
+        CallToolResult.model_validate(found, by_name=False)
+    except ValidationError:
+        return False
+    return isinstance(found.get("content"), list)
 
 
 def refused(error: PrxError) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def shaped(result: Mapping[str, Any], version: str) -> dict[str, Any]:
     Raises:
         ValidationError, PydanticSerializationError: it is none.
     """
-    if not _is_plain(result, version):
+    if not is_plain(result) or (version in MODERN_PROTOCOL_VERSIONS and "resultType" not in result):
         return serialize_server_result(METHOD, version, result)
     plain = dict(result)
     if version not in MODERN_PROTOCOL_VERSIONS:
@@ -74,7 +74,7 @@ def shaped(result: Mapping[str, Any], version: str) -> dict[str, Any]:
     return plain
 
 
-def _is_plain(result: Mapping[str, Any], version: str) -> bool:
+def is_plain(result: Mapping[str, Any]) -> bool:
     """Tell whether a result has nothing but texts and what is passed on as it is."""
     content = result.get("content")
     return (
@@ -91,5 +91,5 @@ def _is_plain(result: Mapping[str, Any], version: str) -> bool:
         and type(result.get("isError", False)) is bool
         and type(meta := result.get("_meta", {})) is dict
         and all(key.startswith(_OWN_META) for key in meta)
-        and (result.get("resultType") == "complete" or version not in MODERN_PROTOCOL_VERSIONS)
+        and result.get("resultType", "complete") == "complete"
     )
