@@ -118,6 +118,15 @@ def set_level(level: LogLevel) -> None:
     logging.getLogger().setLevel(RANKS[level])
 
 
+def quieten(*libraries: str) -> None:
+    """Have libraries log warnings and errors alone, at every level of the log.
+
+    For those that log each request at the level info, and at debug whole messages, headers and the ids of sessions.
+    """
+    for name in libraries:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 class LogOutput:
     """The configured log; `close` flushes it and gives stdlib logging back."""
 

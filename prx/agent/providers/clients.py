@@ -3,7 +3,6 @@
 What is made here opens nothing before it is used, and holds nothing that has to be closed besides the HTTP client.
 """
 
-import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pydantic_ai.providers import Provider, infer_provider_class
 from prx.agent.providers.endpoints import Endpoint
 from prx.agent.providers.failures import NotReadError
 from prx.core.provider import ProviderConfigurationError
+from prx.runtime.logging import quieten
 
 if TYPE_CHECKING:
     from google.genai import Client
@@ -31,9 +31,8 @@ _NO_KEY: Final = "none"
 """What a server is sent that needs no key: the client library insists on one."""
 _TALKATIVE: Final = ("anthropic", "google_genai", "httpcore2", "httpx2", "openai")
 
-for _name in _TALKATIVE:
-    # They log each request, and whole conversations at the level debug: these are for the transcript alone.
-    logging.getLogger(_name).setLevel(logging.WARNING)
+# They log each request, and whole conversations at the level debug: these are for the transcript alone.
+quieten(*_TALKATIVE)
 
 _opened: ContextVar[list[httpx2.Response] | None] = ContextVar("opened", default=None)
 

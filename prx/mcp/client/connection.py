@@ -22,10 +22,13 @@ from prx.mcp.client.listening import SUBSCRIBE, UNSUBSCRIBE, Listening, Noticed
 from prx.mcp.client.questions import Questions
 from prx.mcp.client.requests import Message, Requests
 from prx.mcp.client.streams import Transport
+from prx.runtime.logging import quieten
 
 _MAX_PAGES: Final = 100
 _MAX_INSTRUCTIONS: Final = 16 * 1024
 _ABOUT_US: Final = mcp_types.Implementation(name="prx", title="PRX", version=__version__)
+
+quieten("httpcore2", "httpx2", "mcp")
 
 FAILURES: Final = (MCPError, PrxError, OSError, RuntimeError, ValueError, ExceptionGroup)
 """What comes out of `connected` where there is no connection."""

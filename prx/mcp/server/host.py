@@ -14,9 +14,12 @@ from prx.core.upstream import Upstreams
 from prx.mcp.server.exchange import Exchange
 from prx.mcp.server.life import Life
 from prx.mcp.server.sessions import Sessions
+from prx.runtime.logging import quieten
 from prx.runtime.tools import ToolRouter
 
 _SWEEP_SECS: Final = 5.0
+
+quieten("mcp", "sse_starlette")
 
 
 class Host:

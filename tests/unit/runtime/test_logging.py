@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from prx.core.levels import LogLevel
 from prx.core.text import printable
 from prx.runtime.log_format import readable_lines
-from prx.runtime.logging import LogFormat, LogOutput, get_logger, set_level
+from prx.runtime.logging import LogFormat, LogOutput, get_logger, quieten, set_level
 
 log = get_logger("plugins::catalogue")
 
@@ -136,6 +136,16 @@ def test_libraries_and_warnings_end_up_in_the_same_log(tmp_path: Path) -> None:
     ]
     assert events[2][:2] == ("warn", "python::warnings")
     assert "careful" in events[2][2]
+
+
+def test_a_library_that_is_quietened_says_only_what_is_wrong_at_any_level(tmp_path: Path) -> None:
+    quieten("some.talkative")
+    with logged(tmp_path) as lines:
+        set_level("debug")
+        logging.getLogger("some.talkative.part").info("session 1234")
+        logging.getLogger("some.talkative").warning("broken")
+        events = [(event["level"], event["message"]) for event in lines.events()]
+    assert events == [("warn", "broken")]
 
 
 def test_a_library_that_logs_wrongly_is_still_heard(tmp_path: Path) -> None:
