@@ -255,7 +255,7 @@ class McpServer:
             self.changed.set()
             return
         if method.endswith("/list_changed") and self.connection is not None:
-            self.connection.lists.clear()
+            self.connection.lists = {}  # not cleared: what is being read now belongs into the old one
         if method == _MESSAGE:
             said = params.get("data")
             level = _LOG_LEVELS.get(str(params.get("level")), "error")

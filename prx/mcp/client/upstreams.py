@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from prx.core.upstream import Ask, ItemKind, Progress
+from prx.core.upstream import Ask, ItemKind, Progress, UpstreamError
 from prx.mcp.client.names import offered_name
 from prx.mcp.client.unit import McpServer
 
@@ -21,6 +21,7 @@ _CAPABILITIES: Final[Mapping[ItemKind, str]] = {
     "resourceTemplates": "resources",
     "prompts": "prompts",
 }
+_METHOD_NOT_FOUND: Final = -32601
 _MAX_ITEMS: Final = 10_000
 _MAX_BYTES: Final = 16 * 1024 * 1024
 
@@ -51,16 +52,25 @@ class ConnectedServer:
         """Return what it lists of `kind`; see `Upstream`."""
         if _CAPABILITIES[kind] not in self._connection.capabilities:
             return []
-        known = self._connection.lists.get(kind)
-        if known is None:
-            known, size = [], 0
+        lists = self._connection.lists
+        if kind not in lists:
+            lists[kind] = await self._read(kind)
+        return lists[kind]
+
+    async def _read(self, kind: ItemKind) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        size = 0
+        try:
             async for page in self._connection.pages(_METHODS[kind], kind, self._unit.request_secs):
-                known += [item for item in page if isinstance(item, dict)][: _MAX_ITEMS - len(known)]
+                found += [item for item in page if isinstance(item, dict)][: _MAX_ITEMS - len(found)]
                 size += len(json.dumps(page))
-                if size > _MAX_BYTES or len(known) == _MAX_ITEMS:
+                if size > _MAX_BYTES or len(found) == _MAX_ITEMS:
                     break
-            self._connection.lists[kind] = known
-        return known
+        except UpstreamError as error:
+            # Many a server that has resources knows no templates of them.
+            if error.number != _METHOD_NOT_FOUND:
+                raise
+        return found
 
     async def request(
         self,

@@ -51,6 +51,16 @@ def ada(**capabilities: Any) -> Person:
     return Person({"elicitation/create": ADA}, **(capabilities or {"elicitation": {"form": {}}}))
 
 
+def half() -> Person:
+    """Return one who writes half of a surrogate pair, as some programs do."""
+    return Person(
+        {"elicitation/create": {"action": "accept", "content": {"name": "x\ud800"}}}, elicitation={"form": {}}
+    )
+
+
+CUT = {"action": "accept", "content": {"name": "x?"}}
+
+
 async def ask(host: McpHost, *what: str, by: Person | None = None, **more: Any) -> ToolResult:
     async with asyncio.timeout(60):
         return await host.call("ask", {"what": what, **more}, ask=by)
@@ -85,6 +95,25 @@ async def test_the_client_that_calls_is_asked(tmp_path: Path, handshake: str, ve
         assert person.asked == ["elicitation/create"]
 
 
+@pytest.mark.parametrize(("handshake", "version"), ERAS)
+async def test_what_is_no_unicode_is_replaced_and_costs_nobody_the_connection(
+    tmp_path: Path, handshake: str, version: str
+) -> None:
+    async with mcp_host(tmp_path, {"one": asking(handshake=handshake, ask_clients=True)}) as host:
+        assert (await host.until("connected", within_secs=60)).protocol_version == version
+        assert answers(await ask(host, "elicitation/create", by=half())) == {"elicitation/create": CUT}
+        assert (await host.call("can", {"more": "\ud800"})).error is None
+        assert host.view().restarts == 0
+
+
+async def test_a_server_that_knows_no_templates_lists_none(tmp_path: Path) -> None:
+    async with mcp_host(tmp_path, {"one": asking()}) as host:
+        await host.until("connected", within_secs=60)
+        (server,) = host.servers.connected()
+        assert len(await server.items("resources")) == 2
+        assert await server.items("resourceTemplates") == []
+
+
 async def test_a_server_that_speaks_the_newest_version_alone_is_connected_and_answered(
     tmp_path: Path,
 ) -> None:
@@ -107,6 +136,7 @@ async def test_a_server_over_http_is_answered_as_well(tmp_path: Path, handshake:
     try:
         async with mcp_host(tmp_path, {"one": config}) as host:
             assert (await host.until("connected", within_secs=60)).protocol_version == version
+            assert answers(await ask(host, "elicitation/create", by=half())) == {"elicitation/create": CUT}
             found = answers(await ask(host, "elicitation/create", "roots/list", by=ada()))
             assert found["elicitation/create"] == ADA
             assert found["roots/list"]["roots"][0]["uri"] == "file:///srv"
