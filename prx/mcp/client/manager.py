@@ -267,7 +267,7 @@ class McpServers:
                 return ConflictError(f'MCP server "{name}" is disabled: {remedy}')
             if not config.enabled:
                 return _disabled_by_configuration(name)
-            unit = None if slot is None else slot.unit
+            unit = None if slot is None or slot.changing.locked() else slot.unit
             if unit is None or (unit.connection is None and not unit.offers.names()):
                 reason = "it is connecting" if unit is None or unit.fault is None else unit.fault
                 return UnavailableError(f'MCP server "{name}" is not connected: {reason}')
