@@ -180,8 +180,10 @@ class Recollection:
         if self._problem is None and self._swept_at is not None and now < self._swept_at + _SWEEP_SECS:
             return
         if self._backend != SQLITE:
+            self._swept_at = now  # at first: what is changed meanwhile is counted at the next look
             self._counted = await self._storage().count()
-        elif (days := self._config().retention_days) is not None:
+            return
+        if (days := self._config().retention_days) is not None:
             before = self._clock() - timedelta(days=days)
             while await self._memory.forget_before(before) == STEP:
                 pass
