@@ -29,6 +29,7 @@ from benchmarks.programs import PrxHome
 from benchmarks.report import Report
 from prx.core.webhook import SIGNED_HEADERS, signature
 from tests.components.corpus import component
+from tests.support.certificates import made_certificate
 from tests.support.irc_user import irc_user
 from tests.support.platforms.telegram import TelegramServer
 from tests.support.rehearsals.emulated import TelegramRehearsal
@@ -68,12 +69,13 @@ async def main() -> None:
     report = Report("channels", "Connected channels", str(__doc__).partition("\n")[0])
     with TemporaryDirectory() as scratch:
         home = Path(scratch)
-        async with irc_rehearsal() as rehearsal:
+        certificate = made_certificate(home)
+        async with irc_rehearsal(certificate) as rehearsal:
             tables = {f"irc{number}": _irc_table(rehearsal, f"bot{number}") for number in range(_WEIGHED + 1)}
             await _at_rest(report, "IRC", home / "irc", tables, options.window)
         async with _telegrams(_WEIGHED + 1) as tables:
             await _at_rest(report, "Telegram", home / "telegram", tables, options.window)
-        await _latency(report, home / "latency", options.rounds, options.calls)
+        await _latency(report, home / "latency", certificate, options.rounds, options.calls)
     report.keep()
 
 
@@ -105,10 +107,10 @@ async def _percent(server: Server, window_secs: float) -> float:
     return (server.own_cpu_secs() - busy) / (time.monotonic() - began) * 100
 
 
-async def _latency(report: Report, home: Path, rounds: int, calls: int) -> None:
+async def _latency(report: Report, home: Path, certificate: Path, rounds: int, calls: int) -> None:
     """Have both ways of a message in turn within each round, in a session of its own."""
     prx = PrxHome(home, _FREE)
-    async with irc_rehearsal() as rehearsal, _passing_on(rehearsal) as passed_on:
+    async with irc_rehearsal(certificate) as rehearsal, _passing_on(rehearsal) as passed_on:
         shop = {"type": "webhook", "secret": _SECRET, "allowed_users": ["*"]}
         (prx.plugins / "echo.wasm").write_bytes(component("echo"))
         _configure(prx, {"shop": shop, "irc": _irc_table(rehearsal, "prx")})

@@ -11,6 +11,7 @@ import tomli_w
 
 from tests.e2e.conftest import StartDaemon
 from tests.e2e.daemon_process import DaemonProcess, call
+from tests.support.certificates import certificate
 from tests.support.channel_kit import Rehearsal
 from tests.support.platforms.discord import DiscordServer
 from tests.support.platforms.slack import SlackServer
@@ -21,19 +22,20 @@ from tests.support.rehearsals.mqtt import mqtt_rehearsal
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+__all__ = ["certificate"]
 _RESTARTS = 24
 
 
 @pytest.fixture
-async def platforms() -> AsyncIterator[dict[str, Rehearsal]]:
+async def platforms(certificate: Path) -> AsyncIterator[dict[str, Rehearsal]]:
     """Yield by name those that take no second to log in to."""
     async with AsyncExitStack() as stack:
         found: list[Rehearsal] = [
             TelegramRehearsal(await stack.enter_async_context(TelegramServer())),
             DiscordRehearsal(await stack.enter_async_context(DiscordServer())),
             SlackRehearsal(await stack.enter_async_context(SlackServer())),
-            await stack.enter_async_context(irc_rehearsal()),
-            await stack.enter_async_context(mqtt_rehearsal()),
+            await stack.enter_async_context(irc_rehearsal(certificate)),
+            await stack.enter_async_context(mqtt_rehearsal(certificate)),
         ]
         yield {rehearsal.kind: rehearsal for rehearsal in found}
 
