@@ -25,6 +25,7 @@ from prx.mcp.client.streams import Transport
 from prx.runtime.logging import quieten
 
 _MAX_PAGES: Final = 100
+_SET_LEVEL: Final = "logging/setLevel"
 _MAX_INSTRUCTIONS: Final = 16 * 1024
 _ABOUT_US: Final = mcp_types.Implementation(name="prx", title="PRX", version=__version__)
 
@@ -94,6 +95,10 @@ class Connection:
                 return {}
             if method == UNSUBSCRIBE:
                 self._listening.unsubscribe(params["uri"])
+                return {}
+            if method == _SET_LEVEL:
+                # What older versions are asked for once goes with every request from now on.
+                self._meta[mcp_types.LOG_LEVEL_META_KEY] = params["level"]
                 return {}
             can = {mcp_types.CLIENT_CAPABILITIES_META_KEY: self._questions.capabilities(ask)}
             params = {**params, "_meta": {**params.get("_meta", {}), **self._meta, **can}}

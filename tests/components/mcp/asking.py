@@ -24,6 +24,7 @@ from mcp_types import (
     ListRootsResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
+    SetLevelRequestParams,
     SubscriptionsListenRequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -46,7 +47,7 @@ MODELS: Any = {
     "sampling/createMessage": (CreateMessageRequest, CreateMessageResult),
     "roots/list": (ListRootsRequest, ListRootsResult),
 }
-TOOLS = ("ask", "can", "endless", "patient", "touch")
+TOOLS = ("ask", "can", "endless", "patient", "say", "touch")
 
 
 async def asked(context: Context, arguments: Json) -> Json:
@@ -107,9 +108,15 @@ class Asking:
                 return again | {"inputRequests": {"q": {"method": "roots/list", "params": {}}}}
             case "patient":
                 return again if rounds < 3 else text(f"after {rounds} rounds")
+            case "say":
+                await context.session.send_log_message("info", "said", related_request_id=context.request_id)
+                return text("")
             case _:
                 await self.bus.publish(ResourceUpdated(uri=arguments["uri"]))
                 return text(self.listened)
+
+    async def set_level(self, _context: Context, _params: SetLevelRequestParams) -> Json:
+        return {}
 
     async def list_prompts(self, _context: Context, _params: Any) -> Json:
         return whole(prompts=[{"name": "greet"}])
@@ -155,6 +162,7 @@ def make() -> Server[Any]:
         ("prompts/get", GetPromptRequestParams, asking.get_prompt),
         ("resources/list", PaginatedRequestParams, asking.list_resources),
         ("resources/read", ReadResourceRequestParams, asking.read),
+        ("logging/setLevel", SetLevelRequestParams, asking.set_level),
         ("subscriptions/listen", SubscriptionsListenRequestParams, asking.listen),
     ):
         server.add_request_handler(method, params, handler)

@@ -19,6 +19,7 @@ from mcp_types import (
 )
 
 from prx.config.integrations import McpServerConfig
+from tests.integration.mcp.test_asking_servers import asking
 from tests.integration.mcp_server.clients import LEGACY, NEWEST, Port
 from tests.integration.mcp_server.conftest import MakePort
 from tests.support.everything_server import PROMPTS, RESOURCES, TEMPLATE
@@ -164,6 +165,32 @@ async def test_a_servers_log_is_heard_from_the_level_that_a_session_asked_for(pa
         await passing.host.call("test_tool_with_logging", {})
         await client.list_prompts()
         assert lines.empty()
+
+
+@pytest.mark.parametrize("handshake", ["auto", "legacy"])
+async def test_a_server_of_either_era_logs_what_clients_want(
+    make_port: MakePort, tmp_path: Path, handshake: str
+) -> None:
+    lines: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def hear(params: Any) -> None:
+        lines.put_nowait(params)
+
+    home = tmp_path / "servers"
+    home.mkdir()
+    async with mcp_host(home, {"one": asking(handshake=handshake)}) as host, asyncio.timeout(60):
+        await host.until("connected", within_secs=60)
+        port = await make_port(upstreams=host.servers)
+        async with port.client("legacy", logging_callback=hear) as client:
+            await client.list_prompts()
+            await client.set_logging_level("info")
+            await host.call("say")
+            told = await lines.get()
+            assert (told.level, told.logger, told.data) == ("info", "one", "said")
+            await client.set_logging_level("error")
+            await host.call("say")
+            await client.list_prompts()
+            assert lines.empty()
 
 
 @pytest.mark.parametrize("era", [LEGACY, NEWEST])
