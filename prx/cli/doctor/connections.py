@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from prx.channels.registry import ADAPTERS
 from prx.cli.doctor.findings import Finding, Site
@@ -20,7 +19,7 @@ MCP_UNIT: Final = "mcp."
 
 
 def mcp_servers(site: Site) -> Iterator[Finding]:
-    """Tell which servers are not connected and why; where no daemon runs, whether program or address could be right."""
+    """Tell which servers are not connected and why; where no daemon runs, whether programs and logins are there."""
     if site.ask is not None:
         for problem in site.ask("/status")["problems"]:
             if problem["unit"].startswith(MCP_UNIT):
@@ -32,8 +31,6 @@ def mcp_servers(site: Site) -> Iterator[Finding]:
         if not server.enabled:
             continue
         key = dotted(("mcp", "servers", name))
-        if server.url is not None and (fault := _fault_of(server.url)) is not None:
-            yield _no_address(f"{key}.url", fault, f'the tools of the MCP server "{name}" are missing')
         if server.url is not None:
             yield from _login(name, server.url, site.data_dir)
         if server.command is not None and server.transport in (None, "stdio"):
@@ -99,22 +96,6 @@ def _program(key: str, name: str, server: McpServerConfig, command: str) -> Iter
             why,
             "install it, or set the command to its absolute path",
         )
-
-
-def _no_address(key: str, fault: str, why: str) -> Finding:
-    # Without the address itself: a password may stand in it.
-    return Finding(f"{key}: {fault}", why, "set it to an address such as https://host/path")
-
-
-def _fault_of(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "no address: its host or port is none"
-    if parts.scheme not in ("http", "https"):
-        return "neither http nor https"
-    return None if parts.hostname else "without a host"
 
 
 def _has_listeners(channel: ChannelConfig) -> bool:

@@ -50,8 +50,6 @@ env = {{ PATH = "{home}" }}
 [mcp.servers.off]
 command = "no-such-program"
 enabled = false
-[mcp.servers.web]
-url = "htp://user:hunter2@host"
 [channels_config.pigeon]
 bot_token = "hunter2"
 [channels_config.open]
@@ -68,7 +66,6 @@ secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     assert code == 1
     assert [finding["what"] for check in ("MCP servers", "channels", "webhooks") for finding in findings[check]] == [
         "mcp.servers.missing.command: the program no-such-program is not on the PATH",
-        "mcp.servers.web.url: neither http nor https",
         'channels_config.pigeon: this PRX has no adapter for channels of the type "pigeon"',
         "channels_config.pigeon: nobody may talk to it",
         'channels_config.open: this PRX has no adapter for channels of the type "open"',
