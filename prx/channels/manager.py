@@ -97,6 +97,7 @@ class Channels:
         self._connects = connects
         self._channels: dict[str, Channel] = {}
         self._restarting: set[str] = set()
+        self._outdated: set[str] = set()
         self._tasks = Tasks(_log, lambda: None)
 
     async def reconfigured(self, old: Configured) -> None:
@@ -109,6 +110,13 @@ class Channels:
         ]
         if self._connects:
             await asyncio.gather(*map(self._follow, changed))
+
+    def adapter_changed(self, kind: str) -> None:
+        """Connect the channels of a type anew, in a moment: who brings its adapter came, went, or is another now."""
+        for name, channel in self._channels.items():
+            if (channel.config.type or name) == kind and name not in self._outdated:
+                self._outdated.add(name)
+                self._tasks.start(self._renew(name, channel))
 
     async def aclose(self) -> None:
         """End the restarts that go on; the channels are the supervisor's to end."""
@@ -231,6 +239,11 @@ class Channels:
         except UnavailableError as error:
             # A second one beside one that does not stop would take its messages: it stays, and says so.
             _log.error("a channel cannot follow its configuration", channel=name, reason=error.message)
+
+    async def _renew(self, name: str, channel: Channel) -> None:
+        # What changes from here on is for another restart: this one may have looked already.
+        self._outdated.discard(name)
+        await self._connect_anew(name, channel)
 
     async def _connect_anew(self, name: str, channel: Channel) -> None:
         self._restarting.add(name)

@@ -4,11 +4,11 @@ An adapter holds connections and carries messages. Who may talk, which session a
 before, how a text is cut and formatted, how fast it is sent, and when to try again is decided outside, once for all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 
@@ -252,6 +252,13 @@ class ChannelAdapter(Protocol):
 
         Takes no message that is waiting. What is wrong is a finding, not an error; a step that failed ends the list.
         """
+
+
+Connect = Callable[[str, Any], ChannelAdapter]
+"""Makes the adapter of the channel of this name, for one life, by its table: an instance of its platform's.
+
+Opens nothing; raises PermanentError where it never could.
+"""
 
 
 @runtime_checkable

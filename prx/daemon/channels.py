@@ -11,6 +11,7 @@ from prx.channels.inbox import Inbox
 from prx.channels.manager import Channels
 from prx.channels.pacing import Paces
 from prx.channels.pairing import Pairings
+from prx.channels.registry import ADAPTERS, OfferedAdapters
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.config.live import LiveConfig
@@ -43,6 +44,13 @@ def open_channels(  # noqa: PLR0913, PLR0917  # what they are joined from
     inbox = Inbox(desk, pairings, skills.list)
     life.at_end("inbox of channels", inbox.aclose)
     services = ChannelServices(Cursors(store), live.current.daemon.data_dir / "channels", inbox, connections)
-    channels = Channels(config, supervisor, points.bus, services, connects=options.channels)
+    for kind, connect in ADAPTERS.items():
+        life.hold(points.channels.offering(kind, connect, "PRX itself"))
+    adapters = OfferedAdapters(points.channels)
+    channels = Channels(
+        config, supervisor, points.bus, services, adapters=adapters, connects=options.channels
+    )
     life.at_end("channels", channels.aclose)
+    # Ended first: when the daemon stops, plugins go, and nothing is to be connected anew for that.
+    life.hold(points.channels.listening(channels.adapter_changed))
     return channels, inbox, Admission(pairings, live, inbox)

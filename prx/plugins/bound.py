@@ -16,6 +16,7 @@ from prx.plugins.generation import Generation
 from prx.plugins.manifest import Capability, Manifest
 from prx.plugins.worlds import plain, tool
 from prx.plugins.worlds.binding import Binding, BoundTool
+from prx.plugins.worlds.channel import Platform, platform
 from prx.plugins.worlds.resolve import Resolved
 from prx.runtime.schedule import Schedule
 
@@ -24,6 +25,8 @@ Functions = Mapping[str, Binding]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # A capability of type `tool` may stand for one function of a plain component.
 _DECLARED_WORLDS = ("hook", "middleware", "cron", "provider", "storage", "channel")
+# Asked for their names, which shows that they start.
+_NAMED_WORLDS = ("tool", "provider", "storage", "channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Bound:
     """Its name and functions."""
     storage: tuple[str, Functions] | None = None
     """Its name and functions."""
+    channel: Platform | None = None
 
     def tool_names(self) -> list[str]:
         """Return the names of its tools."""
@@ -49,7 +53,7 @@ class Bound:
 
     def capabilities(self) -> list[str]:
         """Return what it brings as `<world>:<name>`; what a hook hears of is not known here."""
-        named = [("provider", self.provider), ("storage", self.storage)]
+        named = [("provider", self.provider), ("storage", self.storage), ("channel", self.channel)]
         return [
             *(f"tool:{name}" for name in self.tool_names()),
             *(f"middleware:{stage}" for stage in self.priorities),
@@ -70,7 +74,7 @@ async def bind(
     _check_declared(declared, resolved)
     worlds = resolved.worlds
     try:
-        if not any(name in worlds for name in ("tool", "provider", "storage")):
+        if not any(name in worlds for name in _NAMED_WORLDS):
             await generation.start()
         return Bound(
             tools=await _tools(generation, resolved, manifest, prefix, source),
@@ -81,6 +85,7 @@ async def bind(
             jobs=_jobs(declared, source.partition(":")[2]) if "cron" in worlds else {},
             provider=await _named(generation, "provider", worlds.get("provider")),
             storage=await _named(generation, "storage", worlds.get("storage")),
+            channel=await _channel(generation, worlds.get("channel")),
         )
     except GuestError as error:
         raise LoadError(f"it does not start: {error.code}: {error.message}") from error
@@ -151,6 +156,14 @@ async def _named(
             f'its {world} calls itself "{name[:80]}": a name has up to 64 letters, digits, "_" and "-"'
         )
     return name, functions
+
+
+async def _channel(generation: Generation, functions: Functions | None) -> Platform | None:
+    named = await _named(generation, "channel", functions)
+    if named is None:
+        return None
+    about = await generation.ask(named[1]["get-capabilities"])
+    return platform(*named, about, generation.limits.max_execution_secs)
 
 
 def _priorities(declared: Iterable[Capability]) -> dict[Stage, int]:

@@ -9,6 +9,7 @@ from prx.plugins.bound import Bound
 from prx.plugins.feed import Feed
 from prx.plugins.subscriptions import Subscriptions
 from prx.plugins.worlds.binding import BoundTool, Guest
+from prx.plugins.worlds.channel_adapter import PluginChannels
 from prx.plugins.worlds.cron import PluginJob
 from prx.plugins.worlds.hook import Hook
 from prx.plugins.worlds.middleware import PluginMiddleware
@@ -63,6 +64,9 @@ class Offer:
                 name, functions = bound.storage
                 storage = PluginStorage(name, guest, functions)
                 offered.enter_context(points.storages.offering(name, storage, source))
+            if bound.channel is not None:
+                channels = PluginChannels(plugin, guest, bound.channel)
+                offered.enter_context(points.channels.offering(bound.channel.name, channels.connect, source))
             if bound.middleware is not None:
                 middleware = PluginMiddleware(plugin, guest, bound.middleware, bound.priorities)
                 offered.enter_context(points.middleware.offering(middleware))

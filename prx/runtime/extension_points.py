@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Self
 
+from prx.core.channel import Connect
 from prx.core.provider import ChatProvider
 from prx.core.storage import MemoryStorage
 from prx.runtime.bus import Bus
@@ -22,6 +23,8 @@ class ExtensionPoints:
     middleware: Pipeline = field(default_factory=Pipeline)
     providers: Registry[ChatProvider] = field(default_factory=lambda: Registry[ChatProvider]("provider"))
     storages: Registry[MemoryStorage] = field(default_factory=lambda: Registry[MemoryStorage]("storage"))
+    channels: Registry[Connect] = field(default_factory=lambda: Registry[Connect]("channel type"))
+    """What makes the adapters of channels, by the `type` of their table."""
 
     @classmethod
     def on(cls, bus: Bus) -> Self:

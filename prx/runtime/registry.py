@@ -1,6 +1,6 @@
 """Named things that parts of the daemon offer to others, for as long as they serve."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ class Registry(Generic[T]):
         """Start empty; `kind` is the word for one of them in errors."""
         self._kind = kind
         self._offers: dict[str, tuple[T, str]] = {}
+        self._listeners: list[Callable[[str], None]] = []
 
     def names(self) -> list[str]:
         """Return what is offered now, by name."""
@@ -44,7 +45,22 @@ class Registry(Generic[T]):
                 f'{self._kind} "{name}" is already offered by {taken[1]}: remove one of the two'
             )
         self._offers[name] = thing, source
+        self._tell(name)
         try:
             yield
         finally:
             del self._offers[name]
+            self._tell(name)
+
+    @contextmanager
+    def listening(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Call `tell` with each name that is offered or withdrawn, for the length of the block."""
+        self._listeners.append(tell)
+        try:
+            yield
+        finally:
+            self._listeners.remove(tell)
+
+    def _tell(self, name: str) -> None:
+        for tell in self._listeners:
+            tell(name)

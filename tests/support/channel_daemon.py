@@ -14,10 +14,10 @@ from prx.channels.inbox import Inbox
 from prx.channels.manager import Channels
 from prx.channels.pacing import Paces
 from prx.channels.pairing import Pairings
-from prx.channels.registry import Connect
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.config.schema import AgentConfig, Config
+from prx.core.channel import Connect
 from prx.core.outbox import NoOutbox
 from prx.core.provider import ChatProvider
 from prx.runtime.bus import Bus

@@ -22,11 +22,11 @@ import pytest
 
 from prx.agent.providers.builtin import BuiltinProvider
 from prx.channels.manager import Channels
-from prx.channels.registry import ADAPTERS, Connect
+from prx.channels.registry import ADAPTERS
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.config.schema import Config
-from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage, OutgoingMessage
+from prx.core.channel import Capabilities, ChannelAdapter, Connect, IncomingMessage, OutgoingMessage
 from prx.core.tool import CallContext, ToolResult, ToolSpec
 from prx.runtime.bus import Bus
 from prx.runtime.supervisor import Supervisor

@@ -15,13 +15,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from prx.channels.adapter import Adapter
-from prx.channels.registry import Connect
 from prx.config.channels import ChannelConfig
 from prx.core.channel import (
     Attachment,
     AuthenticationError,
     Capabilities,
     ChannelContext,
+    Connect,
     FileTooLargeError,
     Finding,
     IncomingMessage,

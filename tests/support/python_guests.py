@@ -13,6 +13,21 @@ _GUESTS = Path(__file__).parent.parent / "components" / "guests"
 _PRX_WIT = Path(__file__).parent.parent.parent / "prx" / "plugins" / "wit"
 _WASI_WIT = _GUESTS.parent / "wasi_wit"
 _BUILD = "import sys, componentize_py; sys.exit(componentize_py.script())"
+_SAMPLES = Path(__file__).parent.parent.parent / "plugins"
+
+
+@cache
+def python_sample(name: str, world: str) -> bytes:
+    """Return the component of the sample `plugins/<name>`, a `world` of those that PRX ships."""
+    pytest.importorskip("componentize_py", reason="the extra build-kit is not installed")
+    with TemporaryDirectory(prefix="prx-sample-") as scratch:
+        target = Path(scratch) / "plugin.wasm"
+        subprocess.run(
+            [sys.executable, "-c", _BUILD, "-q", "-d", _PRX_WIT, "-w", world,
+             "componentize", "-p", _SAMPLES / name, "app", "-o", target],
+            check=True, capture_output=True, timeout=300,
+        )  # fmt: skip
+        return target.read_bytes()
 
 
 @cache

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from prx.plugins.abi.wit import FuncType
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Function, Inspection
-from prx.plugins.worlds import cron, hook, middleware, plain, provider, storage, tool
+from prx.plugins.worlds import channel, cron, hook, middleware, plain, provider, storage, tool
 from prx.plugins.worlds.binding import Binding, Signature
 
 _PACKAGE = "prx:plugin/"
-_VERSION = "0.1.0"
-_SERIES = "0.1."
 _HOST_PACKAGE = "prx:host/"
 
 _INTERFACES: Mapping[str, Mapping[str, Signature]] = {
-    module.INTERFACE: module.SIGNATURES for module in (tool, middleware, hook, cron, provider, storage)
+    module.INTERFACE: module.SIGNATURES
+    for module in (tool, middleware, hook, cron, provider, storage, channel)
 }
+_FIRST_VERSION = "0.1.0"
+# Of worlds that came later: those of the first version stay what they are.
+_VERSIONS = {channel.INTERFACE: "0.2.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,28 @@ def resolve(inspection: Inspection) -> Resolved:
         return Resolved({}, [])
     raise LoadError(
         "exports no function that can be called: export functions of plain value types, or one of the worlds "
-        "of prx:plugin@0.1.0 (docs/plugins.md#worlds)" + _skipped(functions)
+        "of prx:plugin (docs/plugins.md#worlds)" + _skipped(functions)
     )
 
 
 def _world(interface: str) -> str:
     path, _, version = interface.partition("@")
-    if path not in _INTERFACES or (version and not version.startswith(_SERIES)):
-        offered = ", ".join(f"{name}@{_VERSION}" for name in _INTERFACES)
+    if path not in _INTERFACES or (version and not _is_in_series(version, _version(path))):
+        offered = ", ".join(f"{name}@{_version(name)}" for name in _INTERFACES)
         raise LoadError(
             f"exports {interface}, but this host runs {offered}: "
             "rebuild against the WIT files that come with PRX (docs/plugins.md#worlds)"
         )
     return path.removeprefix(_PACKAGE).removesuffix("-exports")
+
+
+def _version(path: str) -> str:
+    return _VERSIONS.get(path, _FIRST_VERSION)
+
+
+def _is_in_series(version: str, offered: str) -> bool:
+    """Tell whether the two differ in nothing but the patch level."""
+    return version.startswith(offered.rpartition(".")[0] + ".")
 
 
 def _bound(inspection: Inspection, interface: str) -> dict[str, Binding]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prx.channels.registry import Connect
+from prx.core.channel import Connect
 from tests.support.channel_kit import AdapterContract, Rehearsal
 from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to
 

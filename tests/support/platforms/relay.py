@@ -1,0 +1,93 @@
+"""The chat service of the sample `plugins/relay`: JSON over HTTP, as its README says."""
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from tests.support.platforms.server import Json, PlatformServer, answer
+
+TOKEN: Final = "the-token-of-the-relay"  # noqa: S105  # of nothing that exists
+
+
+class RelayServer(PlatformServer):
+    """Tests write with `say`, and read in `texts` what the bot said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[Json] = []
+        self.said: dict[str, str] = {}
+        """The bot's messages as they are now, by their id."""
+        self.replies_to: list[str | None] = []
+        self.edits = 0
+        self.typed: list[str] = []
+        self.polls = 0
+        self.lost_rooms: set[str] = set()
+        self._came = asyncio.Event()
+
+    @property
+    def texts(self) -> list[str]:
+        return [*self.said.values()]
+
+    def say(self, text: str, *, user: str = "ada", room: str | None = None, **more: Any) -> None:
+        """Have somebody say something; without a `room` to the bot alone."""
+        number = len(self.messages) + 1
+        message = {"id": f"m{number}", "room": room or user, "user": user, "text": text}
+        self.messages.append(message | {"group": room is not None, "at": 1_790_000_000_000} | more)
+        self._came.set()
+        self._came = asyncio.Event()
+
+    def route(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/me", self._me)
+        router.add_get("/messages", self._news)
+        router.add_post("/messages", self._say)
+        router.add_put("/messages/{id}", self._change)
+        router.add_post("/typing", self._type)
+
+    async def _me(self, request: web.Request) -> web.Response:
+        _check(request)
+        return answer({"name": "prx"})
+
+    async def _news(self, request: web.Request) -> web.Response:
+        _check(request)
+        self.polls += 1
+        if "after" not in request.query:
+            return answer({"messages": [], "cursor": str(len(self.messages))})
+        after = int(request.query["after"])
+        if after >= len(self.messages):
+            waiting = self._came.wait()
+            try:
+                await asyncio.wait_for(waiting, int(request.query["wait"]) / 1000)
+            except TimeoutError:
+                pass
+        return answer({"messages": self.messages[after:], "cursor": str(len(self.messages))})
+
+    async def _say(self, request: web.Request) -> web.Response:
+        _check(request)
+        asked = await request.json()
+        if (secs := self.throttled()) is not None:
+            return answer({}, 429, {"Retry-After": f"{secs:.0f}"})
+        if asked["room"] in self.lost_rooms:
+            return answer({}, 404)
+        message_id = f"b{len(self.said) + 1}"
+        self.said[message_id] = asked["text"]
+        self.replies_to.append(asked["reply_to"])
+        return answer({"id": message_id})
+
+    async def _change(self, request: web.Request) -> web.Response:
+        _check(request)
+        if request.match_info["id"] not in self.said:
+            return answer({}, 404)
+        self.said[request.match_info["id"]] = (await request.json())["text"]
+        self.edits += 1
+        return answer({})
+
+    async def _type(self, request: web.Request) -> web.Response:
+        _check(request)
+        self.typed.append((await request.json())["room"])
+        return answer({})
+
+
+def _check(request: web.Request) -> None:
+    if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+        raise web.HTTPUnauthorized
