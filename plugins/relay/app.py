@@ -62,9 +62,7 @@ class ChannelExports(exports.ChannelExports):
 
     def receive(self, channel: Channel, request: HttpRequest) -> Received:  # noqa: ARG002  # all have one key
         with _told():
-            messages = pushed(
-                request.method, request.headers, request.body, config.get("push_key") or ""
-            )
+            messages = pushed(request.method, request.headers, request.body, config.get("push_key") or "")
             return Received(HttpResponse(204, [], b""), [_incoming(each) for each in messages])
 
     def send(self, channel: Channel, message: OutgoingMessage) -> str | None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 import click
 
 from prx.channels.registry import ADAPTERS, missing_adapter
+from prx.cli.client import daemon, segment
 from prx.cli.config import configuration
-from prx.cli.context import read_layers
+from prx.cli.context import read_layers, running_daemon
 from prx.cli.exit_codes import ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.config.channels import PLATFORMS, ChannelConfig
@@ -34,9 +35,12 @@ def add(name: str, settings: tuple[str, ...], kind: str | None, *, as_json: bool
 
     A value is as for `prx config set`; "-" reads it from standard input, which keeps a secret out of sight.
     """
-    if (kind or name) not in PLATFORMS:
+    if (kind or name) not in PLATFORMS and not _is_of_plugin(kind or name):
         known = ", ".join(sorted(PLATFORMS))
-        raise BadRequestError(f'there is no platform "{kind or name}": --type says which of {known}')
+        raise BadRequestError(
+            f'there is no platform "{kind or name}": --type says which of {known}, '
+            "or names one that a plugin of the running daemon brings"
+        )
     table: dict[str, Any] = {} if kind is None or kind == name else {"type": kind}
     table |= dict(_setting(name, each) for each in settings)
     with configuration() as found:
@@ -87,7 +91,8 @@ def doctor(name: str, *, as_json: bool) -> None:
     table = read_layers().only(("channels_config", name)).config().channels_config.get(name)
     if table is None:
         raise NotFoundError(f'there is no channel "{name}"; prx channel list shows what there is')
-    findings = asyncio.run(_findings(name, table))
+    is_of_plugin = _is_of_plugin(table.type or name)
+    findings = _asked_of_daemon(name) if is_of_plugin else asyncio.run(_findings(name, table))
     is_well = all(finding.remedy is None for finding in findings)
     if as_json:
         show_json({"name": name, "healthy": is_well, "findings": [finding._asdict() for finding in findings]})
@@ -110,7 +115,8 @@ async def _findings(name: str, table: ChannelConfig) -> Sequence[Finding]:
     kind = table.type or name
     connect = ADAPTERS.get(kind)
     if connect is None:
-        return [Finding(missing_adapter(name, kind, ADAPTERS), "correct its type")]
+        remedy = "correct its type, or start the daemon that has its plugin"
+        return [Finding(missing_adapter(name, kind, ADAPTERS), remedy)]
     try:
         async with asyncio.timeout(_DIAGNOSIS_SECS):
             found = [*await connect(name, table).diagnose()]
@@ -127,6 +133,24 @@ async def _findings(name: str, table: ChannelConfig) -> Sequence[Finding]:
             Finding("the channel is disabled", f"prx config set channels_config.{name}.enabled true")
         )
     return found
+
+
+def _is_of_plugin(kind: str) -> bool:
+    """Tell whether a daemon runs that has a plugin for channels of this type; PRX's own need none to be asked."""
+    if kind in PLATFORMS or running_daemon() is None:
+        return False
+    with daemon() as client:
+        plugins = client.get("/plugins")["plugins"]
+    return any(f"channel:{kind}" in plugin["capabilities"] for plugin in plugins)
+
+
+def _asked_of_daemon(name: str) -> Sequence[Finding]:
+    """Have the daemon look at a channel whose plugin only it has."""
+    with daemon() as client:
+        health = client.get(f"/channels/{segment(name)}/health")
+    if health["healthy"]:
+        return [Finding("the plugin reaches the platform, which knows its token")]
+    return [Finding(health["error"], "see the plugin's documentation, and prx logs")]
 
 
 def _setting(name: str, text: str) -> tuple[str, Any]:

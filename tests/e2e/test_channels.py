@@ -18,7 +18,8 @@ from tests.support.waiting import wait_until
 
 REASON = (
     f'this PRX has no adapter for channels of the type "pigeon", it has those for {", ".join(sorted(PLATFORMS))}: '
-    "correct channels_config.pigeon.type, or set channels_config.pigeon.enabled to false"
+    "correct channels_config.pigeon.type, load the plugin that brings it, "
+    "or set channels_config.pigeon.enabled to false"
 )
 
 

@@ -58,8 +58,8 @@ def channels(site: Site) -> Iterator[Finding]:
         if site.ask is None and kind not in ADAPTERS:
             yield Finding(
                 f'{table}: this PRX has no adapter for channels of the type "{kind}"',
-                "it stays disconnected, and the daemon is degraded",
-                f"correct {table}.type, or set {table}.enabled to false",
+                "unless a plugin brings it, it stays disconnected, and the daemon is degraded",
+                f"correct {table}.type, load the plugin that brings it, or set {table}.enabled to false",
             )
         if not _has_listeners(channel):
             yield Finding(

@@ -134,7 +134,7 @@ class Platform(NamedTuple):
 
 
 def platform(
-    name: str, about: Mapping[str, Any], functions: Mapping[str, Binding], longest_call_secs: float
+    name: str, functions: Mapping[str, Binding], about: Mapping[str, Any], longest_call_secs: float
 ) -> Platform:
     """Return what a component says of its platform, held to what channels can be.
 

@@ -81,6 +81,9 @@ class PluginChannel:
         """See `ChannelAdapter.run`."""
         cursor = await context.load_cursor()
         await self._ask("health")
+        if cursor is None and self._platform.interval_secs is not None:
+            # From when on it counts as connected nothing is missed.
+            cursor = await self._poll(context, None)
         self._context = context
         try:
             context.connected()

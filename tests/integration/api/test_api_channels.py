@@ -58,7 +58,8 @@ async def test_every_configured_channel_is_listed_as_it_is(api: Api, four: Chann
                 "name": "pigeon",
                 "status": "disconnected",
                 "error": 'this PRX has no adapter for channels of the type "pigeon", it has those for line: correct '
-                "channels_config.pigeon.type, or set channels_config.pigeon.enabled to false",
+                "channels_config.pigeon.type, load the plugin that brings it, or set channels_config.pigeon.enabled "
+                "to false",
             },
         ]
     }

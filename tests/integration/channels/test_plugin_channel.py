@@ -20,16 +20,14 @@ from prx.core.channel import (
     ThrottledError,
     UndeliverableError,
 )
-from prx.core.errors import BadRequestError, PermanentError, UnauthorizedError
-from prx.runtime.supervisor import Supervisor
-from tests.components.corpus import component
+from prx.core.errors import BadRequestError, ConflictError, PermanentError, UnauthorizedError
 from tests.support.channel_daemon import living
-from tests.support.channel_kit import NAME, AdapterContract, Rehearsal, Setting, set_up
+from tests.support.channel_kit import NAME, AdapterContract, Echo, Rehearsal, Setting, set_up
 from tests.support.channels import Heard, keeping
 from tests.support.platforms.relay import TOKEN, RelayServer
 from tests.support.plugin_host import PluginHost
 from tests.support.python_guests import python_sample
-from tests.support.rehearsals import EmulatedRehearsal
+from tests.support.rehearsals.emulated import EmulatedRehearsal
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -200,19 +198,20 @@ async def test_a_secret_in_the_table_of_a_channel_is_refused_with_where_it_belon
     assert error is not None
     assert error.startswith("channels_config.one.bot_token is a secret, which plugins never see: put it into")
     assert "hunter2" not in error
+    nested = configured(nested={"api_key": "hunter2"})
     with pytest.raises(PermanentError, match="nested is a secret"):
-        tables = {"one": rehearsal.table() | {"nested": {"api_key": "hunter2"}}}
-        config = Config.model_validate({"channels_config": tables}).channels_config["one"]
-        rehearsal.connect("one", config)
+        rehearsal.connect(NAME, nested)
 
 
-async def test_two_channels_that_are_alike_are_never_connected_at_once(
-    rehearsal: RelayRehearsal, setting: Setting
-) -> None:
-    def account(**table: Any) -> str | None:
-        config = Config.model_validate({"channels_config": {"one": table}}).channels_config["one"]
-        found: str | None = rehearsal.connect("one", config).account
-        return found
+def configured(**table: Any) -> ChannelConfig:
+    """Return a table as the configuration has it."""
+    tables = {NAME: table | {"type": PLUGIN}}
+    return Config.model_validate({"channels_config": tables}).channels_config[NAME]
+
+
+async def test_two_channels_that_are_alike_are_one_account(rehearsal: RelayRehearsal) -> None:
+    def account(**table: Any) -> Any:
+        return rehearsal.connect(NAME, configured(**table)).account
 
     assert account(url="http://a", bot="x") == account(bot="x", url="http://a", allowed_users=["ada"])
     assert account(url="http://a", bot="x") != account(url="http://a", bot="y")
@@ -284,15 +283,12 @@ async def test_an_answer_goes_out_after_a_reload_in_between(
     rehearsal: RelayRehearsal, tmp_path: Path
 ) -> None:
     host, server = rehearsal.host, rehearsal.server
-    host.drop("echo", component("echo"))
-    await host.until("echo", "loaded")
     provider = BuiltinProvider(lambda _: None, list)
     async with living(tmp_path, PLUGIN, rehearsal.connect, provider) as daemon:
         daemon.bench.configure(provider={"name": provider.name})
         daemon.channels._adapters = OfferedAdapters(host.points.channels)
-        echo = host.router._tools["echo"]
         with (
-            daemon.bench.points.tools.offering([echo]),
+            daemon.bench.points.tools.offering([Echo()]),
             host.points.channels.listening(daemon.channels.adapter_changed),
         ):
             await daemon.configure(NAME, **rehearsal.table())
@@ -307,25 +303,23 @@ async def test_an_answer_goes_out_after_a_reload_in_between(
             await eventually(lambda: not daemon.inbox._lanes)
 
 
-async def test_a_plugin_cannot_take_the_place_of_a_platform_of_prx(rehearsal: RelayRehearsal) -> None:
-    await rehearsal.host.catalogue.disable(PLUGIN)
-    with rehearsal.host.points.channels.offering(PLUGIN, rehearsal_connect, "PRX itself"):
-        rehearsal.install("1.1.0")
-        await rehearsal.host.until(PLUGIN, "disabled")
+async def test_a_plugin_cannot_take_the_place_of_another_adapter(rehearsal: RelayRehearsal) -> None:
+    host = rehearsal.host
+    connect = host.points.channels.get(PLUGIN)
+    await host.catalogue.disable(PLUGIN)
+    with host.points.channels.offering(PLUGIN, connect, "PRX itself"):
+        with pytest.raises(ConflictError, match='channel type "relay" is already offered by PRX itself'):
+            await host.catalogue.enable(PLUGIN)
+        assert host.points.channels.get(PLUGIN) is connect
 
 
-def rehearsal_connect(_name: str, _config: ChannelConfig) -> Any:
-    raise AssertionError
-
-
-async def test_what_supervises_it_is_not_touched_by_other_types(
+async def test_a_channel_stays_connected_when_another_type_comes_or_goes(
     rehearsal: RelayRehearsal, tmp_path: Path
 ) -> None:
     async with following(rehearsal, rehearsal.host, tmp_path) as setting:
         await setting.configure(rehearsal.table())
         await setting.becomes("connected")
         unit = setting.supervisor.find(f"channel.{NAME}")
-        assert isinstance(setting.supervisor, Supervisor)
         setting.channels.adapter_changed("another")
         await setting.channels.health(NAME)
         assert setting.supervisor.find(f"channel.{NAME}") == unit

@@ -1,6 +1,7 @@
 """The chat service of the sample `plugins/relay`: JSON over HTTP, as its README says."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import web
@@ -55,11 +56,9 @@ class RelayServer(PlatformServer):
             return answer({"messages": [], "cursor": str(len(self.messages))})
         after = int(request.query["after"])
         if after >= len(self.messages):
-            waiting = self._came.wait()
-            try:
-                await asyncio.wait_for(waiting, int(request.query["wait"]) / 1000)
-            except TimeoutError:
-                pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(int(request.query["wait"]) / 1000):
+                    await self._came.wait()
         return answer({"messages": self.messages[after:], "cursor": str(len(self.messages))})
 
     async def _say(self, request: web.Request) -> web.Response:
