@@ -16,6 +16,7 @@ _IMPORTS = {
     "provider": {"log", "config", "http_outbound", "events"},
     "storage": {"log", "config", "http_outbound", "events"},
     "base-plugin": {"log", "config", "kv"},
+    "prx:plugin/channel@0.2.0": {"log", "config", "kv", "http_outbound", "events"},
 }
 
 
@@ -29,6 +30,7 @@ def test_bindings_for_each_world_offer_its_interfaces(world: str, tmp_path: Path
     kit = "import sys, componentize_py; sys.exit(componentize_py.script())"
     command = [sys.executable, "-c", kit, "-q", "-d", str(_WIT), "-w", world, "bindings", str(tmp_path)]
     subprocess.run(command, check=True, timeout=60)
-    exported = set() if world == "base-plugin" else {f"{world}_exports"}
+    name = world.removeprefix("prx:plugin/").partition("@")[0]
+    exported = set() if world == "base-plugin" else {f"{name}_exports"}
     assert _modules(tmp_path / "wit_world/imports") == _IMPORTS[world]
     assert _modules(tmp_path / "wit_world/exports") == exported

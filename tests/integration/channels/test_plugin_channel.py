@@ -1,5 +1,6 @@
 """A channel that a plugin brings: the sample `plugins/relay`, a real component, against a chat service on a socket."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -110,6 +111,12 @@ async def connected(rehearsal: RelayRehearsal, setting: Setting) -> Setting:
 
 class TestPluginChannel(AdapterContract):
     """See `AdapterContract`."""
+
+    @pytest.fixture
+    async def connected(self, connected: Setting) -> Setting:
+        # As many calls at once as a plugin may have: its threads are there from now on, whatever a test counts.
+        await asyncio.gather(*(connected.adapter.probe() for _ in range(4)))
+        return connected
 
 
 def outgoing(text: str, **more: Any) -> OutgoingMessage:

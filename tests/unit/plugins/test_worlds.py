@@ -138,6 +138,12 @@ def test_a_prx_tool_is_told_by_its_exports(name: str, inspected: Inspect) -> Non
          "exports prx:plugin/tool-exports@0.1.0 without the function get-spec: expected func() -> record"),
         (binary(_EXPORTS.format('(export "prx:plugin/oven-exports@0.1.0" (instance $i))')),
          "exports prx:plugin/oven-exports@0.1.0, but this host runs prx:plugin/tool-exports@0.1.0"),
+        (binary(_EXPORTS.format('(export "prx:plugin/tool-exports@0.2.0" (instance $i))')),
+         "exports prx:plugin/tool-exports@0.2.0, but this host runs prx:plugin/tool-exports@0.1.0"),
+        (binary(_EXPORTS.format('(export "prx:plugin/channel-exports@0.1.0" (instance $i))')),
+         "exports prx:plugin/channel-exports@0.1.0, but this host runs"),
+        (binary(_EXPORTS.format('(export "prx:plugin/channel-exports@0.2.3" (instance $i))')),
+         "exports prx:plugin/channel-exports@0.2.3 without the function name: expected func() -> string"),
     ],
 )  # fmt: skip
 def test_what_no_world_fits_is_refused_with_what_would(

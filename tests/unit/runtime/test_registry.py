@@ -25,3 +25,13 @@ def test_a_taken_name_is_refused_and_stays_with_its_holder() -> None:
         with refused, registry.offering("one", 2, "plugin:b"):
             pass
         assert registry.get("one") == 1
+
+
+def test_who_listens_is_told_what_comes_and_goes_until_the_block_ends() -> None:
+    registry, heard = Registry[int]("number"), list[tuple[str, list[str]]]()
+    with registry.listening(lambda name: heard.append((name, registry.names()))):
+        with registry.offering("one", 1, "plugin:a"):
+            assert heard == [("one", ["one"])]
+        assert heard[1:] == [("one", [])]
+    with registry.offering("two", 2, "plugin:b"):
+        assert len(heard) == 2

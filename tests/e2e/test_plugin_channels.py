@@ -1,0 +1,83 @@
+"""A real daemon whose chat platform is a plugin's, the sample relay: from a message to a tool's answer."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.components.corpus import component
+from tests.e2e.conftest import StartDaemon
+from tests.e2e.daemon_process import DaemonProcess
+from tests.support.platforms.relay import TOKEN, RelayServer
+from tests.support.python_guests import python_sample
+from tests.support.waiting import eventually, wait_until
+from tests.unit.docs.documents import ROOT
+
+pytestmark = pytest.mark.slow
+
+SAMPLE = ROOT / "plugins" / "relay"
+
+
+def install(home: Path, url: str) -> None:
+    """Put the sample where its reader would, with the address of the service."""
+    plugin = home / "plugins" / "relay"
+    plugin.mkdir(parents=True)
+    manifest = (SAMPLE / "plugin.toml").read_text().replace("http://127.0.0.1:8640", url)
+    (plugin / "plugin.toml").write_text(manifest)
+    (plugin / "plugin.wasm").write_bytes(python_sample("relay", "prx:plugin/channel@0.2.0"))
+    (home / "plugins" / "echo.wasm").write_bytes(component("echo"))
+
+
+def store_secret(daemon: DaemonProcess) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "prx", "secret", "set", "relay-token"],
+        cwd=daemon.home, env=daemon.environment, input=TOKEN, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+
+
+async def test_a_tool_answers_over_the_channel_of_a_plugin_before_and_after_a_restart(
+    start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    async with RelayServer() as relay:
+        install(tmp_path, relay.url)
+        (tmp_path / "prx.toml").write_text("[plugins]\nallow_private_targets = true\n")
+
+        def run(step: Callable[..., Any], *words: Any) -> Any:
+            return asyncio.to_thread(step, *words)
+
+        daemon = await run(start_daemon)
+
+        def shown(*words: str) -> Any:
+            return json.loads(daemon.prx(*words, "--json"))
+
+        await run(daemon.event, "ready")
+        await run(store_secret, daemon)
+        await run(daemon.prx, "plugin", "grant", "relay", "http-outbound")
+
+        def is_loaded() -> bool:
+            return bool(shown("plugin", "info", "relay")["capabilities"] == ["channel:relay"])
+
+        await run(wait_until, is_loaded)
+        add = ("team", "--type", "relay", f"url={relay.url}", 'allowed_users=["ada"]')
+        assert (await run(daemon.prx, "channel", "add", *add)).startswith("team is added")
+
+        def is_connected() -> bool:
+            return bool(shown("channel", "list")["channels"][0]["status"] == "connected")
+
+        await run(wait_until, is_connected)
+        relay.say('/echo {"text": "hello"}')
+        await eventually(lambda: relay.texts == ["hello"])
+        assert (await run(shown, "channel", "doctor", "team"))["healthy"]
+        assert (await run(shown, "channel", "info", "team"))["health"]["healthy"]
+        assert await run(daemon.stop) == 0
+
+        relay.say('/echo {"text": "while it was away"}')
+        daemon = await run(start_daemon)
+        await eventually(lambda: relay.texts == ["hello", "while it was away"])
+        assert await run(daemon.stop) == 0
+        assert TOKEN not in "".join(daemon.text)

@@ -1,0 +1,160 @@
+"""The channel world: what a component may say of its platform, and what becomes of its messages and errors."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prx.config.channels import ChannelConfig
+from prx.core.channel import (
+    AccountInUseError,
+    AuthenticationError,
+    HttpReceiver,
+    MarkupRefusedError,
+    OutgoingMessage,
+    PushedRequest,
+    UndeliverableError,
+)
+from prx.core.errors import ConflictError, PermanentError, PrxError, UnavailableError
+from prx.core.tool import CallContext, ToolFailure, ToolResult
+from prx.plugins.errors import LoadError
+from prx.plugins.inspect import Function
+from prx.plugins.worlds.binding import Binding
+from prx.plugins.worlds.channel import SIGNATURES, Platform, incoming, platform
+from prx.plugins.worlds.channel_adapter import PluginChannel, PluginChannels
+from tests.support.wit_types import json_values
+
+ABOUT: dict[str, Any] = {
+    "max_length": 2000,
+    "unit": "utf16",
+    "multiline": True,
+    "markup": "telegram",
+    "edits": True,
+    "threads": True,
+    "typing_ms": 10,
+    "pace_ms": 100_000,
+    "poll_interval_ms": 1,
+    "receives": True,
+}
+FUNCTIONS = {
+    name: signature.bind(Function("prx:plugin/channel-exports@0.2.0", name, signature.type))
+    for name, signature in SIGNATURES.items()
+}
+OUTGOING = OutgoingMessage(conversation="ada", text="hi")
+
+
+def said(**about: Any) -> Platform:
+    return platform("relay", FUNCTIONS, ABOUT | about, 5.0)
+
+
+class Answering:
+    """A guest that answers each call with what the world's function would give back."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def call(self, binding: Binding, _arguments: Any, _context: CallContext) -> ToolResult:
+        if isinstance(self._answer, PrxError):
+            raise self._answer
+        if isinstance(self._answer, ToolFailure):
+            return ToolResult(None, self._answer)
+        return ToolResult(*binding.outcome(self._answer))
+
+
+def channel(answer: Any, **about: Any) -> PluginChannel:
+    return PluginChannels("p", Answering(answer), said(**about)).connect("one", ChannelConfig())
+
+
+def test_what_would_hurt_the_host_is_bounded() -> None:
+    made = said()
+    assert (made.can.typing_secs, made.can.pace_secs, made.interval_secs, made.wait_secs) == (1, 60, 0.1, 2.5)
+    assert (made.can.unit, made.can.markup, made.can.threads) == ("utf16", "telegram", True)
+    slow = platform("relay", FUNCTIONS, ABOUT | {"poll_interval_ms": 3_600_000, "typing_ms": None}, 600.0)
+    assert (slow.interval_secs, slow.wait_secs, slow.can.typing_secs) == (5, 5, None)
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"max_length": 63}, "a max-length of 63: texts of 64 are the least"),
+        ({"poll_interval_ms": None, "receives": False}, "neither polls nor receives"),
+    ],
+)
+def test_a_platform_that_could_carry_nothing_is_refused(about: dict[str, Any], reason: str) -> None:
+    with pytest.raises(LoadError, match=reason):
+        said(**about)
+
+
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        ("authentication", AuthenticationError),
+        ("account_in_use", AccountInUseError),
+        ("markup_refused", MarkupRefusedError),
+        ("undeliverable", UndeliverableError),
+        ("permanent", PermanentError),
+        ("unavailable", UnavailableError),
+    ],
+)
+async def test_each_error_of_the_world_is_one_of_the_contract(case: str, kind: type[PrxError]) -> None:
+    with pytest.raises(kind, match="because") as raised:
+        await channel({"err": {case: "because"}}).send(OUTGOING)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (ToolFailure("trap", "the guest trapped"), r'plugin "p" failed \(trap\) in send: the guest trapped'),
+        (ConflictError('plugin "p" is in quarantine'), "is in quarantine"),
+        ({"err": {"unavailable": ""}}, "the plugin failed and gave no reason"),
+    ],
+)
+async def test_a_plugin_that_cannot_answer_may_be_able_to_later(answer: Any, reason: str) -> None:
+    with pytest.raises(UnavailableError, match=reason):
+        await channel(answer).send(OUTGOING)
+
+
+async def test_what_cannot_be_changed_has_no_id_to_change_it_by() -> None:
+    assert await channel({"ok": "m1"}).send(OUTGOING) == "m1"
+    assert await channel({"ok": "m1"}, edits=False).send(OUTGOING) is None
+
+
+async def test_only_a_platform_that_pushes_is_pushed_to_and_only_while_connected() -> None:
+    assert not isinstance(channel({"ok": None}, receives=False), HttpReceiver)
+    pushed = channel({"ok": None})
+    assert isinstance(pushed, HttpReceiver)
+    with pytest.raises(UnavailableError, match='channel "one" is not connected'):
+        await pushed.pushed(PushedRequest(method="POST", path="", query={}, headers={}, body=b""))
+
+
+def test_channels_that_are_only_pushed_to_share_no_account() -> None:
+    assert channel({"ok": None}, poll_interval_ms=None).account is None
+    assert channel({"ok": None}).account is not None
+
+
+_MESSAGES = SIGNATURES["poll"].type.result.ok.fields[0][1].element
+
+
+@given(json_values(_MESSAGES))
+def test_every_message_that_the_types_allow_is_read_or_left_out(told: dict[str, Any]) -> None:
+    message = incoming(told)
+    assert (message is None) == (not told["conversation"] or not told["sender"])
+    if message is not None:
+        assert (message.text, message.event_id, message.is_group) == (
+            told["text"],
+            told["event_id"],
+            told["is_group"],
+        )
+
+
+@given(st.integers(0, 2**53))
+def test_a_moment_outside_of_the_calendar_is_none(moment: int) -> None:
+    told = {"conversation": "c", "sender": "s", "text": "", "sent_at_ms": moment}
+    message = incoming(told)
+    assert message is not None
+    if message.sent_at is not None:
+        assert abs(message.sent_at.timestamp() * 1000 - moment) < 1
+    else:
+        assert moment >= 253_402_300_800_000
