@@ -21,7 +21,13 @@ from prx.core.channel import (
     ThrottledError,
     UndeliverableError,
 )
-from prx.core.errors import BadRequestError, ConflictError, PermanentError, UnauthorizedError
+from prx.core.errors import (
+    BadRequestError,
+    ConflictError,
+    PermanentError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from tests.support.channel_daemon import living
 from tests.support.channel_kit import NAME, AdapterContract, Echo, Rehearsal, Setting, set_up
 from tests.support.channels import Heard, keeping
@@ -284,6 +290,26 @@ async def test_a_channel_goes_and_comes_with_its_plugin_and_loses_no_message(
             "while it was disabled",
             "while it was gone",
         ]
+
+
+async def test_in_quarantine_a_channel_is_away_and_comes_back_with_the_reload_that_ends_it(
+    rehearsal: RelayRehearsal, tmp_path: Path
+) -> None:
+    host = rehearsal.host
+    async with following(rehearsal, host, tmp_path) as setting:
+        await setting.configure(rehearsal.table())
+        await setting.becomes("connected")
+        for _ in range(5):
+            with pytest.raises(UnavailableError, match=r'plugin "relay" failed \(trap\) in receive'):
+                await setting.channels.pushed(
+                    NAME, pushed({"text": "of nobody, which the sample does not expect"})
+                )
+        await host.until(PLUGIN, "quarantined", "its last words on stderr")
+        await setting.becomes("reconnecting")
+        assert "is in quarantine until" in str(setting.channels.get(NAME).error)
+        rehearsal.server.say("meanwhile")
+        await host.catalogue.reload(PLUGIN)
+        await setting.comes("meanwhile")
 
 
 async def test_an_answer_goes_out_after_a_reload_in_between(
