@@ -64,10 +64,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *options: str) -> tuple[int, str]:
-    """Run the tests of `project`; return how that ends and what it says."""
+    """Run the tests of `project`, in processes of their own; return how that ends and what it says."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST_")}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist.plugin", *options], cwd=project,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "true"},
+        env=outside | {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "true"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout

@@ -121,6 +121,8 @@ enabled = false
 bot_token = "env:BOT_TOKEN"
 [channels_config.matrix]
 enabled = false
+homeserver = "https://localhost:1"
+user = "@prx:localhost"
 password = "{canary["password of a channel"]}"
 [[hooks.endpoints]]
 url = "https://localhost:1/hook"

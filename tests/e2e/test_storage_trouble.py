@@ -209,7 +209,7 @@ def test_a_store_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_i
     assert prx.get("/plugins/remember/grants")["decisions"] == {"kv": True, "memory": True}
     assert prx.get("/status")["memory"]["entries"] == 1
     prx.post("/plugins/echo/enable")
-    wait_until(lambda: "until 2099-01-01" in (prx.get("/plugins/echo")["error"] or ""))
+    wait_until(lambda: "until 2099-01-01" in (prx.get("/plugins/echo").get("error") or ""))
     assert daemon.stop() == 0
 
 

@@ -1,11 +1,11 @@
-"""What a plugin's provider makes of a gate that lets no call through."""
+"""What a plugin's provider makes of a gate that lets no call through, and of what its world cannot carry."""
 
 from typing import Any
 
 import pytest
 
 from prx.core.errors import ConflictError, PrxError, UnavailableError
-from prx.core.provider import ChatMessage, ChatRequest, ProviderError, ProviderUnavailableError
+from prx.core.provider import ChatMessage, ChatRequest, Image, ProviderError, ProviderUnavailableError
 from prx.core.tool import CallContext, ToolResult
 from prx.plugins.inspect import Function
 from prx.plugins.worlds.binding import Binding
@@ -25,10 +25,10 @@ class Closed:
         raise self.refusal
 
 
-async def refusal_of(refusal: PrxError) -> ProviderError:
+async def refusal_of(refusal: PrxError, request: ChatRequest = REQUEST) -> ProviderError:
     provider = PluginProvider("parrot", Closed(refusal), {"chat": CHAT.bind(CHAT_EXPORT)})
     with pytest.raises(ProviderError) as caught:
-        await anext(provider.chat(REQUEST, CallContext()))
+        await anext(provider.chat(request, CallContext()))
     return caught.value
 
 
@@ -43,3 +43,9 @@ async def test_a_plugin_out_of_service_is_not_asked_again() -> None:
     error = await refusal_of(ConflictError("it is in quarantine"))
     assert not isinstance(error, ProviderUnavailableError)
     assert error.message == 'provider "parrot": it is in quarantine'
+
+
+async def test_images_are_not_left_out_in_silence() -> None:
+    picture = ChatMessage("user", "what is this?", images=(Image("image/gif", "R0lGODlh"),))
+    error = await refusal_of(ConflictError("not asked"), ChatRequest([picture], "large"))
+    assert error.message == "providers of plugins take text alone, and no images"
