@@ -1,5 +1,8 @@
 """The channel world: what a component may say of its platform, and what becomes of its messages and errors."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from prx.config.channels import ChannelConfig
 from prx.core.channel import (
     AccountInUseError,
+    Attachment,
     AuthenticationError,
     HttpReceiver,
     MarkupRefusedError,
@@ -16,7 +20,7 @@ from prx.core.channel import (
     PushedRequest,
     UndeliverableError,
 )
-from prx.core.errors import ConflictError, PermanentError, PrxError, UnavailableError
+from prx.core.errors import BadRequestError, ConflictError, PermanentError, PrxError, UnavailableError
 from prx.core.tool import CallContext, ToolFailure, ToolResult
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Function
@@ -42,6 +46,7 @@ FUNCTIONS = {
     for name, signature in SIGNATURES.items()
 }
 OUTGOING = OutgoingMessage(conversation="ada", text="hi")
+PUSHED = PushedRequest(method="POST", path="", query={}, headers={}, body=b"")
 
 
 def said(**about: Any) -> Platform:
@@ -52,14 +57,51 @@ class Answering:
     """A guest that answers each call with what the world's function would give back."""
 
     def __init__(self, answer: Any) -> None:
-        self._answer = answer
+        self.answer = answer
 
     async def call(self, binding: Binding, _arguments: Any, _context: CallContext) -> ToolResult:
-        if isinstance(self._answer, PrxError):
-            raise self._answer
-        if isinstance(self._answer, ToolFailure):
-            return ToolResult(None, self._answer)
-        return ToolResult(*binding.outcome(self._answer))
+        if isinstance(self.answer, PrxError):
+            raise self.answer
+        if isinstance(self.answer, ToolFailure):
+            return ToolResult(None, self.answer)
+        return ToolResult(*binding.outcome(self.answer))
+
+
+class Context:
+    """A channel's context that keeps nothing, for as long as a platform only pushes."""
+
+    def __init__(self) -> None:
+        self.is_connected = asyncio.Event()
+
+    async def load_cursor(self) -> None:
+        return None
+
+    async def save_cursor(self, _cursor: str) -> None:
+        raise AssertionError("a platform that only pushes has no cursor")
+
+    def connected(self) -> None:
+        self.is_connected.set()
+
+    def alive(self) -> None:
+        pass
+
+    async def receive(self, _message: Any) -> None:
+        raise AssertionError("nothing was said")
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[HttpReceiver, Answering]]:
+    guest = Answering({"ok": None})
+    adapter = PluginChannels("p", guest, said(poll_interval_ms=None)).connect("one", ChannelConfig())
+    assert isinstance(adapter, HttpReceiver)
+    context = Context()
+    life = asyncio.create_task(adapter.run(context))
+    try:
+        await context.is_connected.wait()
+        yield adapter, guest
+    finally:
+        life.cancel()
+        await asyncio.wait({life})
 
 
 def channel(answer: Any, **about: Any) -> PluginChannel:
@@ -116,6 +158,32 @@ async def test_a_plugin_that_cannot_answer_may_be_able_to_later(answer: Any, rea
         await channel(answer).send(OUTGOING)
 
 
+async def test_what_a_plugin_cannot_be_given_is_undeliverable() -> None:
+    with pytest.raises(UndeliverableError, match='plugin "p": the text is too large'):
+        await channel(BadRequestError("the text is too large")).send(OUTGOING)
+
+
+async def test_there_are_no_files_to_fetch() -> None:
+    with pytest.raises(UndeliverableError, match='"cat" cannot be fetched'):
+        await channel({"ok": None}).fetch(Attachment(id="1", name="cat"), 100)
+
+
+async def test_a_platform_that_pushes_too_fast_is_told_when_to_go_on() -> None:
+    async with connected() as (adapter, guest):
+        guest.answer = {"err": {"throttled": {"message": "slower", "retry_after_ms": 2500}}}
+        with pytest.raises(UnavailableError, match="slower") as raised:
+            await adapter.pushed(PUSHED)
+    assert raised.value.retry_after_secs == 3
+
+
+async def test_an_answer_to_a_push_has_a_status_that_http_knows() -> None:
+    async with connected() as (adapter, guest):
+        response = {"status": 999, "headers": [], "body": b""}
+        guest.answer = {"ok": {"messages": [], "response": response}}
+        with pytest.raises(UnavailableError, match='plugin "p" answered with the status 999'):
+            await adapter.pushed(PUSHED)
+
+
 async def test_what_cannot_be_changed_has_no_id_to_change_it_by() -> None:
     assert await channel({"ok": "m1"}).send(OUTGOING) == "m1"
     assert await channel({"ok": "m1"}, edits=False).send(OUTGOING) is None
@@ -126,7 +194,7 @@ async def test_only_a_platform_that_pushes_is_pushed_to_and_only_while_connected
     pushed = channel({"ok": None})
     assert isinstance(pushed, HttpReceiver)
     with pytest.raises(UnavailableError, match='channel "one" is not connected'):
-        await pushed.pushed(PushedRequest(method="POST", path="", query={}, headers={}, body=b""))
+        await pushed.pushed(PUSHED)
 
 
 def test_channels_that_are_only_pushed_to_share_no_account() -> None:
