@@ -37,6 +37,7 @@ from tests.support.waiting import eventually
 NAME = "one"
 _FOR_EVERYBODY = {"allowed_users": ["*"], "stream_mode": "off"}
 _RESTARTS = 24
+_IN_ONE_MOMENT_MORE = 4
 
 
 class Echo:
@@ -266,7 +267,9 @@ class AdapterContract:
         before = _held()
         for _ in range(_RESTARTS):
             await self._restart(connected)
-        await eventually(lambda: all(now <= then for now, then in zip(_held(), before, strict=True)))
+        # What a connection holds differs by a little with what it does at that moment; a leak is one for each restart.
+        most = [held + _IN_ONE_MOMENT_MORE for held in before]
+        await eventually(lambda: all(now <= then for now, then in zip(_held(), most, strict=True)))
         await rehearsal.say("and now?")
         await connected.comes("and now?")
         assert connected.texts == ["and now?"]
@@ -308,5 +311,9 @@ class AdapterContract:
 
 
 def _held() -> tuple[int, int, int]:
-    """Return how many tasks, threads and open files there are."""
-    return len(asyncio.all_tasks()), threading.active_count(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    """Return how many tasks, threads and open files there are.
+
+    The threads of the loop's own executor are left out: it has a few at most, and when it makes the next one is chance.
+    """
+    threads = [thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
+    return len(asyncio.all_tasks()), len(threads), len(os.listdir("/proc/self/fd"))  # noqa: PTH208
