@@ -228,6 +228,7 @@ async def test_a_drain_closes_a_socket_once_its_turns_are_told(api: Api, session
 async def test_only_so_many_sockets_may_be_open(
     api: Api, session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The bound is what is tested; hundreds of sockets would show no more.
     monkeypatch.setattr("prx.api.sockets._MAX_SOCKETS", 1)
     async with talking(api, session):
         with pytest.raises(WSServerHandshakeError) as refused:

@@ -111,6 +111,7 @@ async def test_a_reader_resumes_from_disk_what_memory_has_forgotten(api: Api, bo
 async def test_a_reader_that_missed_too_much_is_told_how_much(
     api: Api, book: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The bound is what is tested; as many lines as it allows would show no more.
     monkeypatch.setattr(log_stream, "_MAX_MISSED", 100)
     put(book, "first")
     known = str(book.last_seq)
@@ -174,6 +175,7 @@ async def test_stalled_readers_hold_no_lines_and_slow_nobody(api: Api, book: Log
 
 
 async def test_only_so_many_streams_are_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The bound is what is tested; hundreds of streams would show no more.
     monkeypatch.setattr(sse, "_MAX_STREAMS", 1)
     async with following(api.port, STREAM, api.token) as reader:
         await begun(reader)

@@ -195,6 +195,7 @@ async def test_an_answer_that_was_whole_when_the_daemon_stopped_is_what_its_next
     tmp_path: Path, platform: LinePlatform, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tools had acted: it is not asked for again, and was not cut off either."""
+    # The platform takes nothing: how long a stop lets it try is only paid.
     monkeypatch.setattr("prx.channels.outlet._LAST_SECS", 0.05)
     model.script = [calling(("nothing", "{}")), saying("done")]
     async with a_life(tmp_path, platform, model, replace(RICH, typing_secs=None)) as daemon:

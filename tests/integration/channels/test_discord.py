@@ -95,6 +95,7 @@ async def test_one_that_wants_another_connection_again_and_again_gets_pauses(
 async def test_what_no_session_tells_of_any_more_is_read_again_where_the_bot_takes_part(
     discord: DiscordServer, rehearsal: DiscordRehearsal, connected: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The pause that Discord asks for before a new session is only paid here.
     monkeypatch.setattr("prx.channels.adapters.discord.gateway.random.random", lambda: -1.0)
     discord.say("in private")
     discord.say(f"<@{BOT_ID}> in the server", channel=CHANNEL, mentions=[discord.bot])

@@ -89,6 +89,7 @@ async def test_a_cursor_that_is_too_old_is_not_used(
     await connected.configure(None)
     telegram.after_an_idle_week()
     telegram.say("meanwhile")
+    # As if the time had passed after which a saved offset counts no more.
     monkeypatch.setattr("prx.channels.adapters.telegram.adapter._CURSOR_SECS", -1.0)
     await connected.configure(rehearsal.table())
     await connected.comes("meanwhile")

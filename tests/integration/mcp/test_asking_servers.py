@@ -227,7 +227,7 @@ async def test_a_call_that_waits_for_its_client_does_not_run_out_of_time(tmp_pat
     class Slow(Person):
         async def __call__(self, method: str, _params: Mapping[str, Any]) -> Mapping[str, Any]:
             started = asyncio.get_running_loop().time()
-            while asyncio.get_running_loop().time() < started + 1.2:  # noqa: ASYNC110 - time has to pass
+            while asyncio.get_running_loop().time() < started + 1.2:  # noqa: ASYNC110 - a slow person
                 await asyncio.sleep(0.05)
             return await super().__call__(method, _params)
 
