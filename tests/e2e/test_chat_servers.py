@@ -125,6 +125,7 @@ async def test_a_tool_answers_over_a_chat_server_and_no_end_of_either_loses_a_qu
         await ask("one")
         assert await rehearsal.read() == "one"
 
+        await asyncio.to_thread(life.settles)
         await rehearsal.stop()
         await asyncio.to_thread(life.becomes, "reconnecting")
         await rehearsal.start()
