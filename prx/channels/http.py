@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from prx.core.channel import File, FileTooLargeError
+from prx.core.channel import FileTooLargeError
 from prx.core.errors import UnavailableError
+from prx.core.file import File
 
 _CONNECT_SECS: Final = 10.0
 _MAX_ANSWER_BYTES: Final = 16 << 20

@@ -13,7 +13,8 @@ from prx.channels.markup import formatted
 from prx.channels.outlet import Outlet, whole
 from prx.channels.splitting import shorten, size_of, split
 from prx.config.channels import ChannelConfig
-from prx.core.channel import Capabilities, File, OutgoingMessage
+from prx.core.channel import Capabilities, OutgoingMessage
+from prx.core.file import File
 from prx.core.message import Approval
 from prx.core.talk import Turn
 from prx.runtime.store import Store

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from prx.core.errors import PermanentError, PrxError, UnavailableError
+from prx.core.file import File
 
 LengthUnit = Literal["chars", "utf16", "bytes"]
 """What a platform counts a text in: code points, UTF-16 units, or bytes of UTF-8."""
@@ -61,15 +62,6 @@ class Attachment:
     media_type: str = "application/octet-stream"
     size: int | None = None
     """In bytes, where the platform tells."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """A file that is sent."""
-
-    name: str
-    media_type: str
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

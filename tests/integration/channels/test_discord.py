@@ -7,12 +7,12 @@ import pytest
 
 from prx.core.channel import (
     Attachment,
-    File,
     FileTooLargeError,
     OutgoingMessage,
     ThrottledError,
     UndeliverableError,
 )
+from prx.core.file import File
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, DiscordServer
 from tests.support.platforms.discord_gateway import INVALID_SESSION, RECONNECT

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import File, FileTooLargeError, OutgoingMessage, UndeliverableError
+from prx.core.channel import FileTooLargeError, OutgoingMessage, UndeliverableError
+from prx.core.file import File
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.email import EmailRehearsal

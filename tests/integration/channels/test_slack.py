@@ -7,12 +7,12 @@ import pytest
 
 from prx.core.channel import (
     Attachment,
-    File,
     FileTooLargeError,
     OutgoingMessage,
     ThrottledError,
     UndeliverableError,
 )
+from prx.core.file import File
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.slack import BOT, CHANNEL, DM, SlackServer
 from tests.support.rehearsals.emulated import SlackRehearsal

@@ -8,13 +8,13 @@ import pytest
 
 from prx.core.channel import (
     Attachment,
-    File,
     FileTooLargeError,
     MarkupRefusedError,
     OutgoingMessage,
     ThrottledError,
     UndeliverableError,
 )
+from prx.core.file import File
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.server import Json
 from tests.support.platforms.telegram import BOT_ID, TelegramServer

@@ -11,8 +11,9 @@ from yarl import URL
 
 from prx import __version__
 from prx.channels.http import HttpAnswer, HttpClient, add_file, is_below
-from prx.core.channel import AuthenticationError, File, ThrottledError, UndeliverableError
+from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.file import File
 
 ANSWER_SECS: Final = 10.0
 _UPLOAD_SECS: Final = 120.0

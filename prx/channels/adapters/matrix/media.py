@@ -11,8 +11,9 @@ from nio.crypto.attachments import decrypt_attachment
 from nio.exceptions import EncryptionError
 
 from prx.channels.adapters.matrix.errors import accepted
-from prx.core.channel import Attachment, File, FileTooLargeError, UndeliverableError
+from prx.core.channel import Attachment, FileTooLargeError, UndeliverableError
 from prx.core.errors import UnavailableError
+from prx.core.file import File
 
 _CHUNK: Final = 65_536
 _TRANSFER_SECS: Final = 120.0

@@ -10,8 +10,9 @@ import aiohttp
 from yarl import URL
 
 from prx.channels.http import HttpAnswer, HttpClient, is_below
-from prx.core.channel import AuthenticationError, File, ThrottledError, UndeliverableError
+from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.file import File
 
 ANSWER_SECS: Final = 10.0
 INVALID_TOKEN: Final = "Invalid bot token"  # noqa: S105  # no token, what is said of one

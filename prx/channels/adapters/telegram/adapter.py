@@ -14,12 +14,12 @@ from prx.core.channel import (
     Attachment,
     Capabilities,
     ChannelContext,
-    File,
     Finding,
     OutgoingMessage,
     UndeliverableError,
 )
 from prx.core.errors import UnavailableError
+from prx.core.file import File
 
 _POLL_SECS: Final = 6
 # A poll that comes back late is one over a dead connection.

@@ -11,12 +11,12 @@ from prx.channels.http import HttpAnswer, HttpClient, add_file
 from prx.core.channel import (
     AccountInUseError,
     AuthenticationError,
-    File,
     MarkupRefusedError,
     ThrottledError,
     UndeliverableError,
 )
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.file import File
 
 ANSWER_SECS: Final = 10.0
 _UPLOAD_SECS: Final = 120.0
