@@ -59,9 +59,11 @@ class Reply:
         for number, part in enumerate(parts):
             if number < self._entry.sent:
                 continue
-            message = self._message(part, can, files if number == len(parts) - 1 else ())
+            message = self._message(part, can, str(number))
             if number > 0:
                 message = replace(message, reply_to=None)
+            if number == len(parts) - 1:
+                message = replace(message, files=files)
             noted = partial(self._note, sent=number + 1)
             await self._outlet.say(message, noted, instead_of=self._draft if number == 0 else None)
 
@@ -95,7 +97,8 @@ class Reply:
     async def _grow(self, text: str, can: Capabilities) -> None:
         if size_of(text, can.unit) > can.max_length:
             text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
-        await whole(self._draft_of(self._message(text, can)))
+        # A key of its own: under the answer's the platform would take that for a repeat of this.
+        await whole(self._draft_of(self._message(text, can, "draft")))
 
     async def _draft_of(self, message: OutgoingMessage) -> None:
         shown = await self._outlet.attempt(message, instead_of=self._draft)
@@ -103,7 +106,7 @@ class Reply:
             self._draft = shown
             await self._note(draft=shown)
 
-    def _message(self, text: str, can: Capabilities, files: Sequence[File] = ()) -> OutgoingMessage:
+    def _message(self, text: str, can: Capabilities, part: str | None = None) -> OutgoingMessage:
         address = self._entry.address
         return OutgoingMessage(
             conversation=address.conversation,
@@ -111,7 +114,7 @@ class Reply:
             reply_to=address.reply_to,
             text=text,
             formatted=formatted(text, can.markup),
-            files=files,
+            key=None if part is None else f"{self._entry.key}-{part}",
         )
 
     async def _note(self, **facts: str | int) -> None:

@@ -108,6 +108,11 @@ class OutgoingMessage:
     reply_to: str | None = None
     """The `message_id` that it answers."""
     files: Sequence[File] = ()
+    key: str | None = None
+    """The same in every attempt to say this, in whichever life, and no other message's; URL-safe, without dots.
+
+    Where a platform drops what comes twice, this is what it is to know it by. None for what is tried once.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

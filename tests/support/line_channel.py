@@ -54,11 +54,14 @@ class LinePlatform:
         """What clients asked for, but for pings."""
         self.refusals: deque[dict[str, Any]] = deque()
         """What the next requests are answered, instead of being obeyed."""
+        self.losses = 0
+        """How many of the next messages are said without the bot hearing of it: the connection breaks."""
         self.said: dict[str, dict[str, Any]] = {}
-        """The bot's messages, as they are now, by their id."""
+        """The bot's messages, as they are now, by their id; what came again under its key is there once."""
         self.changed = asyncio.Event()
         """Set, and replaced, when the bot said something."""
         self.files: dict[str, bytes] = {}
+        self._keys: dict[str, str] = {}
         self._clients: set[asyncio.StreamWriter] = set()
         self._following: set[asyncio.StreamWriter] = set()
 
@@ -109,6 +112,10 @@ class LinePlatform:
                     self._send_event(writer, number)
             return
         reply = self._reply(verb, json.loads(rest or "{}"))
+        if verb == "SAY" and self.losses:
+            self.losses -= 1
+            writer.transport.abort()
+            return
         writer.write(f"REPLY {json.dumps(reply)}\n".encode())
 
     def _send_event(self, writer: asyncio.StreamWriter, number: int) -> None:
@@ -122,7 +129,12 @@ class LinePlatform:
             return self.refusals.popleft()
         if verb == "FETCH":
             return {"content": base64.b64encode(self.files[asked["id"]]).decode()}
+        key = asked.pop("key", None)
+        if verb == "SAY" and key in self._keys:
+            return {"id": self._keys[key]}
         message_id = asked.pop("id", None) or f"b{len(self.said) + 1}"
+        if key is not None:
+            self._keys[key] = message_id
         if verb in ("SAY", "EDIT"):
             self.said[message_id] = asked
             self.changed.set()
@@ -268,6 +280,7 @@ def _outgoing(message: OutgoingMessage) -> dict[str, Any]:
         "formatted": message.formatted,
         "reply_to": message.reply_to,
         "files": files,
+        "key": message.key,
     }
 
 

@@ -51,7 +51,7 @@ async def xmpp_user(port: int, name: str, certificate: Path) -> AsyncIterator[Xm
     client.ssl_context = context
     client.whitespace_keepalive = False
     client.enable_direct_tls = client.enable_plaintext = False
-    for plugin in ("xep_0045", "xep_0199", "xep_0308"):
+    for plugin in ("xep_0045", "xep_0199", "xep_0308", "xep_0359"):
         client.register_plugin(plugin)
     user = XmppUser(client)
     client.connect("127.0.0.1", port)

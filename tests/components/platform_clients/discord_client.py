@@ -54,6 +54,8 @@ class Echo(discord.Client):
         file = await channel.send("see", file=discord.File(io.BytesIO(b"content"), filename="a.txt"))
         content = await file.attachments[0].read()
         tell("file", name=file.attachments[0].filename, content=content.decode())
+        twice = [await channel.send("once", nonce="the same") for _ in range(2)]
+        tell("once", same=twice[0].id == twice[1].id, nonce=twice[1].nonce)
         for what, text in (("long", "x" * 2001), ("empty", " ")):
             try:
                 await channel.send(text)
@@ -63,7 +65,7 @@ class Echo(discord.Client):
             await self.get_partial_messageable(999).send("x")
         except discord.NotFound as error:
             tell("unknown", code=error.code)
-        before = [each.content async for each in channel.history(limit=2, after=sent, oldest_first=True)]
+        before = [each.content async for each in channel.history(limit=3, after=sent, oldest_first=True)]
         tell("history", contents=before)
 
 

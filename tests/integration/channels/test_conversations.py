@@ -332,6 +332,48 @@ async def test_an_answer_that_a_life_could_not_deliver_is_delivered_by_the_next(
     assert asked(model) == ["hello"]
 
 
+async def test_what_was_said_without_a_life_hearing_of_it_is_not_said_again_by_the_next(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    """Each part has a key that stays, and the platform knows by it what it has."""
+    can = replace(RICH, edits=False)
+    model.script = [saying("word " * 100)]
+    platform.losses = 1
+    async with a_life(tmp_path, platform, model, can) as daemon:
+        await daemon.configure(token=TOKEN)
+        platform.say("long")
+        await eventually(lambda: platform.losses == 0)
+    assert len(platform.texts) == 1
+    async with a_life(tmp_path, platform, model, can) as daemon:
+        await daemon.configure(token=TOKEN)
+        await said(platform, 3)
+        await eventually(lambda: not daemon.inbox._lanes)
+    assert " ".join(platform.texts).split() == ["word"] * 100
+    assert [verb for verb, _ in platform.requests if verb == "SAY"] == ["SAY"] * 4
+
+
+async def test_a_draft_that_was_shown_without_the_daemon_hearing_of_it_becomes_the_answer(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    """And the answer is no repeat of the draft: it has another key."""
+    going = asyncio.Event()
+    model.script = [["It is ", going, *saying("It is cold")]]
+    platform.losses = 1
+    async with a_life(tmp_path, platform, model, replace(RICH, typing_secs=None)) as daemon:
+        await daemon.configure(token=TOKEN)
+        platform.say("how is it?")
+        await eventually(lambda: platform.losses == 0)
+    assert platform.texts == ["It is "]
+    connected = asyncio.Event()
+    model.script = [[connected, "It is ", going, *saying("It is cold")]]
+    async with a_life(tmp_path, platform, model, replace(RICH, typing_secs=None)) as daemon:
+        await daemon.configure(token=TOKEN)
+        connected.set()
+        await eventually(lambda: [verb for verb, _ in platform.requests].count("SAY") == 2)
+        going.set()
+        await eventually(lambda: platform.texts == ["It is cold"])
+
+
 async def test_a_turn_that_a_life_did_not_end_is_had_by_the_next(
     tmp_path: Path, platform: LinePlatform, model: Model
 ) -> None:

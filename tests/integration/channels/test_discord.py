@@ -1,6 +1,7 @@
 """The adapter for Discord against the emulated platform, which discord.py accepts as well."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from prx.core.channel import (
     UndeliverableError,
 )
 from prx.core.file import File
+from prx.core.ids import new_id
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, DiscordServer
 from tests.support.platforms.discord_gateway import INVALID_SESSION, RECONNECT
@@ -198,6 +200,20 @@ async def test_an_answer_is_typed_edited_and_calls_nobody(discord: DiscordServer
     assert (sent["content"], sent["message_reference"]["message_id"]) == ("whole", asked["id"])
     assert sent["asked"]["allowed_mentions"] == {"parse": []}
     assert sent["asked"]["flags"] == 4
+
+
+async def test_what_is_sent_twice_under_one_key_is_there_once(
+    discord: DiscordServer, connected: Setting
+) -> None:
+    adapter = connected.adapter
+    message = OutgoingMessage(conversation=DM, text="hello", key=f"{new_id('chat')}-0")
+    file = File(name="a.txt", media_type="text/plain", content=b"content")
+    assert await adapter.send(message) == await adapter.send(message)
+    with_file = replace(message, files=[file], key=f"{new_id('chat')}-0")
+    assert await adapter.send(with_file) == await adapter.send(with_file)
+    await adapter.send(replace(message, key=None))
+    assert discord.texts == ["hello"] * 3
+    assert [len(sent["files"]) for sent in discord.sent] == [0, 1, 0]
 
 
 async def test_what_discord_refuses_is_told_apart(discord: DiscordServer, connected: Setting) -> None:

@@ -1,6 +1,7 @@
 """Email against Postfix and Dovecot."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -82,6 +83,16 @@ class TestEmail(AdapterContract):
             References=references,
         )
         assert (await connected.comes("Thanks!")).thread == asked.thread
+
+    async def test_what_is_sent_twice_under_one_key_has_one_id(
+        self, rehearsal: EmailRehearsal, connected: Setting
+    ) -> None:
+        message = OutgoingMessage(conversation=rehearsal.ada.address, text="hello", key="chat_x-0")
+        for key in ("chat_x-0", "chat_x-0", None):
+            await connected.adapter.send(replace(message, key=key))
+        first, again, other = [(await rehearsal.ada.read())["Message-ID"] for _ in range(3)]
+        assert first == again == f"<chat_x-0@{rehearsal.bot.partition('@')[2]}>"
+        assert other != first
 
     async def test_programs_are_left_alone(self, rehearsal: EmailRehearsal, connected: Setting) -> None:
         await rehearsal.ada.write(rehearsal.bot, "I am away", Auto_Submitted="auto-replied")

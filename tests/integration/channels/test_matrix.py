@@ -67,6 +67,27 @@ class TestMatrix(AdapterContract):
         assert (attachment.name, attachment.media_type, attachment.size) == ("notes.txt", "text/plain", 17)
         assert await connected.adapter.fetch(attachment, 100) == file.content
 
+    async def test_what_is_sent_twice_under_one_key_is_there_once_also_over_a_new_connection(
+        self, rehearsal: MatrixRehearsal, connected: Setting
+    ) -> None:
+        for encrypted in (False, True):
+            room = await rehearsal.ada.invite(rehearsal.bot, encrypted=encrypted)
+            await rehearsal.ada.joined_by(room, rehearsal.bot)
+            await rehearsal.ada.say(room, f"first, {encrypted}")
+            await connected.comes(f"first, {encrypted}")
+            file = File(name="a.txt", media_type="text/plain", content=b"content")
+            message = OutgoingMessage(
+                conversation=room, text="hello", files=[file, file], key=f"{new_id('chat')}-0"
+            )
+            sent = await connected.adapter.send(message)
+            await connected.configure(None)
+            await connected.configure(rehearsal.table())
+            await connected.becomes("connected")
+            assert await connected.adapter.send(message) == sent
+            await connected.adapter.send(OutgoingMessage(conversation=room, text="bye"))
+            read = [(await rehearsal.ada.read())["content"]["body"] for _ in range(4)]
+            assert read == ["hello", "a.txt", "a.txt", "bye"]
+
     async def test_edits_threads_and_replies_are_what_apps_know(
         self, rehearsal: MatrixRehearsal, connected: Setting
     ) -> None:

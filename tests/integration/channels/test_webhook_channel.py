@@ -59,10 +59,13 @@ class Receiver:
     statuses: list[int] = field(default_factory=list)
     """What the next posts are answered; those after them are taken."""
     heard: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    """The `webhook-id` of each post, whatever it was answered."""
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
         Webhook(SECRET).verify(body, dict(request.headers))
+        self.ids.append(request.headers["webhook-id"])
         if self.statuses:
             return web.Response(status=self.statuses.pop(0), headers={"Retry-After": "0"})
         self.heard.append(json.loads(body))
@@ -153,6 +156,11 @@ async def test_answers_are_posted_signed_until_the_receiver_takes_them(
     await eventually(lambda: receiver.heard)
     assert receiver.heard == [{"text": "answer 1", "conversation": "room", "thread": "t", "reply_to": "m1"}]
     assert (await daemon.channels.health("one")).healthy
+    first, again = receiver.ids
+    assert first == again
+    await daemon.channels.pushed("one", signed(said, message_id="m2"))
+    await eventually(lambda: len(receiver.heard) == 2)
+    assert receiver.ids[2] != first
 
 
 async def test_a_receiver_on_a_private_network_needs_consent(daemon: Daemon, receiver: Receiver) -> None:

@@ -1,6 +1,7 @@
 """XMPP against Prosody."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ class TestXmpp(AdapterContract):
         await connected.adapter.edit(draft, final)
         changed = await rehearsal.ada.read()
         assert (changed["body"], changed["replace"]["id"]) == ("*final*", draft)
+
+    async def test_what_is_sent_twice_under_one_key_has_one_id_by_which_apps_know_it(
+        self, rehearsal: XmppRehearsal, connected: Setting
+    ) -> None:
+        message = OutgoingMessage(conversation=f"ada@{DOMAIN}", text="hello", key="chat_x-0")
+        for key in ("chat_x-0", "chat_x-0", None):
+            await connected.adapter.send(replace(message, key=key))
+        heard = [await rehearsal.ada.read() for _ in range(3)]
+        ids = [(each["id"], each["origin_id"]["id"]) for each in heard]
+        assert ids[:2] == [("chat_x-0", "chat_x-0")] * 2
+        assert ids[2] not in ids[:2]
 
     async def test_what_was_said_is_not_said_anew_by_a_correction(
         self, rehearsal: XmppRehearsal, connected: Setting

@@ -18,6 +18,7 @@ DM: Final = "300"
 """The channel of direct messages with the user 111."""
 MAX_CONTENT: Final = 2000
 MAX_UPLOAD: Final = 10 << 20
+MAX_NONCE: Final = 25
 MESSAGE_CONTENT: Final = 1 << 15
 """The privileged intent that a bot reads the texts of others by."""
 
@@ -203,7 +204,13 @@ class DiscordServer(PlatformServer):
         if sum(map(len, files.values())) > MAX_UPLOAD:
             raise Refusal(413, 40005, "Request entity too large")
         content = _content(fields, optional=bool(files))
-        message = self._message(channel, self.bot, content, attachments=attachments)
+        nonce = _nonce(fields)
+        if nonce is not None and fields.get("enforce_nonce"):
+            for known in self.sent:
+                if known.get("nonce") == nonce:
+                    return _shown(known)
+        asked = {} if nonce is None else {"nonce": nonce}
+        message = self._message(channel, self.bot, content, attachments=attachments, **asked)
         reference = fields.get("message_reference")
         if reference:
             message |= {"message_reference": reference, "type": 19}
@@ -219,7 +226,7 @@ class DiscordServer(PlatformServer):
         if not found:
             raise Refusal(404, 10008, "Unknown Message")
         found[0].update(content=_content(fields), asked=found[0]["asked"] | fields, edited_timestamp=_TIME)
-        return {key: value for key, value in found[0].items() if key not in ("asked", "files")}
+        return _shown(found[0])
 
     async def _type(self, request: web.Request) -> None:
         self.typed.append((await self._channel(request))["id"])
@@ -259,6 +266,20 @@ class DiscordServer(PlatformServer):
 
 
 _TIME: Final = "2026-09-21T14:13:20.000000+00:00"
+
+
+def _shown(sent: Json) -> Json:
+    """Return a message of the bot as Discord tells of it."""
+    return {key: value for key, value in sent.items() if key not in ("asked", "files")}
+
+
+def _nonce(fields: Json) -> str | int | None:
+    """Return what a message is to be known by for some minutes: for as long as the emulator runs."""
+    nonce: str | int | None = fields.get("nonce")
+    if isinstance(nonce, str) and len(nonce) > MAX_NONCE:
+        fault = {"code": "BASE_TYPE_MAX_LENGTH", "message": "Must be 25 or fewer in length."}
+        raise Refusal(400, 50035, "Invalid Form Body", errors={"nonce": {"_errors": [fault]}})
+    return nonce
 
 
 def _content(fields: Json, *, optional: bool = False) -> str:

@@ -28,6 +28,7 @@ from prx.core.errors import UnavailableError
 _NO_PREVIEWS: Final = 1 << 2
 _PAGE: Final = 100
 _LOGIN_SECS: Final = 30.0
+_NONCE_LENGTH: Final = 25
 
 
 class DiscordAdapter(Adapter):
@@ -97,6 +98,8 @@ class DiscordAdapter(Adapter):
         """See `ChannelAdapter.send`."""
         path = f"/channels/{message.conversation}/messages"
         body = _body(message)
+        if message.key is not None:
+            body |= {"nonce": _nonce(message.key), "enforce_nonce": True}
         if message.reply_to is not None:
             body["message_reference"] = {"message_id": message.reply_to, "fail_if_not_exists": False}
         rest = self._connected()
@@ -190,6 +193,11 @@ async def _catch_up(context: ChannelContext, rest: RestApi, me: str, progress: P
                 after = int(told["id"])
             if len(page) < _PAGE:
                 break
+
+
+def _nonce(key: str) -> str:
+    """Return what Discord knows a message by that comes again within some minutes; it takes up to 25 characters."""
+    return sha256(key.encode()).hexdigest()[:_NONCE_LENGTH]
 
 
 def _body(message: OutgoingMessage) -> dict[str, Any]:

@@ -32,7 +32,8 @@ def mail_of(message: OutgoingMessage, config: EmailConfig) -> EmailMessage:
     mail["From"] = formataddr((config.name, config.address))
     mail["To"] = message.conversation
     mail["Date"] = formatdate()
-    mail["Message-ID"] = make_msgid(domain=config.address.rpartition("@")[2])
+    domain = config.address.rpartition("@")[2]
+    mail["Message-ID"] = make_msgid(domain=domain) if message.key is None else f"<{message.key}@{domain}>"
     mail["Auto-Submitted"] = "auto-replied"
     mail["X-Auto-Response-Suppress"] = "All"
     thread = Thread.unpacked(message.reply_to) if message.reply_to is not None else None

@@ -125,12 +125,14 @@ class MatrixAdapter(Adapter):
                 await client.room_typing(message.conversation, typing_state=False)
             sent = None
             if message.text:
-                sent = await self._put(client, message.conversation, content_of(message, message.text))
-            for file in message.files:
+                content = content_of(message, message.text)
+                sent = await self._put(client, message.conversation, content, message.key)
+            for number, file in enumerate(message.files):
                 room = client.rooms.get(message.conversation)
                 about = await upload(client, file, encrypted=room is not None and room.encrypted)
                 content = content_of(replace(message, formatted=None), file.name) | about
-                await self._put(client, message.conversation, content)
+                key = None if message.key is None else f"{message.key}-file{number}"
+                await self._put(client, message.conversation, content, key)
         return sent
 
     async def edit(self, message_id: str, message: OutgoingMessage) -> None:
@@ -267,9 +269,14 @@ class MatrixAdapter(Adapter):
         answer = await client.room_get_event(room_id, event_id)
         return isinstance(answer, RoomGetEventResponse) and answer.event.sender == client.user_id
 
-    async def _put(self, client: AsyncClient, room_id: str, content: dict[str, Any]) -> str:
+    async def _put(
+        self, client: AsyncClient, room_id: str, content: dict[str, Any], key: str | None = None
+    ) -> str:
+        """Say something; what comes again under the same key the homeserver answers as it did the first time."""
         sent = accepted(
-            await client.room_send(room_id, "m.room.message", content, ignore_unverified_devices=True)
+            await client.room_send(
+                room_id, "m.room.message", content, tx_id=key, ignore_unverified_devices=True
+            )
         )
         event_id = str(sent.event_id)
         self._own[event_id] = None

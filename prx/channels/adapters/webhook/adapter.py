@@ -96,7 +96,8 @@ class WebhookAdapter(Adapter):
                     "conversation": message.conversation,
                     "thread": message.thread,
                     "reply_to": message.reply_to,
-                }
+                },
+                message.key,
             )
         elif message.reply_to is None:
             raise UndeliverableError("nobody asked for this, and there is no callback_url to post it to")

@@ -49,15 +49,15 @@ class Callback:
         finally:
             names.close()
 
-    async def post(self, said: Mapping[str, Any]) -> None:
-        """Post an answer.
+    async def post(self, said: Mapping[str, Any], key: str | None) -> None:
+        """Post an answer; under the same key it is the same `webhook-id`, by which a receiver knows a repeat.
 
         Raises:
             UndeliverableError: the receiver does not want it, or may not be reached.
             ThrottledError, UnavailableError: perhaps later.
         """
         body = json.dumps(said, ensure_ascii=False).encode()
-        message_id, second = new_id("msg"), str(int(time.time()))
+        message_id, second = key or new_id("msg"), str(int(time.time()))
         values = (message_id, second, signature(self._secret, message_id, second, body))
         headers = [("Content-Type", "application/json"), *zip(SIGNED_HEADERS, values, strict=True)]
         try:

@@ -209,6 +209,9 @@ class XmppAdapter(Adapter):
                 stanza["replace"]["id"] = instead_of
             else:
                 stanza["chat_state"] = "active"
+                # By these apps know what they have already, so that it is not shown twice.
+                stanza["id"] = message.key or stanza["id"]
+                stanza["origin_id"]["id"] = stanza["id"]
             stanza.send()
             await _round_trip(stream)
         return str(stanza["id"])

@@ -46,10 +46,11 @@ async def test_discord_py_understands_what_it_answers(discord: DiscordServer, cl
     reply = await client.tells("reply")
     assert reply["to"] == reply["asked"]
     assert (await client.tells("file"))["content"] == "content"
+    assert await client.tells("once") == {"what": "once", "same": True, "nonce": "the same"}
     assert await client.tells("long") == {"what": "long", "status": 400, "code": 50035}
     assert await client.tells("empty") == {"what": "empty", "status": 400, "code": 50006}
     assert (await client.tells("unknown"))["code"] == 10003
-    assert (await client.tells("history"))["contents"] == ["a reply", "see"]
+    assert (await client.tells("history"))["contents"] == ["a reply", "see", "once"]
     assert discord.typed
     assert discord.sent[0]["asked"]["allowed_mentions"] == {"parse": []}
 
