@@ -11,6 +11,7 @@ from prx.core.ids import new_id, now_utc
 from prx.core.message import Answer, CalledTool, Failure, Message, Round
 from prx.core.provider import ChatAnswer
 from prx.core.session import TokenUsage
+from prx.core.text import well_formed
 
 _NOT_CALLED: Final = Failure("interrupted", "Not called: the turn ended before that was allowed")
 _UNKNOWN: Final = Failure(
@@ -122,7 +123,7 @@ class Draft:
             id=new_id("msg"),
             session_id=message.session_id,
             # A model may write half of a surrogate pair, which is no text.
-            content=self.text.encode(errors="replace").decode(),
+            content=well_formed(self.text),
             created_at=now_utc(),
             reply_to=message.id,
             rounds=self.rounds,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from prx.channels.malformed import storable
 from prx.channels.services import ChannelServices
 from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage
 from prx.core.errors import UnavailableError
@@ -56,7 +57,8 @@ class Life:
     async def receive(self, message: IncomingMessage) -> bool:
         """See `ChannelContext.receive`."""
         self.alive()
-        return await self._services.intake.receive(self._channel, message)
+        heard = storable(message)
+        return heard is not None and await self._services.intake.receive(self._channel, heard)
 
     async def directory(self) -> Path:
         """See `ChannelContext.directory`."""

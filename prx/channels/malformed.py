@@ -1,9 +1,12 @@
 """What a platform tells and an adapter cannot read: left out, since it would come again in each life."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
+from prx.core.channel import IncomingMessage
+from prx.core.text import well_formed
 from prx.runtime.logging import get_logger
 
 P = ParamSpec("P")
@@ -27,3 +30,33 @@ def skips_malformed(read: Callable[P, T | None]) -> Callable[P, T | None]:
             return None
 
     return tolerant
+
+
+@skips_malformed
+def storable(message: IncomingMessage) -> IncomingMessage | None:
+    """Return a message whose texts are texts, which can be kept and sent on; None where they are something else."""
+    return replace(
+        message,
+        conversation=well_formed(message.conversation),
+        sender=well_formed(message.sender),
+        text=well_formed(message.text),
+        event_id=_if_any(message.event_id),
+        message_id=_if_any(message.message_id),
+        thread=_if_any(message.thread),
+        sender_name=well_formed(message.sender_name),
+        sender_aliases=[well_formed(alias) for alias in message.sender_aliases],
+        reply_to=_if_any(message.reply_to),
+        attachments=[
+            replace(
+                each,
+                id=well_formed(each.id),
+                name=well_formed(each.name),
+                media_type=well_formed(each.media_type),
+            )
+            for each in message.attachments
+        ],
+    )
+
+
+def _if_any(text: str | None) -> str | None:
+    return None if text is None else well_formed(text)

@@ -17,6 +17,7 @@ from prx.core.channel import Capabilities, OutgoingMessage
 from prx.core.file import File
 from prx.core.message import Approval
 from prx.core.talk import Turn
+from prx.core.text import well_formed
 from prx.runtime.store import Store
 
 _MAX_PARTS: Final = 10
@@ -27,6 +28,8 @@ _CUT_OFF: Final = (
     "Look at what it did, then write again."
 )
 _GOES_ON: Final = " …"
+_LEAST_LENGTH: Final = 64
+"""Shorter than this no text is made for what formatting adds."""
 
 
 class Reply:
@@ -52,7 +55,7 @@ class Reply:
             UndeliverableError: it can never be said there.
         """
         can = await self._outlet.capabilities()
-        parts = split(text, can)
+        parts = _parts(text, can)
         files: Sequence[File] = ()
         if len(parts) > _MAX_PARTS:
             parts, files = _less(text, parts, can)
@@ -95,10 +98,9 @@ class Reply:
             await self._note(reply=_CUT_OFF)
 
     async def _grow(self, text: str, can: Capabilities) -> None:
-        if size_of(text, can.unit) > can.max_length:
-            text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
+        begun = _beginning(well_formed(text), can)  # so far it may end with half of a surrogate pair
         # A key of its own: under the answer's the platform would take that for a repeat of this.
-        await whole(self._draft_of(self._message(text, can, "draft")))
+        await whole(self._draft_of(self._message(begun, can, "draft")))
 
     async def _draft_of(self, message: OutgoingMessage) -> None:
         shown = await self._outlet.attempt(message, instead_of=self._draft)
@@ -119,6 +121,31 @@ class Reply:
 
     async def _note(self, **facts: str | int) -> None:
         await self._store.run(lambda db: inbox_table.note(db, self._entry.number, **facts))
+
+
+def _parts(text: str, can: Capabilities) -> list[str]:
+    """Return the messages that a text becomes; each fits also once it is formatted."""
+    parts = []
+    for part in split(text, can):
+        parts += [part] if _fits(part, can) else _parts(part, _halved(can))
+    return parts
+
+
+def _beginning(text: str, can: Capabilities) -> str:
+    """Return as much of an answer as one message takes."""
+    if size_of(text, can.unit) > can.max_length:
+        text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
+    return text if _fits(text, can) else _beginning(text, _halved(can))
+
+
+def _fits(text: str, can: Capabilities) -> bool:
+    if can.max_formatted_length is None or can.max_length < _LEAST_LENGTH:
+        return True
+    return size_of(formatted(text, can.markup) or text, can.unit) <= can.max_formatted_length
+
+
+def _halved(can: Capabilities) -> Capabilities:
+    return replace(can, max_length=can.max_length // 2)
 
 
 def _less(text: str, parts: list[str], can: Capabilities) -> tuple[list[str], Sequence[File]]:

@@ -30,6 +30,8 @@ class Capabilities:
 
     max_length: int
     """Of one text, before it is formatted: leave room for what the markup adds, where the platform counts that."""
+    max_formatted_length: int | None = None
+    """The same once it is formatted, where the platform counts that and room would not do: escapes may multiply it."""
     unit: LengthUnit = "chars"
     multiline: bool = True
     """Whether a text may have line breaks; without, each line is sent by itself."""

@@ -173,6 +173,46 @@ async def test_an_answer_grows_in_one_message_and_ends_in_the_markup_of_the_plat
     assert (verbs.count("SAY"), verbs.count("TYPE")) == (1, 1)
 
 
+async def test_half_of_a_character_ends_neither_the_channel_nor_an_answer(
+    rich: Daemon, platform: LinePlatform, model: Model
+) -> None:
+    """JSON may hold it: a platform's, and that of a model whose answer is cut between the halves."""
+    going = asyncio.Event()
+    model.script = [["cold \ud83e", going, *saying("cold \ud83e\uddca")]]
+    await rich.configure(token=TOKEN)
+    platform.say("how \ud83e is it?", sender_name="\ud83e")
+    assert await said(platform, 1) == ["cold \ufffd"]
+    going.set()
+    await eventually(lambda: platform.texts == ["cold \N{ICE CUBE}"])
+    assert asked(model) == ["how \ufffd is it?"]
+    assert platform.logins == 1
+
+
+async def test_what_is_no_message_at_all_is_left_out_and_the_next_one_is_answered(
+    daemon: Daemon, platform: LinePlatform, model: Model
+) -> None:
+    await daemon.configure(token=TOKEN)
+    platform.say("nobody said this", user="ada", sender=5)
+    platform.say({"no": "text"})  # type: ignore[arg-type]
+    platform.say("hello")
+    assert await said(platform, 1) == ["answer 1"]
+    assert (asked(model), platform.logins) == (["hello"], 1)
+
+
+async def test_a_text_that_escapes_make_longer_than_a_message_comes_in_more_of_them(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    text = "\n".join(f"{number} < {number + 1} && true" for number in range(15))
+    model.script = [[text[:200], *saying(text)]]
+    can = replace(RICH, max_length=400, max_formatted_length=450)
+    async with a_life(tmp_path, platform, model, can) as daemon:
+        await daemon.configure(token=TOKEN)
+        platform.say("compare")
+        await eventually(lambda: "\n".join(platform.texts) == text)
+        sizes = [len(each["formatted"]) for _, each in platform.requests if "formatted" in each]
+        assert max(sizes) <= 450
+
+
 async def test_a_draft_that_is_being_sent_when_the_answer_is_whole_becomes_it(
     tmp_path: Path, platform: LinePlatform, model: Model
 ) -> None:

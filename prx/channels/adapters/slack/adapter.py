@@ -38,6 +38,7 @@ class SlackAdapter(Adapter):
     capabilities = Capabilities(
         # An edit may have 4000, with the characters that the markup and the escapes add.
         max_length=3500,
+        max_formatted_length=4000,
         markup="mrkdwn",
         edits=True,
         threads=True,

@@ -88,7 +88,7 @@ def _attachments(message: Json) -> Iterator[Attachment]:
 
 def _entities(message: Json, text: str) -> Iterator[_Entity]:
     listed: Sequence[Json] = message.get("entities") or message.get("caption_entities") or ()
-    units = text.encode("utf-16-le")  # which is what Telegram counts in
+    units = text.encode("utf-16-le", "surrogatepass")  # which is what Telegram counts in
     for entity in listed:
         begin = 2 * entity["offset"]
         part = units[begin : begin + 2 * entity["length"]].decode("utf-16-le", "replace")
