@@ -183,6 +183,10 @@ async def test_what_telegram_refuses_is_told_apart(telegram: TelegramServer, con
     assert throttled.value.retry_after_secs == 7
     with pytest.raises(MarkupRefusedError):
         await adapter.send(OutgoingMessage(conversation=CHAT, text="x", formatted="<b>x"))
+    with pytest.raises(MarkupRefusedError):  # as three backticks alone are
+        await adapter.send(
+            OutgoingMessage(conversation=CHAT, text="```", formatted="<pre><code></code></pre>")
+        )
     telegram.gone.add(CHAT)
     with pytest.raises(UndeliverableError, match="blocked by the user"):
         await adapter.send(OutgoingMessage(conversation=CHAT, text="x"))

@@ -96,7 +96,8 @@ def _refusal(body: Mapping[str, Any]) -> PrxError:
         case 429:
             secs = (body.get("parameters") or {}).get("retry_after", _DEFAULT_RETRY_SECS)
             return ThrottledError(f"Telegram wants to be left alone for {secs:g} s", retry_after_secs=secs)
-        case 400 if "can't parse" in description:
+        # Markup around nothing, such as an empty block of code, is no text to Telegram.
+        case 400 if "can't parse" in description or "text is empty" in description:
             return MarkupRefusedError(description)
         case 400 | 403 | 413:
             return UndeliverableError(description)
