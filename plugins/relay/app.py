@@ -68,7 +68,7 @@ class ChannelExports(exports.ChannelExports):
     def send(self, channel: Channel, message: OutgoingMessage) -> str | None:
         with _told():
             return _relay(channel).say(
-                message.conversation, message.formatted or message.text, message.reply_to
+                message.conversation, message.formatted or message.text, message.reply_to, message.key
             )
 
     def edit(self, channel: Channel, message_id: str, message: OutgoingMessage) -> None:

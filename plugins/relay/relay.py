@@ -53,9 +53,10 @@ class Relay:
         said = self._ask("GET", f"/messages{where}")
         return said["messages"], said["cursor"]
 
-    def say(self, room: str, text: str, reply_to: str | None) -> str:
-        """Post a message and return its id."""
-        return self._ask("POST", "/messages", {"room": room, "text": text, "reply_to": reply_to})["id"]
+    def say(self, room: str, text: str, reply_to: str | None, key: str | None) -> str:
+        """Post a message and return its id; what comes again under its key the service has already."""
+        said = {"room": room, "text": text, "reply_to": reply_to, "key": key}
+        return self._ask("POST", "/messages", said)["id"]
 
     def change(self, message_id: str, text: str) -> None:
         """Have a message say something else."""

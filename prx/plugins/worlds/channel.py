@@ -86,6 +86,7 @@ _OUTGOING = RecordType(
         ("formatted", _TEXT),
         ("thread", _TEXT),
         ("reply-to", _TEXT),
+        ("key", _TEXT),
     )
 )
 _REQUEST = RecordType(
@@ -193,6 +194,7 @@ def outgoing(message: OutgoingMessage) -> dict[str, Any]:
         "formatted": message.formatted,
         "thread": message.thread,
         "reply_to": message.reply_to,
+        "key": message.key,
     }
 
 

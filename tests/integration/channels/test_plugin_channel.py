@@ -158,6 +158,14 @@ async def test_messages_are_changed_replied_to_and_announced(
     assert (server.texts, server.replies_to, server.typed) == (["two"], ["m1"], ["ada"])
 
 
+async def test_what_is_sent_twice_under_one_key_is_there_once(
+    rehearsal: RelayRehearsal, connected: Setting
+) -> None:
+    sent = [await connected.adapter.send(outgoing("hi", key=key)) for key in ("k1", "k1", "k2", None, None)]
+    assert sent == ["b1", "b1", "b2", "b3", "b4"]
+    assert rehearsal.server.texts == ["hi"] * 4
+
+
 async def test_what_the_component_calls_wrong_is_an_error_of_the_contract(
     rehearsal: RelayRehearsal, connected: Setting
 ) -> None:

@@ -24,6 +24,7 @@ class RelayServer(PlatformServer):
         self.typed: list[str] = []
         self.polls = 0
         self.lost_rooms: set[str] = set()
+        self._keys: dict[str, str] = {}
         self._came = asyncio.Event()
 
     @property
@@ -68,7 +69,11 @@ class RelayServer(PlatformServer):
             return answer({}, 429, {"Retry-After": f"{secs:.0f}"})
         if asked["room"] in self.lost_rooms:
             return answer({}, 404)
+        if asked["key"] in self._keys:
+            return answer({"id": self._keys[asked["key"]]})
         message_id = f"b{len(self.said) + 1}"
+        if asked["key"] is not None:
+            self._keys[asked["key"]] = message_id
         self.said[message_id] = asked["text"]
         self.replies_to.append(asked["reply_to"])
         return answer({"id": message_id})

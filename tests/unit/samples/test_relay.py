@@ -41,10 +41,14 @@ def test_it_goes_on_from_a_cursor_or_begins_with_now() -> None:
 
 def test_what_the_bot_says_is_posted_and_changed() -> None:
     service = Service(200, {"id": "b1"})
-    assert relay(service).say("garden", "hi", "m1") == "b1"
+    assert relay(service).say("garden", "hi", "m1", "k1") == "b1"
     relay(service).change("b/1", "ho")
     assert service.asked == [
-        ("POST", "http://relay/messages", b'{"room": "garden", "text": "hi", "reply_to": "m1"}'),
+        (
+            "POST",
+            "http://relay/messages",
+            b'{"room": "garden", "text": "hi", "reply_to": "m1", "key": "k1"}',
+        ),
         ("PUT", "http://relay/messages/b%2F1", b'{"text": "ho"}'),
     ]
 
