@@ -32,6 +32,7 @@ from prx.runtime.bus import Bus
 from prx.runtime.supervisor import Supervisor
 from tests.support.channel_daemon import living
 from tests.support.channels import Heard, keeping
+from tests.support.logs import logged
 from tests.support.waiting import eventually
 
 NAME = "one"
@@ -273,6 +274,25 @@ class AdapterContract:
         await rehearsal.say("and now?")
         await connected.comes("and now?")
         assert connected.texts == ["and now?"]
+
+    async def test_no_level_of_the_log_tells_what_is_said(
+        self, rehearsal: Rehearsal, setting: Setting, tmp_path: Path
+    ) -> None:
+        with logged(tmp_path) as log:
+            await setting.configure(rehearsal.table())
+            await setting.becomes("connected")
+            await rehearsal.say("for-the-bot-alone")
+            message = await setting.comes("for-the-bot-alone")
+            answer = OutgoingMessage(
+                conversation=message.conversation, text="for-ada-alone", thread=message.thread
+            )
+            await setting.adapter.send(answer)
+            assert await rehearsal.read() == "for-ada-alone"
+            await setting.configure(None)
+        assert log.messages("supervisor")
+        told = str(log.events())
+        assert "for-the-bot-alone" not in told
+        assert "for-ada-alone" not in told
 
     async def test_it_finds_nothing_wrong_where_nothing_is(
         self, rehearsal: Rehearsal, setting: Setting
