@@ -13,7 +13,7 @@ from prx.channels.answering import Desk, answer
 from prx.channels.commands import Command, command_of, help_text, status_text
 from prx.channels.inbox_table import Address, Entry
 from prx.channels.pairing import Pairings
-from prx.channels.policy import judge
+from prx.channels.policy import judge, welcomes
 from prx.core.channel import IncomingMessage
 from prx.core.errors import PrxError
 from prx.core.ids import new_id, now_utc
@@ -79,6 +79,11 @@ class Inbox:
                 return await self._keep(channel, message)
             case "ignored":
                 return False
+
+    def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:
+        """See `ChannelContext.welcomes`."""
+        config = self._desk.config().get(channel)
+        return config is not None and welcomes(sender, config, is_group=is_group)
 
     async def tell(self, channel: str, address: Address, text: str) -> None:
         """Say something to a conversation by itself; it is on disk when this returns.

@@ -60,6 +60,10 @@ class Life:
         heard = storable(message)
         return heard is not None and await self._services.intake.receive(self._channel, heard)
 
+    def welcomes(self, sender: str, *, is_group: bool) -> bool:
+        """See `ChannelContext.welcomes`."""
+        return self._services.intake.welcomes(self._channel, sender, is_group=is_group)
+
     async def directory(self) -> Path:
         """See `ChannelContext.directory`."""
         # By a hash: a channel's name may be no name of a file.

@@ -25,6 +25,12 @@ def judge(message: IncomingMessage, config: ChannelConfig) -> Judgement:
     return "ignored" if message.is_group or message.is_bot or not config.pairing else "stranger"
 
 
+def welcomes(sender: str, config: ChannelConfig, *, is_group: bool) -> bool:
+    """Tell whether somebody may talk over a channel, or ask to be let in, before they said anything."""
+    said = IncomingMessage(conversation="", sender=sender, text="", is_group=is_group, mentioned=True)
+    return judge(said, config) != "ignored"
+
+
 def is_allowed(message: IncomingMessage, config: ChannelConfig) -> bool:
     """Tell whether `allowed_users` names the sender, or everybody."""
     names = {message.sender, *message.sender_aliases}

@@ -17,6 +17,9 @@ class Intake(Protocol):
     async def receive(self, channel: str, message: IncomingMessage) -> bool:
         """Take a message that came over the channel of this name; see `ChannelContext.receive`."""
 
+    def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:
+        """Tell whether somebody may talk over a channel, or ask to; see `ChannelContext.welcomes`."""
+
     async def last_message_at(self, channel: str) -> datetime | None:
         """Return when the newest message of a channel came that was heard; None where none is known.
 

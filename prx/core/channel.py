@@ -170,6 +170,13 @@ class ChannelContext(Protocol):
             UnavailableError: it cannot be kept now. Let it end the life, so that the platform sends it again.
         """
 
+    def welcomes(self, sender: str, *, is_group: bool) -> bool:
+        """Tell whether somebody may talk to the bot, in private or in a group, or ask to be let in.
+
+        For platforms where one has to accept something before anybody can talk, such as an invite. It goes by the
+        policies as they are now: the next answer may be another one.
+        """
+
     async def directory(self) -> Path:
         """Return a private directory of the channel's own, such as for keys of encrypted rooms. It outlasts lives."""
 

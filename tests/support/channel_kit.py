@@ -107,6 +107,7 @@ class Setting:
     def __init__(self, rehearsal: Rehearsal, services: ChannelServices, heard: Heard) -> None:
         self.configured: dict[str, ChannelConfig] = {}
         self.heard = heard
+        heard.config = lambda: self.configured
         self.supervisor = Supervisor(chance=lambda: 0.0)
         self.channels = Channels(
             lambda: self.configured,

@@ -1,6 +1,6 @@
 """What lies around channels, for tests that give it none of the daemon."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ from prx.channels.cursors import Cursors
 from prx.channels.inbox import Inbox
 from prx.channels.pacing import Paces
 from prx.channels.pairing import Pairings
+from prx.channels.policy import welcomes
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
 from prx.core.channel import IncomingMessage
@@ -25,12 +26,17 @@ class Heard:
     """What came over channels, in its order; what a platform told of twice once, as in an inbox."""
 
     messages: list[IncomingMessage] = field(default_factory=list)
+    config: Callable[[], Mapping[str, ChannelConfig]] = dict
+    """Whose policies say who is welcome."""
 
     async def receive(self, _channel: str, message: IncomingMessage) -> bool:
         known = [each.event_id for each in self.messages if each.event_id is not None]
         if message.event_id not in known:
             self.messages.append(message)
         return True
+
+    def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:
+        return welcomes(sender, self.config()[channel], is_group=is_group)
 
     async def last_message_at(self, _channel: str) -> datetime | None:
         return self.messages[-1].sent_at if self.messages else None

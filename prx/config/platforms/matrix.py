@@ -7,6 +7,8 @@ from pydantic import model_validator
 from prx.config.channels import PlatformConfig
 from prx.config.types import Secret, hot
 
+JoinInvites = Literal["allowed", "all", "none"]
+
 
 class MatrixConfig(PlatformConfig):
     """Matrix: [channels/matrix.md](channels/matrix.md)."""
@@ -21,7 +23,7 @@ class MatrixConfig(PlatformConfig):
     )
     device_name: str = hot("What the list of sessions calls the bot's.", "PRX", min_length=1, max_length=100)
     encryption: bool = hot("Whether to read and write in encrypted rooms.", default=True)
-    join_invites: Literal["allowed", "all", "none"] = hot(
+    join_invites: JoinInvites = hot(
         "Whose invites are accepted: those of `allowed_users`, and to a direct chat of whoever may ask to be let in; "
         "everybody's; nobody's.",
         "allowed",

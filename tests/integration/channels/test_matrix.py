@@ -9,7 +9,7 @@ import pytest
 from prx.core.channel import OutgoingMessage, ThrottledError
 from prx.core.file import File
 from prx.core.ids import new_id
-from tests.support.channel_kit import AdapterContract, Setting, set_up
+from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.matrix_user import matrix_user
 from tests.support.rehearsals.matrix import MatrixRehearsal, fresh_names, matrix_rehearsal
 from tests.support.servers.synapse import Synapse, synapse
@@ -159,6 +159,25 @@ class TestMatrix(AdapterContract):
         chat = await rehearsal.ada.invite(rehearsal.bot)  # they may ask to be let in
         await rehearsal.ada.joined_by(chat, rehearsal.bot)
         assert rehearsal.bot in rehearsal.ada.client.rooms[group].invited_users
+
+    async def test_an_invite_is_judged_by_the_policies_as_they_are_without_a_new_connection(
+        self, rehearsal: MatrixRehearsal, setting: Setting
+    ) -> None:
+        ada = rehearsal.ada
+        table = rehearsal.table() | {"allowed_users": ["@carol:localhost"], "pairing": False}
+        await setting.configure(table)
+        await setting.becomes("connected")
+        since = setting.channels.get(NAME).connected_at
+        left_alone = await ada.invite(rehearsal.bot)
+        await setting.configure(table | {"allowed_users": [ada.client.user_id]})
+        group = await ada.invite(rehearsal.bot, direct=False)
+        await ada.joined_by(group, rehearsal.bot)
+        await ada.joined_by(left_alone, rehearsal.bot)
+        await setting.configure(table | {"allowed_users": ["*"], "group_policy": "disabled"})
+        refused = await ada.invite(rehearsal.bot, direct=False)
+        await ada.joined_by(await ada.invite(rehearsal.bot), rehearsal.bot)
+        assert rehearsal.bot in ada.client.rooms[refused].invited_users
+        assert setting.channels.get(NAME).connected_at == since
 
     async def test_more_than_one_answer_holds_is_not_lost(
         self, rehearsal: MatrixRehearsal, connected: Setting

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from prx.channels.commands import command_of, help_text
-from prx.channels.policy import Judgement, judge
+from prx.channels.policy import Judgement, judge, welcomes
 from prx.config.channels import ChannelConfig
 from prx.core.channel import IncomingMessage
 from prx.core.skill import Skill
@@ -46,6 +46,25 @@ GROUP = {"is_group": True}
 )
 def test_each_policy_has_its_say(table: dict[str, Any], about: dict[str, Any], judgement: Judgement) -> None:
     assert judge(message(**about), ChannelConfig.model_validate(table)) == judgement
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ({}, ["in private"]),  # they may ask to be let in
+        ({"pairing": False}, []),
+        (ALLOWED | {"mention_only": True}, ["in private", "in groups"]),
+        (ALLOWED | {"group_policy": "disabled"}, ["in private"]),
+        ({"group_policy": "open", "dm_policy": "disabled"}, ["in groups"]),
+    ],
+)
+def test_who_may_talk_or_ask_to_is_welcome_before_they_said_anything(
+    table: dict[str, Any], where: list[str]
+) -> None:
+    config = ChannelConfig.model_validate(table)
+    places = {"in private": False, "in groups": True}
+    found = [name for name, is_group in places.items() if welcomes("42", config, is_group=is_group)]
+    assert found == where
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from nio import (
     AsyncClient,
-    InviteMemberEvent,
     MatrixRoom,
     MegolmEvent,
     RoomGetEventResponse,
@@ -23,6 +22,7 @@ from nio.exceptions import EncryptionError
 from prx.channels.adapter import Adapter
 from prx.channels.adapters.matrix.errors import accepted, translated
 from prx.channels.adapters.matrix.events import Room, change_of, content_of, message_of
+from prx.channels.adapters.matrix.invites import Invites
 from prx.channels.adapters.matrix.media import fetch, upload
 from prx.channels.adapters.matrix.session import session
 from prx.config.platforms.matrix import MatrixConfig
@@ -87,6 +87,7 @@ class MatrixAdapter(Adapter):
         self._own: OrderedDict[str, None] = OrderedDict()
         """The newest events of the bot, by their ids."""
         self._typing: set[str] = set()
+        self._invites = Invites(config.join_invites)
 
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
@@ -189,7 +190,7 @@ class MatrixAdapter(Adapter):
         response = accepted(response)
         await self._keep_keys(client)
         if since is None:
-            await self._join(response, client)
+            await self._invites.answer(response, client, context)
         else:
             await self._take(response, client, context, since=since)
         await context.save_cursor(_cursor(client, response))
@@ -210,7 +211,7 @@ class MatrixAdapter(Adapter):
     async def _take(
         self, response: SyncResponse, client: AsyncClient, context: ChannelContext, since: str | None = None
     ) -> None:
-        await self._join(response, client)
+        await self._invites.answer(response, client, context)
         for room_id, info in response.rooms.join.items():
             events = info.timeline.events
             if info.timeline.limited and since is not None:
@@ -283,32 +284,6 @@ class MatrixAdapter(Adapter):
         while len(self._own) > _MAX_OWN:
             self._own.popitem(last=False)
         return event_id
-
-    async def _join(self, response: SyncResponse, client: AsyncClient) -> None:
-        for room_id, info in response.rooms.invite.items():
-            for event in info.invite_state:
-                is_mine = isinstance(event, InviteMemberEvent) and event.state_key == client.user_id
-                if is_mine and event.membership == "invite":
-                    await self._answer_invite(client, room_id, event)
-
-    async def _answer_invite(self, client: AsyncClient, room_id: str, invite: InviteMemberEvent) -> None:
-        is_direct = invite.content.get("is_direct") is True
-        if not self._is_welcome(invite.sender, is_direct=is_direct):
-            _log.info("an invite is left alone", room=room_id, sender=invite.sender)
-            return
-        try:
-            accepted(await client.join(room_id))
-        except PrxError as error:  # the room may be gone, or on a server that is
-            _log.warning("a room cannot be joined", room=room_id, reason=error.message)
-
-    def _is_welcome(self, sender: str, *, is_direct: bool) -> bool:
-        config = self._config
-        if config.join_invites != "allowed":
-            return config.join_invites == "all"
-        policy = config.dm_policy if is_direct else config.group_policy
-        if policy != "allowlist":
-            return policy == "open"
-        return bool({"*", sender} & set(config.allowed_users)) or (is_direct and config.pairing)
 
 
 def _cursor(client: AsyncClient, response: SyncResponse) -> str:
