@@ -34,7 +34,7 @@ class Copy:
         """Begin to write `component` unless it is there; waits only while several others are being written."""
         self._digest = digest
         self._blobs.hold(digest)
-        if not self._blobs.has(digest):
+        if not self._blobs.is_written(digest):
             self._writing = await self._blobs.write_soon(digest, component)
 
     @property
@@ -68,7 +68,8 @@ class Blobs:
         self._held: Counter[str] = Counter()
         self._changing = asyncio.Lock()
         self._room = asyncio.Semaphore(_MAX_WAITING)
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing: dict[asyncio.Task[None], str] = {}
+        """What is being written, with its digest."""
 
     async def open(self, wanted: Collection[str]) -> None:
         """Learn what is there, and remove what is not `wanted`."""
@@ -76,7 +77,11 @@ class Blobs:
         await self.sweep(wanted)
 
     def has(self, digest: str) -> bool:
-        """Tell whether the component of this SHA-256 is kept."""
+        """Tell whether the component of this SHA-256 is kept, or is just being written: `read` waits for that."""
+        return digest in self._known or digest in self._writing.values()
+
+    def is_written(self, digest: str) -> bool:
+        """Tell whether the component of this SHA-256 is on disk."""
         return digest in self._known
 
     @contextmanager
@@ -102,16 +107,18 @@ class Blobs:
         """Write in a task of its own; `aclose` ends those that are left."""
         await self._room.acquire()
         writing = asyncio.get_running_loop().create_task(self._write(digest, component))
-        self._writing.add(writing)
+        self._writing[writing] = digest
         writing.add_done_callback(self._wrote)
         return writing
 
     async def read(self, digest: str) -> bytes:
-        """Return a component as it was when it was kept.
+        """Return a component as it was when it was kept; waits while it is being written.
 
         Raises:
             LoadError: its copy is gone or was changed.
         """
+        if underway := [writing for writing, each in self._writing.items() if each == digest]:
+            await asyncio.wait(underway)
         component = await asyncio.to_thread(read_regular, self._path(digest), MAX_WASM_BYTES)
         if await asyncio.to_thread(_sha256, component) != digest:
             raise LoadError(
@@ -142,7 +149,7 @@ class Blobs:
 
     def _wrote(self, writing: asyncio.Task[None]) -> None:
         self._room.release()
-        self._writing.discard(writing)
+        del self._writing[writing]
         if not writing.cancelled():
             writing.exception()  # told by `written` to those who wait for it; a load that failed does not
 

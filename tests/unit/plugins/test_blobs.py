@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,30 @@ async def test_a_component_that_is_there_is_not_written_again(tmp_path: Path) ->
         assert not copy.is_new
         await copy.written()
     assert (tmp_path / f"{digest()}.wasm").stat().st_ino == inode
+
+
+async def test_what_is_being_written_is_there_and_read_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, going = asyncio.Event(), threading.Event()
+    loop, fsync = asyncio.get_running_loop(), os.fsync
+
+    def slow_disk(descriptor: int) -> None:
+        loop.call_soon_threadsafe(writes.set)
+        going.wait()
+        fsync(descriptor)
+
+    monkeypatch.setattr("prx.plugins.blobs.os.fsync", slow_disk)
+    blobs = Blobs(tmp_path)
+    with blobs.copying() as copy:
+        await copy.take(digest(), CONTENT)
+        await writes.wait()
+        assert blobs.has(digest())
+        assert not blobs.is_written(digest())
+        read = asyncio.ensure_future(blobs.read(digest()))
+        await asyncio.sleep(0)
+        going.set()
+        assert await read == CONTENT
 
 
 async def test_many_copies_at_once_of_one_component_are_one_file(tmp_path: Path) -> None:
