@@ -182,8 +182,9 @@ class LogFiles:
     def _recovered(self) -> None:
         lost, self._lost = self._lost, 0
         reason = "they came too fast" if self._problem is None else self._problem.reason
-        self._problem = None
+        # First: who sees that the problem is gone finds what it cost.
         _log.warning("log lines are missing on disk", lost=lost, reason=reason)
+        self._problem = None
 
 
 def _tail(path: Path) -> bytes:
