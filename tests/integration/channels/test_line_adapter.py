@@ -10,19 +10,23 @@ import pytest
 from prx.core.channel import Connect
 from tests.support.channel_kit import AdapterContract, Rehearsal
 from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to
+from tests.support.servers.ports import reserved_port
+from tests.support.waiting import eventually
 
 
 class LineRehearsal(Rehearsal):
     kind = "line"
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         self.platform = LinePlatform()
+        self.platform.port = port
         self._read = 0
         self._server: asyncio.Server | None = None
 
     @property
     def connect(self) -> Connect:
-        return connecting_to(self.platform, replace(PLAIN, cadence_secs=0.5, idle_limit_secs=1))
+        # Above what a busy machine takes for an answer, and below what a test waits for.
+        return connecting_to(self.platform, replace(PLAIN, cadence_secs=2, idle_limit_secs=4))
 
     def table(self) -> dict[str, Any]:
         return {"token": TOKEN}
@@ -34,15 +38,12 @@ class LineRehearsal(Rehearsal):
         self.platform.say(text)
 
     async def read(self) -> str:
-        async with asyncio.timeout(10):
-            while len(self.platform.texts) <= self._read:
-                await self.platform.changed.wait()
+        await eventually(lambda: len(self.platform.texts) > self._read)
         self._read += 1
         return str(self.platform.texts[self._read - 1])
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self.platform.serve, "127.0.0.1", self.platform.port)
-        self.platform.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -61,7 +62,8 @@ class LineRehearsal(Rehearsal):
 class TestLine(AdapterContract):
     @pytest.fixture
     async def rehearsal(self) -> AsyncIterator[LineRehearsal]:
-        rehearsal = LineRehearsal()
-        await rehearsal.start()
-        yield rehearsal
-        await rehearsal.stop()
+        with reserved_port() as port:
+            rehearsal = LineRehearsal(port)
+            await rehearsal.start()
+            yield rehearsal
+            await rehearsal.stop()

@@ -10,6 +10,7 @@ from prx.core.egress.policy import AnyTarget
 from prx.core.egress.target import Target
 from prx.runtime.egress.client import EgressClient
 from tests.integration.egress.servers import LAX, STRICT, Zone, fetch, ok, serving
+from tests.support.servers.ports import reserved_port
 
 # Reached where private targets are allowed: the guard and the connection mean the same address.
 LOOPBACK = [
@@ -125,15 +126,16 @@ async def test_a_name_that_answers_otherwise_the_second_time_is_never_asked_a_se
                 STRICT.admit_address(target, ipaddress.IPv4Address("127.0.0.1"))
 
     policy = NotTheFirst(allow_private=True, key="k")
-    async with (
-        EgressClient(zone) as client,
-        serving(ok(b"outside"), host="127.0.0.2") as outside,
-        serving(ok(b"inside"), host="127.0.0.1", port=outside.port) as inside,
-    ):
-        url = f"http://rebind.example:{outside.port}/"
-        assert (await fetch(client, url, policy=policy)).body == b"outside"
-        assert zone.asked == ["rebind.example"]
-        with pytest.raises(EgressRefusedError, match=r"stands for 127\.0\.0\.1, a loopback address"):
-            await fetch(client, url, policy=policy)
-        assert (inside.connections, outside.connections) == (0, 1)
-        assert outside.received[0].values("Host") == [f"rebind.example:{outside.port}"]
+    with reserved_port() as port:
+        async with (
+            EgressClient(zone) as client,
+            serving(ok(b"outside"), host="127.0.0.2", port=port) as outside,
+            serving(ok(b"inside"), host="127.0.0.1", port=port) as inside,
+        ):
+            url = f"http://rebind.example:{port}/"
+            assert (await fetch(client, url, policy=policy)).body == b"outside"
+            assert zone.asked == ["rebind.example"]
+            with pytest.raises(EgressRefusedError, match=r"stands for 127\.0\.0\.1, a loopback address"):
+                await fetch(client, url, policy=policy)
+            assert (inside.connections, outside.connections) == (0, 1)
+            assert outside.received[0].values("Host") == [f"rebind.example:{port}"]

@@ -15,7 +15,8 @@ from tests.support.mcp_host import SLOW, McpHost, mcp_host
 from tests.support.processes import open_descriptors
 from tests.support.waiting import eventually
 
-_QUICK_PROBE = Timing(probe_secs=0.1, answer_secs=0.3, settle_secs=0.01)
+# What answers at all does so in time, also where the machine is busy.
+_QUICK_PROBE = Timing(probe_secs=0.1, answer_secs=2.0, settle_secs=0.01)
 
 
 def reaching(server: HttpServer, **config: Any) -> dict[str, McpServerConfig]:
@@ -84,7 +85,7 @@ async def test_a_stream_that_breaks_off_is_resumed_where_it_can_be(tmp_path: Pat
 async def test_an_answer_that_does_not_come_ends_its_call_in_time_and_is_cancelled(
     tmp_path: Path, tool: str
 ) -> None:
-    async with http_server() as server, mcp_host(tmp_path, reaching(server, request_timeout_ms=300)) as host:
+    async with http_server() as server, mcp_host(tmp_path, reaching(server, request_timeout_ms=1500)) as host:
         await host.until("connected")
         assert (await failure(host, tool))[0] == "timeout"
         await eventually(lambda: len(server.cancelled) == 1)
@@ -115,10 +116,10 @@ async def test_a_server_that_was_restarted_while_idle_is_met_again_and_the_call_
 
 
 async def test_a_server_that_goes_away_in_the_middle_of_a_call_fails_it_and_is_met_again(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
     async with AsyncExitStack() as first_life:
-        server = await first_life.enter_async_context(http_server())
+        server = await first_life.enter_async_context(http_server(port))
         async with mcp_host(tmp_path, reaching(server), timing=_QUICK_PROBE) as host:
             await host.until("connected")
             call = asyncio.ensure_future(host.call("hang"))
@@ -130,13 +131,13 @@ async def test_a_server_that_goes_away_in_the_middle_of_a_call_fails_it_and_is_m
             await host.until("disconnected", error="it cannot be reached")
             with pytest.raises(UnavailableError, match="is not connected"):
                 await host.call("echo")
-            async with http_server(server.port):
+            async with http_server(port):
                 await host.until("connected")
                 assert await host.output("echo") == "done"
 
 
 async def test_a_server_that_takes_and_never_answers_is_noticed(tmp_path: Path) -> None:
-    config = {"request_timeout_ms": 300, "startup_timeout_ms": 500}
+    config = {"startup_timeout_ms": 2000}
     async with (
         http_server() as server,
         mcp_host(tmp_path, reaching(server, **config), timing=_QUICK_PROBE) as host,

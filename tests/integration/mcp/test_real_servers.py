@@ -3,12 +3,9 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,14 +28,6 @@ def package(npm: Path, name: str, *arguments: str) -> McpServerConfig:
     """Return the configuration of a server of npm."""
     program = npm / "@modelcontextprotocol" / name / "dist/index.js"
     return McpServerConfig(command="node", args=(str(program), *arguments), startup_timeout_ms=60_000)
-
-
-@contextmanager
-def free_port() -> Iterator[int]:
-    """Hold a port that nobody else uses, for the length of the block."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 async def test_a_server_of_the_newer_era(tmp_path: Path) -> None:
@@ -93,7 +82,8 @@ async def test_a_server_that_remembers_is_told_in_one_life_and_asked_in_the_next
         tree = {"name": "tree", "entityType": "plant", "observations": ["it is tall"]}
         await host.output("create_entities", {"entities": [tree]})
         os.kill(before.pid, signal.SIGKILL)
-        await eventually(lambda: host.view().pid not in (None, before.pid), within_secs=60)
+        await eventually(lambda: host.view().pid != before.pid)
+        await host.until("connected")
         assert await host.output("read_graph") == {"entities": [tree], "relations": []}
 
 
@@ -130,11 +120,12 @@ async def test_everything_of_a_server_of_the_older_era(tmp_path: Path, npm: Path
 @pytest.mark.parametrize(
     ("mode", "transport", "path"), [("streamableHttp", "http", "/mcp"), ("sse", "sse", "/sse")]
 )
-async def test_everything_over_http(tmp_path: Path, npm: Path, mode: str, transport: str, path: str) -> None:
+async def test_everything_over_http(
+    tmp_path: Path, npm: Path, port: int, mode: str, transport: str, path: str
+) -> None:
     program = npm / "@modelcontextprotocol/server-everything/dist/index.js"
     told: list[tuple[object, ...]] = []
-    with free_port() as port:
-        environment = {"PATH": os.environ["PATH"], "PORT": str(port)}
+    environment = {"PATH": os.environ["PATH"], "PORT": str(port)}
     url = f"http://127.0.0.1:{port}{path}"
     servers = {"one": McpServerConfig.model_validate({"url": url, "transport": transport})}
     async with mcp_host(tmp_path, servers) as host:
@@ -160,7 +151,7 @@ async def test_everything_over_http(tmp_path: Path, npm: Path, mode: str, transp
                         progress=partial(_set, begun),
                     )
                 )
-                await asyncio.wait_for(begun.wait(), 20)
+                await asyncio.wait_for(begun.wait(), 60)
             finally:
                 process.kill()
                 await process.wait()
@@ -188,7 +179,8 @@ async def test_a_server_of_files_serves_what_it_was_given_and_is_back_after_a_ki
         note = {"path": str(tmp_path / "files/note.txt")}
         assert "remember the milk" in str(await host.output("read_text_file", note))
         host.servers.reconnect("one")
-        await eventually(lambda: host.view().pid not in (None, before.pid), within_secs=60)
+        await eventually(lambda: host.view().pid != before.pid)
+        await host.until("connected")
         assert "remember the milk" in str(await host.output("read_text_file", note))
         outside = await host.call("read_text_file", {"path": "/etc/passwd"})
         assert not outside.success

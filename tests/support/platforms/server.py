@@ -3,9 +3,12 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any, Self
 
 from aiohttp import web
+
+from tests.support.servers.ports import reserved_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Json = dict[str, Any]
@@ -16,6 +19,7 @@ class PlatformServer:
 
     def __init__(self) -> None:
         self.port = 0
+        self._reserved = ExitStack()
         self._runner: web.AppRunner | None = None
         self._going = asyncio.Event()
         self._going.set()
@@ -26,14 +30,16 @@ class PlatformServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
+        self.port = self._reserved.enter_context(reserved_port())
         await self.start()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
+        self._reserved.close()
 
     async def start(self) -> None:
-        """Serve; on the port of the time before, if there was one."""
+        """Serve, on the same port each time."""
 
         @web.middleware
         async def _freezing(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -47,7 +53,6 @@ class PlatformServer:
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.01)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Be gone, as a server that was killed: each connection is closed at once."""
