@@ -112,5 +112,6 @@ def test_cancelling_a_turn_its_sessions_end_and_a_client_that_leaves_end_the_gue
 
     plugin = client.get("/plugins/loop")
     assert (plugin["status"], plugin["last_error"], plugin["calls"]["failed"]) == ("loaded", None, 0)
-    assert plugin["calls"]["errors"] in ({"cancelled": 2}, {"cancelled": 3})
+    # Those that had not begun when they were cancelled do not count.
+    assert plugin["calls"]["errors"].keys() == {"cancelled"}
     assert client.daemon.stop() == 0

@@ -24,6 +24,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 __all__ = ["certificate"]
 _RESTARTS = 24
+_MORE_BY_CHANCE = 8
+"""The threads that the event loop has for files, and a connection each: how many are there depends on the moment."""
 
 
 @pytest.fixture
@@ -91,7 +93,8 @@ async def test_24_restarts_in_a_row_leave_neither_files_nor_threads(
         await asyncio.to_thread(life.connect_all_anew)
 
     def is_as_before() -> bool:
-        return all(now <= then for now, then in zip(life.held(), before, strict=True))
+        # A leak is one for each restart.
+        return all(now <= then + _MORE_BY_CHANCE for now, then in zip(life.held(), before, strict=True))
 
     await asyncio.to_thread(wait_until, is_as_before)
     for rehearsal in platforms.values():

@@ -69,7 +69,7 @@ def until(url: str, token: str, condition: Callable[[dict[str, Any]], bool]) -> 
 def test_a_call_in_flight_finishes_while_new_ones_are_refused(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
-    with calling(start_daemon, tmp_path, drain_secs=30, max_execution_time_ms=3000) as (daemon, url, caller):
+    with calling(start_daemon, tmp_path, drain_secs=60, max_execution_time_ms=8000) as (daemon, url, caller):
         daemon.process.send_signal(signal.SIGTERM)
         daemon.event("stopping")
         assert call(f"{url}/status/health") == (503, {"healthy": False})

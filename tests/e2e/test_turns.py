@@ -110,7 +110,7 @@ def test_one_turn_calls_a_component_and_an_mcp_server(start_client: StartClient,
         assert (detail["turn_count"], detail["token_usage"]) == (3, {"input": 750, "output": 90})
 
         check_events(taken, session, messages)
-    check_log(client)
+        check_log(client)
 
 
 async def test_a_message_on_a_channel_has_the_model_call_both(

@@ -33,7 +33,7 @@ from prx.runtime.supervisor import Supervisor
 from tests.support.channel_daemon import living
 from tests.support.channels import Heard, keeping
 from tests.support.logs import logged
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 NAME = "one"
 _FOR_EVERYBODY = {"allowed_users": ["*"], "stream_mode": "off"}
@@ -125,7 +125,7 @@ class Setting:
         self.configured = Config.model_validate({"channels_config": tables}).channels_config
         await self.channels.reconfigured(old)
 
-    async def becomes(self, *statuses: str, within_secs: float = 20.0) -> None:
+    async def becomes(self, *statuses: str, within_secs: float = PATIENCE_SECS) -> None:
         await eventually(lambda: self.channels.get(NAME).status in statuses, within_secs=within_secs)
 
     @property

@@ -38,7 +38,7 @@ async def main(url: str) -> None:
     )
     with TemporaryDirectory() as home:
         async with mcp_host(Path(home), {"one": config}) as host:
-            await eventually(lambda: host.view().status in _SETTLED, within_secs=20)
+            await eventually(lambda: host.view().status in _SETTLED)
             if host.view().status == "needs_auth":
                 await _log_in(host, config, Path(home))
             wanted = await _call_everything(host)

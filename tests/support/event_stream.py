@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from tests.support.waiting import PATIENCE_SECS
+
 
 class Told(NamedTuple):
     """One event, or one comment: then `event` is empty."""
@@ -46,7 +48,7 @@ class EventReader:
         Raises:
             EOFError: the stream has ended.
         """
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             text = (await self._reader.readuntil(b"\n\n")).decode().removesuffix("\n\n")
         if text.startswith(":"):
             return Told("")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.support.waiting import PATIENCE_SECS
+
 
 class IrcUser:
     """Says things, and reads what is said to them or where they are."""
@@ -25,7 +27,7 @@ class IrcUser:
 
     async def until(self, part: str) -> str:
         """Return the next line with this in it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             while raw := await self._reader.readline():
                 line = raw.decode().rstrip("\r\n")
                 if line.startswith("PING"):

@@ -53,13 +53,11 @@ class LinePlatform:
         self.requests: list[tuple[str, Any]] = []
         """What clients asked for, but for pings."""
         self.refusals: deque[dict[str, Any]] = deque()
-        """What the next requests are answered, instead of being obeyed."""
+        """What is answered when the bot says something next, instead of being obeyed."""
         self.losses = 0
         """How many of the next messages are said without the bot hearing of it: the connection breaks."""
         self.said: dict[str, dict[str, Any]] = {}
         """The bot's messages, as they are now, by their id; what came again under its key is there once."""
-        self.changed = asyncio.Event()
-        """Set, and replaced, when the bot said something."""
         self.files: dict[str, bytes] = {}
         self._keys: dict[str, str] = {}
         self._clients: set[asyncio.StreamWriter] = set()
@@ -125,10 +123,10 @@ class LinePlatform:
         if verb == "PING":
             return {}
         self.requests.append((verb, asked))
-        if self.refusals:
-            return self.refusals.popleft()
         if verb == "FETCH":
             return {"content": base64.b64encode(self.files[asked["id"]]).decode()}
+        if verb in ("SAY", "EDIT") and self.refusals:
+            return self.refusals.popleft()
         key = asked.pop("key", None)
         if verb == "SAY" and key in self._keys:
             return {"id": self._keys[key]}
@@ -137,8 +135,6 @@ class LinePlatform:
             self._keys[key] = message_id
         if verb in ("SAY", "EDIT"):
             self.said[message_id] = asked
-            self.changed.set()
-            self.changed = asyncio.Event()
         return {"id": message_id}
 
 

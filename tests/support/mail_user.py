@@ -9,8 +9,8 @@ from email.policy import default
 from email.utils import make_msgid
 
 from tests.support.servers.mail import DOMAIN, PASSWORD, MailServer
+from tests.support.waiting import PATIENCE_SECS
 
-_WAIT_SECS = 30.0
 _PAUSE_SECS = 0.05
 
 
@@ -40,7 +40,7 @@ class MailUser:
 
     async def read(self) -> EmailMessage:
         """Return the next message that came; waits for it."""
-        async with asyncio.timeout(_WAIT_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             while True:
                 found = await asyncio.to_thread(self._all)
                 if len(found) > self._read:

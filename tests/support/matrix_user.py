@@ -9,8 +9,7 @@ from typing import Any
 from nio import AsyncClient, AsyncClientConfig, JoinError, RoomCreateResponse, SyncResponse
 
 from tests.support.servers.synapse import PASSWORD
-
-_WAIT_SECS = 30.0
+from tests.support.waiting import PATIENCE_SECS
 
 
 class MatrixUser:
@@ -48,7 +47,7 @@ class MatrixUser:
 
     async def joined_by(self, room_id: str, *people: str) -> None:
         """Wait until these are in a room."""
-        async with asyncio.timeout(_WAIT_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             while True:
                 await self.sync()
                 room = self.client.rooms.get(room_id)
@@ -68,7 +67,7 @@ class MatrixUser:
     async def read(self, *kinds: str) -> dict[str, Any]:
         """Return the next message of somebody else, or the next event of these kinds; waits for it."""
         kinds = kinds or ("m.room.message",)
-        async with asyncio.timeout(_WAIT_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             while True:
                 for number, event in enumerate(self._heard):
                     if event["type"] in kinds:

@@ -17,7 +17,7 @@ from prx.runtime.bus import Bus
 from prx.runtime.store import Store
 from prx.runtime.supervisor import RestartPolicy, Supervisor
 from prx.runtime.tools import ToolRouter
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 SCRIPT = Path(__file__).parents[1] / "components/mcp/scripted.py"
 QUICK = RestartPolicy(first_pause_secs=0.02, most_pause_secs=0.1, max_restarts=None)
@@ -54,7 +54,7 @@ class McpHost:
         return [spec.name for spec in self.router.specs()]
 
     async def until(
-        self, status: str, name: str = "one", error: str = "", *, within_secs: float = 20.0
+        self, status: str, name: str = "one", error: str = "", *, within_secs: float = PATIENCE_SECS
     ) -> ServerView:
         """Wait until the server has `status`, and an error that contains `error`."""
         try:

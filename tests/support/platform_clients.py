@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.environments import environment
+from tests.support.waiting import PATIENCE_SECS
 
 _SOURCES = Path(__file__).parents[1] / "components/platform_clients"
-_WAIT_SECS = 30.0
 
 
 class PlatformClient:
@@ -23,7 +23,7 @@ class PlatformClient:
     async def tells(self, what: str) -> dict[str, Any]:
         """Wait for the next thing of this name that it tells, and return it."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(_WAIT_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             while line := await self._process.stdout.readline():
                 self.told.append(json.loads(line))
                 if self.told[-1]["what"] == what:
@@ -51,7 +51,7 @@ async def platform_client(python: Path, name: str, *arguments: str) -> AsyncIter
         yield client
         assert process.stdin is not None
         process.stdin.close()
-        async with asyncio.timeout(_WAIT_SECS):
+        async with asyncio.timeout(PATIENCE_SECS):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -16,7 +16,7 @@ from prx.runtime.extension_points import ExtensionPoints
 from prx.runtime.memory import Memory
 from prx.runtime.store import Store
 from tests.components.corpus import component
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 CALLER = CallContext(request_id="test")
 
@@ -79,7 +79,7 @@ class PluginHost:
 
         self._unit = asyncio.ensure_future(self.catalogue.run(started))
         waiting = asyncio.ensure_future(serving.wait())
-        await asyncio.wait({self._unit, waiting}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({self._unit, waiting}, timeout=PATIENCE_SECS, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if self._unit.done():
             self._unit.result()
@@ -88,7 +88,7 @@ class PluginHost:
     async def _stop(self) -> None:
         assert not self._unit.done(), "the catalogue ended by itself"
         self._unit.cancel()
-        await asyncio.wait({self._unit}, timeout=30)
+        await asyncio.wait({self._unit}, timeout=PATIENCE_SECS)
         assert self._unit.cancelled(), "the catalogue does not end"
 
     @asynccontextmanager
@@ -99,7 +99,7 @@ class PluginHost:
             yield
         finally:
             unit.cancel()
-            await asyncio.wait({unit}, timeout=10)
+            await asyncio.wait({unit}, timeout=PATIENCE_SECS)
 
     def drop(self, name: str, wasm: bytes | None = None, *, manifest: str | None = None) -> Path:
         """Install a component as one finished file, as `mv` does: bare, or in a directory when it has a manifest.
@@ -124,7 +124,7 @@ class PluginHost:
         return [plugin.name for plugin in self.catalogue.list()]
 
     async def until(
-        self, name: str, status: str, error: str | None = None, *, within_secs: float = 15.0
+        self, name: str, status: str, error: str | None = None, *, within_secs: float = PATIENCE_SECS
     ) -> Plugin:
         """Wait until the plugin has `status`, and an error that contains `error`."""
 

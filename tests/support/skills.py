@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from prx.agent.skills import Skills
+from tests.support.waiting import PATIENCE_SECS
 
 
 def skill(name: str, description: str = "Does it", triggers: str = "[/do, do it]") -> bytes:
@@ -29,10 +30,10 @@ async def looking(skills: Skills) -> AsyncIterator[Skills]:
     serving = asyncio.Event()
     unit = asyncio.ensure_future(skills.run(serving.set))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECS):
             await serving.wait()
         yield skills
     finally:
         unit.cancel()
-        await asyncio.wait({unit}, timeout=10)
+        await asyncio.wait({unit}, timeout=PATIENCE_SECS)
     assert unit.cancelled(), "the unit ended by itself"

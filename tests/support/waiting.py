@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+PATIENCE_SECS = 60.0
+"""How long what has to come may take on a machine that is busy with everything else: a bound, and no expectation."""
 _STEP_SECS = 0.01
 
 
-async def eventually(condition: Callable[[], object], *, within_secs: float = 15.0) -> None:
+async def eventually(condition: Callable[[], object], *, within_secs: float = PATIENCE_SECS) -> None:
     """Return once `condition()` is true.
 
     Raises:
@@ -19,7 +21,7 @@ async def eventually(condition: Callable[[], object], *, within_secs: float = 15
             await asyncio.sleep(_STEP_SECS)
 
 
-def wait_until(condition: Callable[[], object], *, within_secs: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], *, within_secs: float = PATIENCE_SECS) -> None:
     """Do as `eventually`, for tests of processes; asks ten times a second.
 
     Raises:

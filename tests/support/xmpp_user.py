@@ -10,6 +10,7 @@ from typing import Any
 from slixmpp import JID, ClientXMPP
 
 from tests.support.servers.prosody import DOMAIN, PASSWORD
+from tests.support.waiting import PATIENCE_SECS
 
 
 class XmppUser:
@@ -28,15 +29,17 @@ class XmppUser:
         for name, value in parts.items():
             message[name]["id"] = value
         message.send()
-        await self.client.plugin["xep_0199"].send_ping(JID(DOMAIN), timeout=20)
+        await self.client.plugin["xep_0199"].send_ping(JID(DOMAIN), timeout=PATIENCE_SECS)
 
     async def read(self) -> Any:
         """Return the next message with a text."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             return await self.heard.get()
 
     async def join(self, room: str, nick: str) -> None:
-        await self.client.plugin["xep_0045"].join_muc_wait(JID(room), nick, maxstanzas=0, timeout=20)
+        await self.client.plugin["xep_0045"].join_muc_wait(
+            JID(room), nick, maxstanzas=0, timeout=PATIENCE_SECS
+        )
 
     def _hear(self, message: Any) -> None:
         if message["body"] and message["from"].resource != "ada":
@@ -56,7 +59,7 @@ async def xmpp_user(port: int, name: str, certificate: Path) -> AsyncIterator[Xm
     user = XmppUser(client)
     client.connect("127.0.0.1", port)
     try:
-        await client.wait_until("session_start", 20)
+        await client.wait_until("session_start", PATIENCE_SECS)
         client.send_presence()
         yield user
     finally:

@@ -12,6 +12,7 @@ from prx.api.app import EDGE, build_app, mount
 from prx.api.routes import Routes
 from prx.core.errors import PermanentError, PrxError
 from tests.integration.api.api_harness import Api, Scripted, deps_of, serving
+from tests.support.waiting import PATIENCE_SECS
 
 HOST = b"Host: 127.0.0.1\r\n"
 
@@ -218,7 +219,7 @@ async def test_a_client_that_goes_away_cancels_its_request(api: Api) -> None:
         call.cancel()
         with suppress(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), PATIENCE_SECS)
     assert (await api.get("/api/v1/status")).status == 200
 
 

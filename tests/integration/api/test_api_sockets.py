@@ -12,7 +12,7 @@ from prx.api.deps import SOCKETS
 from prx.core.provider import ChatAnswer, ProviderError
 from tests.integration.api.api_harness import Api
 from tests.support.agents import Bench, Model, calling, saying
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 SESSIONS = "/api/v1/sessions"
 
@@ -33,7 +33,7 @@ async def heard(socket: ClientWebSocketResponse, last: str) -> list[dict[str, An
     """Return what is told up to the event `last`."""
     found: list[dict[str, Any]] = []
     while not found or found[-1]["type"] != last:
-        found.append(await socket.receive_json(timeout=20))
+        found.append(await socket.receive_json(timeout=PATIENCE_SECS))
     return found
 
 
@@ -118,7 +118,7 @@ async def test_what_is_no_frame_is_refused_and_ends_nothing(api: Api, session: s
 async def test_a_frame_that_is_too_long_closes_the_socket(api: Api, session: str) -> None:
     async with talking(api, session) as socket:
         await socket.send_str("x" * (1 << 20 | 1))
-        assert (await socket.receive(timeout=20)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+        assert (await socket.receive(timeout=PATIENCE_SECS)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
         assert socket.close_code == 1009
 
 
@@ -184,14 +184,14 @@ async def test_a_socket_is_closed_once_its_token_is_revoked(api: Api, session: s
     async with talking(api, session, headers={"Authorization": f"Bearer {secret}"}) as socket:
         api.tokens.revoke(token.id)
         await socket.send_json({"type": "message", "content": "hello"})
-        assert (await socket.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await socket.receive(timeout=PATIENCE_SECS)).type is WSMsgType.CLOSE
         assert socket.close_code == 1008
     secret, token = api.tokens.create("guest")
     assert api.app is not None
     api.app[SOCKETS]._beat_secs = 0.05
     async with talking(api, session, headers={"Authorization": f"Bearer {secret}"}) as socket:
         api.tokens.revoke(token.id)
-        assert (await socket.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await socket.receive(timeout=PATIENCE_SECS)).type is WSMsgType.CLOSE
         assert socket.close_code == 1008
 
 
@@ -217,11 +217,11 @@ async def test_a_drain_closes_a_socket_once_its_turns_are_told(api: Api, session
         await busy.send_json({"type": "message", "content": "hi"})
         await heard(busy, "token")
         draining = asyncio.ensure_future(api.runner.drain(20))
-        assert (await idle.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await idle.receive(timeout=PATIENCE_SECS)).type is WSMsgType.CLOSE
         assert idle.close_code == 1001
         go_on.set()
         assert (await heard(busy, "done"))[-1]["message"]["content"] == "still"
-        assert (await busy.receive(timeout=20)).type is WSMsgType.CLOSE
+        assert (await busy.receive(timeout=PATIENCE_SECS)).type is WSMsgType.CLOSE
         await draining
 
 

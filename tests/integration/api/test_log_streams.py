@@ -15,7 +15,7 @@ from prx.core.levels import LogLevel
 from prx.runtime.logs.book import LogBook
 from tests.integration.api.api_harness import Api
 from tests.support.event_stream import EventReader, Told, following
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 STREAM = "/api/v1/logs/stream"
 
@@ -242,8 +242,8 @@ async def test_a_drain_ends_streams_at_once_also_stalled_ones(api: Api, book: Lo
             put(book, "x" * 400)
         await quick.take(8_000)
         assert api.runner is not None
-        async with asyncio.timeout(5):
-            await api.runner.drain(60)
+        async with asyncio.timeout(PATIENCE_SECS):
+            await api.runner.drain(10 * PATIENCE_SECS)
             assert await quick.rest() == b""
         await eventually(lambda: len(streams_of(api)) == 0)
 

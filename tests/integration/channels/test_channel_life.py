@@ -214,7 +214,9 @@ async def test_a_connection_without_progress_ends_although_its_task_lives(
     impatient = replace(PLAIN, idle_limit_secs=0.05)
     setting.channels._adapters = {"line": connecting_to(platform, impatient)}
     with setting.bus.subscribed(_of_channels) as heard:
-        await setting.configure(one={})
+        # Nothing waits for it to be connected: that is over soon.
+        setting.configured = {"one": ChannelConfig.model_validate({"type": "line", "token": TOKEN})}
+        await setting.channels.reconfigured({})
         assert (await _taken(heard))[0] == "prx.channel.connected"
         reason = "stalled: the connection made no progress for 0.05 s"
         assert await _taken(heard) == ("prx.channel.error", {"channel": "one", "reason": reason})

@@ -265,7 +265,7 @@ async def test_a_platform_that_wants_it_slower_is_obeyed_and_hears_the_whole(
     rich: Daemon, platform: LinePlatform
 ) -> None:
     await rich.configure(token=TOKEN, stream_mode="off")
-    platform.refusals.extend([{}, {"refused": "wait", "secs": 0.2}])
+    platform.refusals.append({"refused": "wait", "secs": 0.2})
     platform.say("how is it?")
     began = asyncio.get_running_loop().time()
     assert await said(platform, 1) == ["answer 1"]
@@ -277,7 +277,7 @@ async def test_a_text_whose_markup_is_refused_is_sent_as_it_is(
 ) -> None:
     model.script = [saying("**bold**")]
     await rich.configure(token=TOKEN, stream_mode="off")
-    platform.refusals.extend([{}, {"refused": "markup"}])
+    platform.refusals.append({"refused": "markup"})
     platform.say("how is it?")
     assert await said(platform, 1) == ["**bold**"]
     assert [each["formatted"] for each in platform.said.values()] == [None]

@@ -12,6 +12,7 @@ from prx.channels.adapters.irc.registration import register
 from prx.config.platforms.irc import IrcConfig
 from prx.core.channel import AuthenticationError
 from prx.core.errors import PermanentError, UnavailableError
+from tests.support.waiting import PATIENCE_SECS
 
 Dialogue = Sequence[tuple[str, Sequence[str]]]
 """What the bot says at last, and what it is answered."""
@@ -56,7 +57,7 @@ async def registered(dialogue: Dialogue, **keys: str) -> tuple[str, list[str]]:
         config = IrcConfig.model_validate(
             {"server": "127.0.0.1", "port": port, "tls": False, "nick": "prx"} | keys
         )
-        async with asyncio.timeout(10), connected(config) as connection:
+        async with asyncio.timeout(PATIENCE_SECS), connected(config) as connection:
             return await register(connection, config, config.nick), told
 
 

@@ -15,9 +15,10 @@ from prx.mcp.client.unit import Timing
 from tests.support.logs import logged
 from tests.support.mcp_host import SLOW, mcp_host, scripted
 from tests.support.processes import children, is_running, open_descriptors
-from tests.support.waiting import eventually, wait_until
+from tests.support.waiting import PATIENCE_SECS, eventually, wait_until
 
-_QUICK_PROBE = Timing(probe_secs=0.1, answer_secs=0.3, settle_secs=0.01)
+# What answers at all does so in time, also where the machine is busy.
+_QUICK_PROBE = Timing(probe_secs=0.1, answer_secs=2.0, settle_secs=0.01)
 
 
 async def test_a_server_that_is_killed_in_the_middle_of_a_call_fails_that_call_and_comes_back(
@@ -132,11 +133,11 @@ async def test_a_file_that_is_no_program_is_refused_by_the_kernel_and_told(tmp_p
 async def test_a_server_that_hangs_on_start_is_given_up_in_time_and_delays_no_other(
     tmp_path: Path, behaviour: str
 ) -> None:
-    servers = {"one": scripted(behaviour, startup_timeout_ms=1500), "two": scripted()}
+    servers = {"one": scripted(behaviour, startup_timeout_ms=4000), "two": scripted()}
     async with mcp_host(tmp_path, servers, restarts=SLOW) as host:
         await host.until("connected", "two")
         assert host.view("one").status == "connecting"
-        await host.until("disconnected", error="it did not connect within 1.5 s (startup_timeout_ms)")
+        await host.until("disconnected", error="it did not connect within 4 s (startup_timeout_ms)")
         await eventually(lambda: len(children()) == 1)
 
 
@@ -144,7 +145,7 @@ async def test_a_server_that_hangs_on_start_is_given_up_in_time_and_delays_no_ot
 async def test_a_server_that_cannot_stand_the_newer_handshake_is_met_with_the_older_one(
     tmp_path: Path, behaviour: str
 ) -> None:
-    async with mcp_host(tmp_path, {"one": scripted(behaviour, startup_timeout_ms=1500)}) as host:
+    async with mcp_host(tmp_path, {"one": scripted(behaviour, startup_timeout_ms=4000)}) as host:
         view = await host.until("connected")
         assert view.protocol_version == "2025-06-18"
         await host.call("die")
@@ -180,12 +181,11 @@ async def test_a_line_of_50_megabytes_fails_its_call_alone_and_the_loop_goes_on(
 
 
 async def test_a_server_that_stops_answering_is_noticed_by_probing_and_replaced(tmp_path: Path) -> None:
-    config = scripted(request_timeout_ms=200)
-    async with mcp_host(tmp_path, {"one": config}, timing=_QUICK_PROBE) as host:
+    async with mcp_host(tmp_path, {"one": scripted()}, timing=_QUICK_PROBE) as host:
         before = (await host.until("connected")).pid
         assert before is not None
         os.kill(before, signal.SIGSTOP)
-        await host.until("disconnected", error="it does not answer any more", within_secs=20)
+        await host.until("disconnected", error="it does not answer any more")
         await eventually(lambda: host.view().pid not in (None, before))
         assert not is_running(before)
 
@@ -218,7 +218,7 @@ async def test_a_server_that_floods_the_daemon_slows_down_itself_alone(tmp_path:
         await host.until("connected", "two")
         flood = asyncio.ensure_future(host.call("flood"))
         for number in range(200):
-            result = await asyncio.wait_for(host.call("mcp__two__echo", {"text": str(number)}), 5)
+            result = await asyncio.wait_for(host.call("mcp__two__echo", {"text": str(number)}), PATIENCE_SECS)
             assert result.output == str(number)
         flood.cancel()
         await asyncio.wait({flood})

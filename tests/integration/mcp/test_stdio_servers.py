@@ -13,7 +13,7 @@ from prx.core.event import topics
 from prx.mcp.client.unit import CONNECTED, DISCONNECTED
 from tests.support.mcp_host import SLOW, mcp_host, scripted
 from tests.support.processes import children
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 Servers = dict[str, McpServerConfig]
 
@@ -69,12 +69,12 @@ async def test_progress_reaches_whoever_asked_for_it(tmp_path: Path) -> None:
 
 
 async def test_a_call_that_takes_too_long_ends_and_is_cancelled_at_the_server(tmp_path: Path) -> None:
-    async with mcp_host(tmp_path, {"one": scripted(request_timeout_ms=300)}) as host:
+    async with mcp_host(tmp_path, {"one": scripted(request_timeout_ms=1500)}) as host:
         await host.until("connected")
         slow = await host.call("never")
         assert slow.error is not None
         assert slow.error.code == "timeout"
-        assert "0.3 s" in slow.error.message
+        assert "1.5 s" in slow.error.message
         assert len(json.loads(await host.output("cancelled"))) == 1
         assert host.view().status == "connected"
 
@@ -206,7 +206,7 @@ async def test_connections_made_and_lost_are_told_on_the_bus(tmp_path: Path) -> 
         with host.bus.subscribed(topics("prx.mcp.*")) as told:
             await host.until("connected")
             await host.call("die")
-            first, second, third = [await asyncio.wait_for(told.take(), 20) for _ in range(3)]
+            first, second, third = [await asyncio.wait_for(told.take(), PATIENCE_SECS) for _ in range(3)]
     assert (first.topic, second.topic, third.topic) == (CONNECTED, DISCONNECTED, CONNECTED)
     assert first.payload["server"] == "one"
     assert "killed by signal 9" in second.payload["reason"]

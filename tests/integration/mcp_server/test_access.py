@@ -10,7 +10,7 @@ from prx.core.tool import ToolResult
 from tests.integration.api.api_harness import Scripted
 from tests.integration.mcp_server.clients import ACCEPT, LEGACY, NEWEST, Port, Wire
 from tests.integration.mcp_server.conftest import MakePort
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 ERAS = [LEGACY, NEWEST]
 
@@ -135,7 +135,7 @@ async def test_a_revoked_token_ends_its_sessions_and_streams(make_port: MakePort
     listening = asyncio.create_task(
         newest.send(newest.request("subscriptions/listen", {"notifications": {"toolsListChanged": True}}))
     )
-    async with asyncio.timeout(30), port.stream(legacy) as stream:
+    async with asyncio.timeout(PATIENCE_SECS), port.stream(legacy) as stream:
         await eventually(lambda: port.open_requests == 2)
         port.api.tokens.revoke(token.id)
         assert await stream.content.read() == b""
@@ -148,7 +148,7 @@ async def test_sessions_end_when_nobody_used_them_for_long(make_port: MakePort) 
     port = await make_port(sweep_secs=0.01, clock=lambda: port.api.now)
     used, unused = await port.wire(LEGACY), await port.wire(LEGACY)
     listening = await port.wire(LEGACY)
-    async with asyncio.timeout(30), port.stream(listening):
+    async with asyncio.timeout(PATIENCE_SECS), port.stream(listening):
         port.api.now += 1700
         await used.call("echo", {"text": "x"})
         port.api.now += 200
@@ -192,10 +192,11 @@ async def test_requests_that_open_no_session_leave_none(port: Port, version: str
 
 
 async def test_calls_in_flight_end_and_streams_are_ended_when_the_daemon_stops(port: Port) -> None:
-    started, go_on = asyncio.Event(), asyncio.Event()
+    started: list[str] = []
+    go_on = asyncio.Event()
 
     async def wait() -> ToolResult:
-        started.set()
+        started.append("wait")
         await go_on.wait()
         return ToolResult(output="done")
 
@@ -204,9 +205,9 @@ async def test_calls_in_flight_end_and_streams_are_ended_when_the_daemon_stops(p
         newest.send(newest.request("subscriptions/listen", {"notifications": {"toolsListChanged": True}}))
     )
     with port.api.router.offering([Scripted("wait", wait)]):
-        async with port.stream(legacy) as stream, asyncio.timeout(30):
+        async with port.stream(legacy) as stream, asyncio.timeout(PATIENCE_SECS):
             calls = [asyncio.create_task(wire.call("wait", {}, number=9)) for wire in (legacy, newest)]
-            await started.wait()
+            await eventually(lambda: len(started) == len(calls))
             await asyncio.wait(calls, timeout=0.8)
             assert port.api.runner is not None
             drain = asyncio.create_task(port.api.runner.drain(20))
@@ -233,7 +234,7 @@ async def test_calls_that_outlast_the_drain_are_cancelled_and_their_clients_told
 
     legacy, newest = await port.wire(LEGACY), await port.wire(NEWEST)
     with port.api.router.offering([Scripted("hang", hang)]):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             calls = [asyncio.create_task(wire.call("hang", {}, number=9)) for wire in (legacy, newest)]
             await eventually(lambda: port.open_requests == 2 and len(running) == 2)
             calls += [asyncio.create_task(wire.call("hang", {}, number=10)) for wire in (legacy, newest)]

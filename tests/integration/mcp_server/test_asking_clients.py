@@ -9,6 +9,7 @@ from mcp_types import CreateMessageResult, ElicitResult, ErrorData, ListRootsRes
 from prx.core.tool import CallContext, ToolFailure, ToolResult, ToolSpec
 from prx.core.upstream import UpstreamError
 from tests.integration.mcp_server.clients import NEWEST, Port
+from tests.support.waiting import PATIENCE_SECS
 
 QUESTIONS: dict[str, dict[str, Any]] = {
     "elicitation/create": {
@@ -57,7 +58,7 @@ async def refuse(_context: Any, _params: Any) -> ErrorData:
 
 async def asked(port: Port, method: str, mode: str = "legacy", **callbacks: Any) -> Any:
     with port.api.router.offering([Curious()]):
-        async with asyncio.timeout(30), port.client(mode, **callbacks) as client:
+        async with asyncio.timeout(PATIENCE_SECS), port.client(mode, **callbacks) as client:
             return await client.call_tool("curious", {"method": method})
 
 

@@ -11,6 +11,7 @@ from prx.core.errors import ConflictError, ForbiddenError
 from prx.core.tool import CallContext, ToolFailure, ToolResult, ToolSpec
 from tests.integration.api.api_harness import Scripted
 from tests.integration.mcp_server.clients import LEGACY, NEWEST, Port
+from tests.support.waiting import PATIENCE_SECS
 
 MODES = ["legacy", NEWEST, "auto"]
 ERAS = [LEGACY, NEWEST]
@@ -229,7 +230,7 @@ async def test_in_the_newest_version_closing_the_connection_cancels_the_call(por
         await asyncio.wait({call}, timeout=wait)
         call.cancel()
         await asyncio.wait({call})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             await slow.cancelled.wait()
 
 
@@ -254,7 +255,7 @@ async def test_a_change_of_the_tools_is_announced_to_older_clients(port: Port) -
         if isinstance(message, ToolListChangedNotification):
             told.put_nowait(message)
 
-    async with port.client("legacy", message_handler=hear) as client, asyncio.timeout(30):
+    async with port.client("legacy", message_handler=hear) as client, asyncio.timeout(PATIENCE_SECS):
         await client.list_tools()
         async with _offered(port, told, "one"):
             assert [tool.name for tool in (await client.list_tools()).tools] == ["echo", "one"]
@@ -263,7 +264,7 @@ async def test_a_change_of_the_tools_is_announced_to_older_clients(port: Port) -
 
 async def test_a_change_of_the_tools_is_announced_to_subscribers_of_the_newest_version(port: Port) -> None:
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE_SECS),
         port.client(NEWEST) as client,
         client.listen(tools_list_changed=True) as news,
     ):

@@ -10,7 +10,7 @@ from prx.core.tool import ToolResult
 from tests.integration.api.api_harness import Scripted
 from tests.integration.mcp_server.clients import LEGACY, NEWEST, Port
 from tests.integration.mcp_server.test_both_eras import Slow
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 
 def tasks() -> int:
@@ -65,7 +65,7 @@ async def test_a_client_that_reads_nothing_holds_up_nobody(port: Port) -> None:
         assert unread.status == 200
         for _ in range(5):
             with port.api.router.offering([Scripted("new", nothing)]):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_SECS):
                     while b"list_changed" not in await read.content.readline():
                         pass
                     assert "result" in await stalled.ask("tools/list")
@@ -76,7 +76,7 @@ async def test_the_unit_that_is_stopped_ends_everything(port: Port) -> None:
     legacy, newest = await port.wire(LEGACY), await port.wire(NEWEST)
     listen = newest.request("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
     with port.api.router.offering([slow]):
-        async with port.stream(legacy) as stream, asyncio.timeout(30):
+        async with port.stream(legacy) as stream, asyncio.timeout(PATIENCE_SECS):
             waiting = [
                 asyncio.create_task(newest.send(listen)),
                 asyncio.create_task(

@@ -9,7 +9,7 @@ from prx.core.tool import ToolResult
 from tests.integration.api.api_harness import Scripted
 from tests.integration.mcp_server.clients import LEGACY, Port, Wire
 from tests.integration.mcp_server.test_both_eras import Slow
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 
 async def next_event(stream: ClientResponse) -> dict[str, str]:
@@ -34,7 +34,7 @@ async def test_the_answer_of_a_call_whose_connection_was_lost_is_told_to_who_com
     slow = Slow()
     wire = await port.wire(LEGACY)
     with port.api.router.offering([slow]):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             answer = await begun_call(wire, 5)
             first = await next_event(answer)
             assert first["id"]
@@ -53,7 +53,7 @@ async def test_what_was_answered_while_nobody_listened_is_told_again(port: Port)
     slow = Slow()
     wire = await port.wire(LEGACY)
     with port.api.router.offering([slow]):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             answer = await begun_call(wire, 5)
             first = await next_event(answer)
             answer.close()
@@ -70,7 +70,7 @@ async def test_events_of_another_session_are_unknown_even_to_the_same_token(port
     slow = Slow()
     with port.api.router.offering([slow]):
         owner, other = await port.wire(LEGACY), await port.wire(LEGACY)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECS):
             # Both use the same ids for their requests, as clients count them.
             answers = [await begun_call(wire, 1) for wire in (owner, other)]
             firsts = [await next_event(answer) for answer in answers]
@@ -93,6 +93,6 @@ async def test_a_change_while_no_stream_was_open_is_told_once_one_is(port: Port)
     with port.api.router.offering([Scripted("new", nothing)]):
         await eventually(lambda: port.kept_events >= 1)
         await eventually(lambda: port.session_of(wire)._missed)
-        async with asyncio.timeout(30), port.stream(wire) as stream:
+        async with asyncio.timeout(PATIENCE_SECS), port.stream(wire) as stream:
             event = await next_event(stream)
     assert json.loads(event["data"])["method"] == "notifications/tools/list_changed"

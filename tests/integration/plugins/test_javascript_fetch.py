@@ -26,7 +26,7 @@ from tests.integration.plugins.fetcher import manifest
 from tests.integration.plugins.scripted import NAME, Guest, scripted
 from tests.support.logs import logged
 from tests.support.plugin_host import PluginHost
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -234,7 +234,7 @@ async def test_what_is_under_way_when_the_call_ends_is_given_up(host: PluginHost
             "handle(request(url), undefined); return new Promise((then) => setTimeout(then, 200, 'left'))"
         )
         assert await guest.returned(script, url=server.url()) == "left"
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), PATIENCE_SECS)
 
 
 async def test_without_the_permission_nothing_is_sent_and_the_ledger_has_it(

@@ -15,7 +15,7 @@ from prx.plugins.staging import take_out
 from tests.components.corpus import component
 from tests.support.packages import contents, package
 from tests.support.plugin_host import PluginHost
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 ASKS = '[permissions]\nrequired = ["memory"]\n'
 ROWS = [
@@ -43,7 +43,7 @@ async def known(host: PluginHost) -> list[str]:
 
 async def until_known(host: PluginHost, *tables: str) -> None:
     """Wait until the store knows of the plugin in `tables`: it is written after the plugin serves."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECS):
         while not set(tables) <= set(await known(host)):
             pass
 

@@ -18,7 +18,7 @@ from prx.core.tool import CallContext
 from tests.integration.providers.asking import HELLO, KEY, Asking, table
 from tests.support.model_dialects import ChatCompletions, Dialect, GenerateContent, Messages, Said
 from tests.support.model_server import ModelServer, drop, hold
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 CHAT, CLAUDE, GEMINI = ChatCompletions(), Messages(), GenerateContent()
 FINE = Said(["Fine."])
@@ -144,7 +144,7 @@ async def test_a_changed_configuration_counts_from_the_next_request_on(
     # The request that was under way is its caller's to end.
     assert not server.left.is_set()
     await answer.aclose()
-    await asyncio.wait_for(server.left.wait(), 10)
+    await asyncio.wait_for(server.left.wait(), PATIENCE_SECS)
 
 
 async def test_a_changed_key_is_used_and_the_old_ones_failure_forgotten(

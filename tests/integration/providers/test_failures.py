@@ -18,7 +18,7 @@ from prx.core.tool import CallContext
 from tests.integration.providers.asking import HELLO, KEY, TOOLS, Asking
 from tests.support.model_dialects import Call, ChatCompletions, Dialect, Messages, Said
 from tests.support.model_server import ModelServer, Reply, drop, finish, hold, json_reply
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 FINE = Said(["All ", "is ", "well."])
 CHAT = ChatCompletions()
@@ -209,7 +209,7 @@ async def test_a_model_that_never_begins_is_given_up(
     error = await failure(asking)
     assert isinstance(error, ProviderUnavailableError)
     assert "did not begin to answer within 1 s" in error.message
-    await asyncio.wait_for(server.left.wait(), 10)
+    await asyncio.wait_for(server.left.wait(), PATIENCE_SECS)
 
 
 async def test_a_model_that_falls_silent_is_given_up(
@@ -219,7 +219,7 @@ async def test_a_model_that_falls_silent_is_given_up(
     whole = dialect.answer(FINE)
     server.replies.append(whole.cut_after(len(whole.steps) // 2 + 1, hold))
     assert "was silent for 1 s" in (await failure(asking)).message
-    await asyncio.wait_for(server.left.wait(), 10)
+    await asyncio.wait_for(server.left.wait(), PATIENCE_SECS)
 
 
 async def test_an_answer_without_an_end_is_given_up(asking: Asking, server: ModelServer) -> None:
@@ -244,7 +244,7 @@ async def test_whoever_stops_reading_ends_the_request(
     answer = asking.providers.chat(ChatRequest(HELLO, "m"), CallContext())
     assert await anext(answer) == "All "
     await answer.aclose()
-    await asyncio.wait_for(server.left.wait(), 10)
+    await asyncio.wait_for(server.left.wait(), PATIENCE_SECS)
 
 
 async def test_whoever_is_cancelled_while_waiting_ends_the_request(
@@ -257,7 +257,7 @@ async def test_whoever_is_cancelled_while_waiting_ends_the_request(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.wait_for(server.left.wait(), 10)
+    await asyncio.wait_for(server.left.wait(), PATIENCE_SECS)
 
 
 async def test_a_server_that_is_not_there_says_where_it_was_looked_for(

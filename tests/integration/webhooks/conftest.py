@@ -19,6 +19,7 @@ from prx.webhooks.hook import Hook
 from prx.webhooks.outbox import Happening
 from prx.webhooks.service import Webhooks
 from tests.integration.webhooks.receiver import SECRET
+from tests.support.waiting import PATIENCE_SECS
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Stage:
 
     async def settled(self, hook: Hook, states: list[str]) -> None:
         """Wait until the store has this of the hook's deliveries, the oldest first."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECS):
             while await self.states(hook) != states:
                 continue
 
@@ -81,7 +82,7 @@ def run_stage(tmp_path: Path) -> RunStage:
         try:
             await webhooks.load()
             supervisor.add(webhooks.dispatcher)
-            await supervisor.wait(webhooks.dispatcher.name, {"running"}, 10)
+            await supervisor.wait(webhooks.dispatcher.name, {"running"}, PATIENCE_SECS)
             yield Stage(store, bus, webhooks, supervisor, given, problems)
         finally:
             await supervisor.aclose()

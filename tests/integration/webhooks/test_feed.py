@@ -8,7 +8,7 @@ from prx.core.unit import Problem
 from tests.integration.egress.servers import serving, silent
 from tests.integration.webhooks.conftest import RunStage, Stage
 from tests.integration.webhooks.receiver import receiving
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 
 def problem(reason: str) -> Problem:
@@ -64,7 +64,7 @@ async def test_what_finds_no_room_is_counted_and_said(stage: Stage) -> None:
         (said,) = stage.webhooks.problems()
         assert said.unit == "webhooks.feed"
         assert said.reason.startswith("476 events")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECS):
             while await stage.webhooks.pending(hook) < 1024:
                 continue
         assert await stage.webhooks.pending(hook) == 1024

@@ -17,7 +17,7 @@ from tests.integration.egress.servers import Answer, Received, redirect, reply, 
 from tests.integration.webhooks.conftest import RunStage, Stage
 from tests.integration.webhooks.receiver import SECRET, receiving
 from tests.support.certificates import certificate, serves
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 __all__ = ["certificate", "serves"]  # fixtures
 
@@ -87,6 +87,7 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(run_stage: RunStage) -
         await stage.happen(40)
         await receiver.has(40)
         assert receiver.numbers() == list(range(1, 41))
+        await eventually(lambda: hanging.received)
         assert len(hanging.received) == 1
 
 
@@ -248,7 +249,7 @@ async def test_what_a_hook_was_to_get_goes_with_it(stage: Stage) -> None:
         await receiver.has(1)
         await stage.webhooks.registry.remove(hook.id)
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECS):
         while await stage.store.run(lambda db: db.execute("SELECT 1 FROM hook_events").fetchone()):
             continue
     with pytest.raises(NotFoundError):
@@ -353,7 +354,7 @@ async def test_an_event_waits_until_its_receiver_is_right(
     ):
         hook = await stage.register(url.format(port=failing.port))
         await stage.happen(2)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECS):
             while not (found := (await stage.webhooks.deliveries(hook, None, limit=1, offset=1))[0])[0].error:
                 continue
         assert said in str(found[0].error)
@@ -412,7 +413,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(stage: Stage, se
     async with serving(silent, tls=serves) as server:
         hook = await stage.register(f"https://127.0.0.1:{server.port}/")
         await stage.happen(1)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECS):
             while not (found := (await stage.webhooks.deliveries(hook, None, limit=1, offset=0))[0])[0].error:
                 continue
         assert "certificate is refused" in str(found[0].error)

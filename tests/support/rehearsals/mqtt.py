@@ -11,6 +11,7 @@ from aiomqtt import Client
 from tests.support.channel_kit import Rehearsal
 from tests.support.servers.mosquitto import PASSWORD, mosquitto
 from tests.support.servers.process import ServerProcess
+from tests.support.waiting import PATIENCE_SECS
 
 
 class MqttRehearsal(Rehearsal):
@@ -46,7 +47,7 @@ class MqttRehearsal(Rehearsal):
         await self.publish("prx/in/ada", text)
 
     async def read(self) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECS):
             return await self.heard.get()
 
     async def listen(self) -> None:

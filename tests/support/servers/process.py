@@ -17,7 +17,6 @@ import pytest
 from prx.mcp.client import launcher
 from tests.support.waiting import wait_until
 
-_START_SECS = 30.0
 _SYSTEM_PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Debian keeps servers where the PATH of an ordinary user does not lead."""
 
@@ -87,7 +86,7 @@ class ServerProcess:
                 pass_fds=(held,),
             )
         os.close(held)
-        wait_until(self._is_up, within_secs=_START_SECS)
+        wait_until(self._is_up)
 
     def pause(self) -> None:
         """Have it do nothing more, its connections open: whoever waits for it hears nothing."""

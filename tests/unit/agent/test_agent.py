@@ -10,7 +10,7 @@ from prx.core.message import Failure
 from prx.core.provider import ChatAnswer, ProviderError
 from prx.runtime.store import Store
 from tests.support.agents import Bench, Model, begun, say, saying, transcript
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECS, eventually
 
 
 async def test_one_session_has_one_turn_at_a_time_in_the_order_of_its_messages(
@@ -123,7 +123,7 @@ async def test_a_turn_keeps_its_session_open_however_much_else_goes_on(bench: Be
     pending = await bench.agent.post(session, "hello")
     open_ = bench.sessions._open._by_id
     taken_at = open_[session].last_activity
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECS):
         while open_[session].last_activity == taken_at:
             await say(bench, other)
     go_on.set()

@@ -8,6 +8,7 @@ import pytest
 
 from prx.plugins import watcher
 from prx.plugins.watcher import changes
+from tests.support.waiting import PATIENCE_SECS
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ async def test_what_is_told_of_is_a_file_that_is_whole_a_move_a_link_a_mode_and_
         assert await anext(signs)  # the first look, a moment after the start
         for change in (written, moved, linked, allowed, removed):
             change()
-            assert await asyncio.wait_for(anext(signs), 30)
+            assert await asyncio.wait_for(anext(signs), PATIENCE_SECS)
 
 
 async def test_a_directory_that_comes_later_is_watched_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ async def test_a_directory_that_comes_later_is_watched_with_all_that_is_in_it(tm
         (tmp_path / "plugin" / "build").mkdir(parents=True)
         for number in range(3):  # the first may be told of by the directory's own coming
             (tmp_path / "plugin" / "build" / f"{number}.wasm").write_bytes(b"")
-            assert await asyncio.wait_for(anext(signs), 30)
+            assert await asyncio.wait_for(anext(signs), PATIENCE_SECS)
 
 
 async def test_without_watching_only_the_caller_is_a_reason_to_look(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from prx.runtime.endings import end
+from tests.support.waiting import PATIENCE_SECS
 
 
 async def stuck() -> None:
@@ -45,5 +46,5 @@ async def test_once_forced_a_long_time_limit_does_not_count(monkeypatch: pytest.
     ending = asyncio.ensure_future(end("part", stuck(), within_secs=1e6, forced=forced))
     await asyncio.wait({ending}, timeout=0)
     forced.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECS):
         await ending
