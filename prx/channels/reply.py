@@ -125,17 +125,15 @@ class Reply:
 
 def _parts(text: str, can: Capabilities) -> list[str]:
     """Return the messages that a text becomes; each fits also once it is formatted."""
-    parts = []
-    for part in split(text, can):
-        parts += [part] if _fits(part, can) else _parts(part, _halved(can))
-    return parts
+    parts = split(text, can)
+    return parts if all(_fits(part, can) for part in parts) else _parts(text, _shorter(can))
 
 
 def _beginning(text: str, can: Capabilities) -> str:
     """Return as much of an answer as one message takes."""
     if size_of(text, can.unit) > can.max_length:
         text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
-    return text if _fits(text, can) else _beginning(text, _halved(can))
+    return text if _fits(text, can) else _beginning(text, _shorter(can))
 
 
 def _fits(text: str, can: Capabilities) -> bool:
@@ -144,8 +142,8 @@ def _fits(text: str, can: Capabilities) -> bool:
     return size_of(formatted(text, can.markup) or text, can.unit) <= can.max_formatted_length
 
 
-def _halved(can: Capabilities) -> Capabilities:
-    return replace(can, max_length=can.max_length // 2)
+def _shorter(can: Capabilities) -> Capabilities:
+    return replace(can, max_length=can.max_length * 3 // 4)
 
 
 def _less(text: str, parts: list[str], can: Capabilities) -> tuple[list[str], Sequence[File]]:
