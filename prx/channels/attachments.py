@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from prx.channels.malformed import understood
 from prx.core.channel import Attachment, ChannelAdapter
-from prx.core.errors import PrxError
+from prx.core.errors import PrxError, UnavailableError
 
 MAX_TEXT_BYTES: Final = 64 * 1024
 """Of the texts of one message together."""
@@ -42,7 +43,9 @@ async def told(attachments: Sequence[Attachment], adapter: ChannelAdapter) -> st
 async def _read(attachment: Attachment, adapter: ChannelAdapter, room: int) -> str:
     if attachment.size is not None and attachment.size > room:
         raise PrxError(f"it has {attachment.size} bytes, and {room} can be read")
-    return (await adapter.fetch(attachment, room)).decode(errors="replace")
+    with understood(UnavailableError):
+        content = await adapter.fetch(attachment, room)
+    return content.decode(errors="replace")
 
 
 def _is_text(attachment: Attachment) -> bool:

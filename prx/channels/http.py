@@ -21,6 +21,7 @@ from prx.core.file import File
 _CONNECT_SECS: Final = 10.0
 _MAX_ANSWER_BYTES: Final = 16 << 20
 _CHUNK_BYTES: Final = 64 << 10
+_MOST_PAUSE_SECS: Final = 3600.0
 
 
 class HttpAnswer(NamedTuple):
@@ -169,6 +170,15 @@ class HttpClient:
 def add_file(form: aiohttp.FormData, field: str, file: File) -> None:
     """Have a form hold a file; as a stream, since aiohttp would send large bytes in one piece, and warns of it."""
     form.add_field(field, io.BytesIO(file.content), filename=file.name, content_type=file.media_type)
+
+
+def pause_secs(told: object, usual: float) -> float:
+    """Return how long a platform wants to be left alone, an hour at most; `usual` where it does not tell in seconds."""
+    try:
+        secs = float(told)  # type: ignore[arg-type]  # it may be anything
+    except (TypeError, ValueError, OverflowError):
+        return usual
+    return min(secs, _MOST_PAUSE_SECS) if secs >= 0 else usual
 
 
 def is_below(url: str, base_url: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from prx.channels.malformed import storable
+from prx.channels.malformed import storable, understood
 from prx.channels.services import ChannelServices
 from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage
 from prx.core.errors import UnavailableError
@@ -32,8 +32,9 @@ class Life:
             UnavailableError: it made no progress for too long; and what `ChannelAdapter.run` raises.
         """
         try:
-            async with asyncio.timeout(None) as self._limit:
-                await adapter.run(self)
+            with understood(UnavailableError):
+                async with asyncio.timeout(None) as self._limit:
+                    await adapter.run(self)
         except TimeoutError:
             if self._limit is None or not self._limit.expired():
                 raise

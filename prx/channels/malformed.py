@@ -1,11 +1,13 @@
-"""What a platform tells and an adapter cannot read: left out, since it would come again in each life."""
+"""What a platform tells and an adapter cannot read: a message is left out, since it would come again in each life."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
 from prx.core.channel import IncomingMessage
+from prx.core.errors import PrxError
 from prx.core.text import well_formed
 from prx.runtime.logging import get_logger
 
@@ -30,6 +32,21 @@ def skips_malformed(read: Callable[P, T | None]) -> Callable[P, T | None]:
             return None
 
     return tolerant
+
+
+@contextmanager
+def understood(otherwise: type[PrxError]) -> Iterator[None]:
+    """Have an answer of a platform in which an adapter does not find what it looks for be an error like others.
+
+    Raises:
+        PrxError: of the type `otherwise`.
+    """
+    try:
+        yield
+    except _MALFORMED as error:
+        _log.warning("an answer cannot be understood", exc_info=error)
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise otherwise(f"what the platform answered cannot be understood ({reason})") from error
 
 
 @skips_malformed

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from prx.channels.channel import UNIT, Channel
+from prx.channels.malformed import understood
 from prx.channels.registry import ADAPTERS, Adapters
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
@@ -196,8 +197,9 @@ class Channels:
         if state.status != "connected" or channel is None or channel.adapter is None:
             return ChannelHealth(name, error=state.error or f"it is {state.status}")
         try:
-            async with asyncio.timeout(_PROBE_SECS):
-                return ChannelHealth(name, latency_secs=await channel.adapter.probe())
+            with understood(UnavailableError):
+                async with asyncio.timeout(_PROBE_SECS):
+                    return ChannelHealth(name, latency_secs=await channel.adapter.probe())
         except TimeoutError:
             return ChannelHealth(name, error=f"the platform did not answer within {_PROBE_SECS:g} s")
         except PrxError as error:

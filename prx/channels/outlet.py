@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from prx.channels.connections import Connections
+from prx.channels.malformed import understood
 from prx.channels.pacing import Paces
 from prx.core.channel import (
     Capabilities,
@@ -105,8 +106,9 @@ class Outlet:
                 return
             if not self._paces.must_wait(self._key):
                 try:
-                    async with asyncio.timeout(secs):
-                        await adapter.typing(self._key[1], thread)
+                    with understood(UnavailableError):
+                        async with asyncio.timeout(secs):
+                            await adapter.typing(self._key[1], thread)
                 except (TimeoutError, PrxError) as error:
                     _log.debug("typing could not be shown", channel=self._channel, reason=str(error))
             await asyncio.sleep(secs)
@@ -125,11 +127,13 @@ class Outlet:
         self, adapter: ChannelAdapter, message: OutgoingMessage, instead_of: str | None
     ) -> str | None:
         try:
-            async with asyncio.timeout(_SEND_SECS):
-                if instead_of is None:
-                    return await adapter.send(message)
-                await adapter.edit(instead_of, message)
-                return instead_of
+            # It may have been said all the same: not once more.
+            with understood(UndeliverableError):
+                async with asyncio.timeout(_SEND_SECS):
+                    if instead_of is None:
+                        return await adapter.send(message)
+                    await adapter.edit(instead_of, message)
+                    return instead_of
         except ThrottledError as error:
             self._paces.defer(self._key, max(error.retry_after_secs, _LEAST_WAIT_SECS))
             raise

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from prx.channels.malformed import understood
 from prx.channels.registry import ADAPTERS, missing_adapter
 from prx.cli.client import daemon, segment
 from prx.cli.config import configuration
@@ -18,7 +19,7 @@ from prx.config.channels import PLATFORMS, ChannelConfig
 from prx.config.keys import dotted
 from prx.config.layers import value_of
 from prx.core.channel import Finding
-from prx.core.errors import BadRequestError, ConflictError, NotFoundError, PrxError
+from prx.core.errors import BadRequestError, ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.text import printable
 
 _STDIN: Final = "-"
@@ -118,8 +119,9 @@ async def _findings(name: str, table: ChannelConfig) -> Sequence[Finding]:
         remedy = "correct its type, or start the daemon that has its plugin"
         return [Finding(missing_adapter(name, kind, ADAPTERS), remedy)]
     try:
-        async with asyncio.timeout(_DIAGNOSIS_SECS):
-            found = [*await connect(name, table).diagnose()]
+        with understood(UnavailableError):
+            async with asyncio.timeout(_DIAGNOSIS_SECS):
+                found = [*await connect(name, table).diagnose()]
     except TimeoutError:
         found = [
             Finding(

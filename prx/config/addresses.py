@@ -25,5 +25,14 @@ def _http_url(text: str) -> str:
     return text
 
 
+def _base_url(text: str) -> str:
+    if "?" in text or "#" in text:
+        raise ValueError("paths are put behind this URL: it can have neither ? nor #")
+    return text
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 """An absolute URL over http or https, as it was written; there may be a user and a password in it."""
+
+BaseUrl = Annotated[HttpUrl, AfterValidator(_base_url)]
+"""One that the paths of an API are put behind."""

@@ -1,5 +1,6 @@
 """The keys of channels to Discord."""
 
+from prx.config.addresses import BaseUrl
 from prx.config.channels import PlatformConfig
 from prx.config.types import Secret, hot
 
@@ -12,4 +13,4 @@ class DiscordConfig(PlatformConfig):
         "Ask for the texts of messages that do not mention the bot (Message Content Intent, which the portal allows).",
         default=True,
     )
-    base_url: str = hot("Where the REST API is.", "https://discord.com/api/v10", pattern=r"^https?://[^/]+")
+    base_url: BaseUrl = hot("Where the REST API is.", "https://discord.com/api/v10")

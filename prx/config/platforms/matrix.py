@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from prx.config.addresses import BaseUrl
 from prx.config.channels import PlatformConfig
 from prx.config.types import Secret, hot
 
@@ -13,7 +14,7 @@ JoinInvites = Literal["allowed", "all", "none"]
 class MatrixConfig(PlatformConfig):
     """Matrix: [channels/matrix.md](channels/matrix.md)."""
 
-    homeserver: str = hot("Address of the homeserver.", pattern=r"^https?://[^\s/?#@]+/?$")
+    homeserver: BaseUrl = hot("Address of the homeserver.", pattern=r"^https?://[^\s/?#@]+/?$")
     user: str | None = hot(
         "The bot's account, `@bot:example.org` or `bot`; needed with `password`.", None, min_length=1
     )

@@ -1,5 +1,6 @@
 """The keys of channels to Slack."""
 
+from prx.config.addresses import BaseUrl
 from prx.config.channels import PlatformConfig
 from prx.config.types import Secret, hot
 
@@ -13,4 +14,4 @@ class SlackConfig(PlatformConfig):
         "In channels answer in a thread below the message; each thread is a conversation of its own.",
         default=True,
     )
-    base_url: str = hot("Where the Web API is.", "https://slack.com/api", pattern=r"^https?://[^/]+")
+    base_url: BaseUrl = hot("Where the Web API is.", "https://slack.com/api")

@@ -293,6 +293,18 @@ async def test_where_nothing_can_be_delivered_the_next_message_is_answered_all_t
     assert await said(platform, 1) == ["answer 2"]
 
 
+async def test_an_answer_whose_receipt_cannot_be_understood_is_not_said_again(
+    daemon: Daemon, platform: LinePlatform
+) -> None:
+    await daemon.configure(token=TOKEN)
+    platform.refusals.append({"no": "id"})
+    platform.say("one")
+    platform.say("two")
+    assert await said(platform, 1) == ["answer 2"]
+    assert [verb for verb, _ in platform.requests] == ["SAY", "SAY"]
+    assert platform.logins == 1
+
+
 async def test_a_long_answer_comes_in_parts_and_a_very_long_one_as_a_file(
     rich: Daemon, platform: LinePlatform, model: Model
 ) -> None:

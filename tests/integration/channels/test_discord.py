@@ -18,6 +18,7 @@ from prx.core.ids import new_id
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.discord import BOT_ID, CHANNEL, DM, DiscordServer
 from tests.support.platforms.discord_gateway import INVALID_SESSION, RECONNECT
+from tests.support.platforms.telegram import TelegramServer
 from tests.support.rehearsals.emulated import DiscordRehearsal
 from tests.support.waiting import eventually
 
@@ -59,6 +60,13 @@ async def test_a_wrong_token_says_what_the_list_of_channels_documents(
     await setting.becomes("disconnected")
     assert setting.channels.get(NAME).error == "Invalid bot token"
     assert discord.gateway.identified == 0
+
+
+async def test_something_else_at_the_address_is_told(setting: Setting, rehearsal: DiscordRehearsal) -> None:
+    async with TelegramServer() as server:
+        await setting.configure(rehearsal.table() | {"base_url": server.url})
+        await setting.becomes("reconnecting")
+    assert setting.channels.get(NAME).error == "no Discord answers at base_url, but something that says 404"
 
 
 async def test_an_intent_that_is_not_allowed_says_what_to_do_and_is_not_tried_again(

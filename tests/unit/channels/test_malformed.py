@@ -10,6 +10,9 @@ from prx.channels.adapters.discord.incoming import incoming as of_discord
 from prx.channels.adapters.slack.reading import Reading
 from prx.channels.adapters.telegram.incoming import Me
 from prx.channels.adapters.telegram.incoming import incoming as of_telegram
+from prx.channels.http import pause_secs
+from prx.channels.malformed import understood
+from prx.core.errors import UnavailableError
 
 FIELDS = (
     *("message", "from", "chat", "text", "entities", "date", "author", "content", "type", "channel", "ts"),
@@ -50,3 +53,23 @@ async def test_slack_may_tell_anything(told: dict[str, Any]) -> None:
 def test_that_a_message_was_left_out_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert of_discord({"author": {}}, "7") is None
     assert "a message was left out" in capsys.readouterr().err
+
+
+@given(JSON | st.floats() | st.text())
+def test_how_long_to_wait_may_be_told_in_any_way(told: Any) -> None:
+    assert 0 <= pause_secs(told, 5.0) <= 3600
+
+
+@pytest.mark.parametrize(
+    ("told", "secs"), [("7", 7), (0.5, 0.5), (None, 5), ("soon", 5), (-1, 5), (1e9, 3600)]
+)
+def test_a_platform_is_left_alone_for_as_long_as_it_says_and_an_hour_at_most(told: Any, secs: float) -> None:
+    assert pause_secs(told, 5.0) == secs
+
+
+def test_what_is_not_in_an_answer_is_an_error_that_says_so() -> None:
+    with (
+        pytest.raises(UnavailableError, match=r"cannot be understood \(KeyError: 'id'\)"),
+        understood(UnavailableError),
+    ):
+        _ = {}["id"]  # type: ignore[var-annotated]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from prx.config.addresses import HttpUrl
+from prx.config.addresses import BaseUrl, HttpUrl
 
 ADDRESS = TypeAdapter[str](HttpUrl)
 
@@ -70,3 +70,16 @@ def test_whatever_is_let_through_is_an_address_to_the_client_as_well(text: str) 
     url = httpx2.URL(text)
     assert url.scheme in ("http", "https")
     assert url.host
+
+
+@pytest.mark.parametrize("address", ["https://api.example.com", "http://user:word@[::1]:8081/bots/"])
+def test_paths_are_put_behind_an_address(address: str) -> None:
+    assert TypeAdapter[str](BaseUrl).validate_python(address) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["http://a/?b", "http://a/#b", "http://a b", "http://a:99999", "http://[::1", "http://...", ""]
+)
+def test_paths_cannot_be_put_behind_anything(address: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter[str](BaseUrl).validate_python(address)

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from prx import __version__
-from prx.channels.http import HttpAnswer, HttpClient, add_file, is_below
+from prx.channels.http import HttpAnswer, HttpClient, add_file, is_below, pause_secs
 from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.file import File
@@ -89,14 +89,16 @@ def _refusal(answer: HttpAnswer) -> PrxError:
     body: Mapping[str, Any] = answer.body if isinstance(answer.body, dict) else {}
     said = str(body.get("message", "no reason given"))
     match answer.status:
+        case status if status != 429 and "message" not in body:  # noqa: PLR2004  # too many requests
+            return UnavailableError(f"no Discord answers at base_url, but something that says {status}")
         case 401:
             return AuthenticationError(INVALID_TOKEN)
         case 429:
             # Without JSON it is the network before Discord that wants less.
             given = body.get("retry_after", answer.headers.get("Retry-After", _DEFAULT_RETRY_SECS))
-            secs = float(given)
+            secs = pause_secs(given, _DEFAULT_RETRY_SECS)
             return ThrottledError(f"Discord wants to be left alone for {secs:g} s", retry_after_secs=secs)
-        case 400 | 403 | 404 | 413 if body:
+        case 400 | 403 | 404 | 413:
             return UndeliverableError(f"{said} ({body.get('code')})")
         case status:
             return UnavailableError(f"Discord answered {status}: {said}")

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import aiohttp
 from yarl import URL
 
-from prx.channels.http import HttpAnswer, HttpClient, is_below
+from prx.channels.http import HttpAnswer, HttpClient, is_below, pause_secs
 from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.file import File
@@ -121,7 +121,7 @@ def _written(value: Any) -> str:
 def _result(answer: HttpAnswer) -> dict[str, Any]:
     body = answer.body
     if answer.status == 429:  # noqa: PLR2004  # Too Many Requests
-        secs = float(answer.headers.get("Retry-After", _DEFAULT_RETRY_SECS))
+        secs = pause_secs(answer.headers.get("Retry-After"), _DEFAULT_RETRY_SECS)
         raise ThrottledError(f"Slack wants to be left alone for {secs:g} s", retry_after_secs=secs)
     if not isinstance(body, dict) or "ok" not in body:
         raise UnavailableError(f"no Slack answers at base_url, but something that says {answer.status}")

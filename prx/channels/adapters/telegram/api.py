@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from prx.channels.http import HttpAnswer, HttpClient, add_file
+from prx.channels.http import HttpAnswer, HttpClient, add_file, pause_secs
 from prx.core.channel import (
     AccountInUseError,
     AuthenticationError,
@@ -94,7 +94,9 @@ def _refusal(body: Mapping[str, Any]) -> PrxError:
                 f"another program receives this bot's messages: end it, or give PRX a bot of its own ({description})"
             )
         case 429:
-            secs = (body.get("parameters") or {}).get("retry_after", _DEFAULT_RETRY_SECS)
+            parameters = body.get("parameters")
+            told = parameters.get("retry_after") if isinstance(parameters, dict) else None
+            secs = pause_secs(told, _DEFAULT_RETRY_SECS)
             return ThrottledError(f"Telegram wants to be left alone for {secs:g} s", retry_after_secs=secs)
         # Markup around nothing, such as an empty block of code, is no text to Telegram.
         case 400 if "can't parse" in description or "text is empty" in description:
