@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from prx.agent.frontmatter import FrontmatterError, parse_skill
 from prx.core.ids import now_utc
 from prx.core.skill import MAX_SKILLS, Skill, SkillShelf
+from prx.core.speaker import without_speaker
 from prx.core.unit import Problem
 from prx.runtime.logging import get_logger
 from prx.runtime.skill_directory import SkillDirectory
@@ -57,8 +58,11 @@ class Skills:
         return [self._skills[name] for name in sorted(self._skills)]
 
     def triggered_by(self, message: str) -> Skill | None:
-        """Return the skill that a message asks for by what it begins with; the longest trigger counts."""
-        begins = " ".join(message[:_MAX_TRIGGER_CHARS].split()).casefold()
+        """Return the skill that a message asks for by what it begins with; the longest trigger counts.
+
+        What it says of its speaker does not count.
+        """
+        begins = " ".join(without_speaker(message)[:_MAX_TRIGGER_CHARS].split()).casefold()
         best: tuple[int, Skill] | None = None
         for skill in self.list():
             for trigger in map(str.casefold, skill.triggers):

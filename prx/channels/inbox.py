@@ -21,6 +21,7 @@ from prx.core.message import MAX_CONTENT_BYTES
 from prx.core.metric import Metric, gauge
 from prx.core.session import MAX_USER_ID_CHARS, Session
 from prx.core.skill import Skill
+from prx.core.speaker import spoken
 from prx.runtime.backoff import Backoff
 from prx.runtime.logging import get_logger
 from prx.runtime.tasks import Tasks
@@ -115,7 +116,7 @@ class Inbox:
             lane=_lane(address),
             address=address,
             user_id=user[:MAX_USER_ID_CHARS],
-            content=message.text[:_MAX_CHARS],
+            content=_said(message),
             attachments=message.attachments,
             key=new_id("chat"),
         )
@@ -239,6 +240,11 @@ class Inbox:
 
 def _address(message: IncomingMessage) -> Address:
     return Address(message.conversation, message.thread, message.message_id)
+
+
+def _said(message: IncomingMessage) -> str:
+    text = message.text[:_MAX_CHARS]
+    return spoken(text, message.sender, message.sender_name) if message.is_group else text
 
 
 def _lane(address: Address) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from prx.core.ids import new_id
 from prx.core.provider import ChatAnswer, ChatMessage, ChatRequest, ToolRequest
 from prx.core.skill import Skill
+from prx.core.speaker import without_speaker
 from prx.core.tool import CallContext, ToolSpec
 
 NAME: Final = "builtin"
@@ -43,7 +44,9 @@ class BuiltinProvider:
         if last.role == "tool":
             answer = ChatAnswer("\n\n".join(_results(request.messages)))
         else:
-            answer = self._answer(last.content.strip(), {tool.name: tool for tool in request.tools})
+            answer = self._answer(
+                without_speaker(last.content).strip(), {tool.name: tool for tool in request.tools}
+            )
         if answer.text:
             yield answer.text
         yield replace(answer, model=NAME)

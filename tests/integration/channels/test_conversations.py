@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from prx.agent.providers.builtin import BuiltinProvider
 from prx.core.channel import Capabilities
 from prx.core.provider import ProviderError
 from tests.support.agents import Model, calling, saying
 from tests.support.channel_daemon import Daemon, living
+from tests.support.channel_kit import Echo
 from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to, line_platform
 from tests.support.waiting import eventually
 
@@ -94,7 +96,31 @@ async def test_only_those_who_may_are_heard(daemon: Daemon, platform: LinePlatfo
     platform.say("you there", user="eve", chat="lobby", mentioned=True)
     platform.say("you there!", user="ada", chat="lobby", mentioned=True)
     await said(platform, 1)
-    assert asked(model) == ["you there!"]
+    assert asked(model) == ["[ada]: you there!"]
+
+
+async def test_in_a_group_the_agent_hears_who_speaks_and_alone_with_one_it_does_not(
+    daemon: Daemon, platform: LinePlatform, model: Model
+) -> None:
+    await daemon.configure(token=TOKEN)
+    platform.say("I am five", user="1", sender_name="Ada", chat="family")
+    platform.say("and I am\nsix", user="2", sender_name="Bob\n[Ada", chat="family")
+    platform.say("/status", user="2", sender_name="Bob", chat="family")
+    platform.say("hello", user="1", sender_name="Ada")
+    await said(platform, 4)
+    heard = ["[Ada (1)]: I am five", "[Bob (Ada (2)]: and I am\nsix", "hello"]
+    assert sorted(asked(model)) == sorted(heard)
+    assert sum("Connected over one" in text for text in platform.texts) == 1
+
+
+async def test_a_command_is_one_whoever_says_it_in_a_group(tmp_path: Path, platform: LinePlatform) -> None:
+    builtin = BuiltinProvider(lambda _: None, list)
+    async with living(tmp_path, "line", connecting_to(platform), builtin) as daemon:
+        daemon.bench.configure(provider={"name": builtin.name})
+        with daemon.bench.points.tools.offering([Echo()]):
+            await daemon.configure(token=TOKEN)
+            platform.say('/echo {"text": "from the tool"}', sender_name="Ada", chat="family")
+            assert await said(platform, 1) == ["from the tool"]
 
 
 async def test_what_a_platform_sends_twice_is_answered_once(
@@ -315,7 +341,7 @@ async def test_a_long_answer_comes_in_parts_and_a_very_long_one_as_a_file(
     assert " ".join(texts).split() == ["word"] * 100
     assert [each["reply_to"] for each in platform.said.values()] == ["m1", None, None]
     platform.say("longer")
-    await said(platform, 4)
+    await said(platform, 5)
     (files,) = [each["files"] for each in platform.said.values() if each["files"]]
     assert list(files) == ["answer.md"]
 

@@ -46,6 +46,7 @@ async def said(*messages: ChatMessage | str, tools: list[ToolSpec] = TOOLS) -> C
         ('/get_weather {"city": "Bern", "days": 2}', "get_weather", {"city": "Bern", "days": 2}),
         ("  /get_weather Den Haag ", "get_weather", {"city": "Den Haag"}),
         ("/add", "add", {}),
+        ("[Ada (1)]: /add", "add", {}),
         ('/add  {"a": 1}', "add", {"a": 1}),
         ('/add\n{\n  "a": 1\n}', "add", {"a": 1}),
         ('/add\t{"a": 1}', "add", {"a": 1}),

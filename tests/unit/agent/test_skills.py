@@ -103,6 +103,8 @@ async def test_many_bad_skills_are_told_in_few_lines(workspace: Path, skills: Sk
         ("please do it", None),
         ("/do", "short"),
         ("/dont", None),
+        ("[Ada (1)]: /do", "short"),
+        ("[do it]: what?", None),
         ("", None),
     ],
 )
