@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from prx.agent.budgets import Spent
+from prx.agent.files import Files
 from prx.agent.message_table import History, Summary
 from prx.agent.round_table import Progress
 from prx.core.ids import new_id, now_utc
@@ -71,6 +72,8 @@ class Draft:
     opaque: str | None = None
     summary: Summary | None = None
     """Of the older part of the conversation, where one was made."""
+    files: Files = field(default_factory=Files)
+    """What tools gave back for the user."""
     notes: Notes = field(default_factory=NoNotes)
 
     @classmethod
@@ -134,4 +137,7 @@ class Draft:
             error=failure,
             opaque=self.opaque,
             cost_usd=self.cost_usd,
+            # Whoever blocked the answer blocked these with it.
+            files=self.files.kept if failure is None else (),
+            files_left_out=self.files.left_out if failure is None else (),
         )

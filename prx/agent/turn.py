@@ -213,9 +213,9 @@ class Turns:
             if denied is not None:
                 return CalledTool(*request, error=denied)
             turn.draft.begin_call(number)
-        return await self._outcome(request, turn.context)
+        return await self._outcome(turn, request)
 
-    async def _outcome(self, request: ToolRequest, context: CallContext) -> CalledTool:
+    async def _outcome(self, turn: Conversation, request: ToolRequest) -> CalledTool:
         try:
             arguments = json.loads(request.arguments or "{}")
         except (ValueError, RecursionError) as error:
@@ -223,10 +223,12 @@ class Turns:
         if not isinstance(arguments, dict):
             return CalledTool(*request, error=Failure("bad_request", "The arguments are not a JSON object"))
         try:
-            result = await self._points.tools.call(request.name, arguments, context)
+            result = await self._points.tools.call(request.name, arguments, turn.context)
         except PrxError as error:
             # A tool that cannot be called is for the model to know, not the end of the turn.
             return CalledTool(*request, error=Failure(error.code, error.message))
+        if result.success and result.raw is not None:
+            turn.draft.files.add(result.raw)
         return _called(request, result)
 
 

@@ -64,9 +64,12 @@ async def _text(entry: Entry, desk: Desk, reply: Reply) -> str:
     try:
         turn = await _asked(await _prepared(entry, desk), desk)
         async with reply.shown(turn):
-            text = _said(await turn.answer())
+            given = await turn.answer()
+            text = _said(given)
             # At once, also where the daemon stops: its next life is to say this, not that the turn was cut off.
-            await whole(_note(desk, entry, reply=text))
+            await whole(
+                desk.store.run(lambda db: inbox_table.keep_answer(db, entry.number, text, given.files))
+            )
     except UnavailableError:
         raise
     except PrxError as error:
@@ -76,7 +79,9 @@ async def _text(entry: Entry, desk: Desk, reply: Reply) -> str:
 
 def _said(given: Answer) -> str:
     if given.error is None:
-        return given.content if given.content.strip() else _NO_TEXT
+        missing = "\n".join(f"[not sent: {each}]" for each in given.files_left_out)
+        text = "\n\n".join(filter(None, [given.content.strip() and given.content, missing]))
+        return text or ("" if given.files else _NO_TEXT)
     if given.error.code == "interrupted":
         # The daemon stops, and its next life asks once more.
         raise UnavailableError(given.error.message)

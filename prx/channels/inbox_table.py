@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from prx.core.channel import Attachment
 from prx.core.errors import UnavailableError
+from prx.core.file import File
 from prx.core.ids import iso_utc, new_id
 
 MAX_SEEN: Final = 1000
@@ -21,6 +22,16 @@ _ENTRY: Final = (
     "number, channel, lane, address, user_id, content, attachments, reply, session, key, attempts, "
     "draft, sent"
 )
+
+
+class KeptFile(NamedTuple):
+    """A file that goes out with an answer, without what is in it."""
+
+    number: int
+    name: str
+    media_type: str
+    size: int
+    """In bytes."""
 
 
 class Address(NamedTuple):
@@ -124,6 +135,32 @@ def note(db: sqlite3.Connection, number: int, **facts: str | int | None) -> None
     """Keep what has become of an entry, by the names of its columns."""
     names = ", ".join(f"{name} = :{name}" for name in facts)
     db.execute(f"UPDATE channel_inbox SET {names} WHERE number = :number", {**facts, "number": number})  # noqa: S608  # as above
+
+
+def keep_answer(db: sqlite3.Connection, number: int, text: str, files: Sequence[File]) -> None:
+    """Keep what is to be said to an entry, with the files that go with it."""
+    note(db, number, reply=text)
+    db.executemany(
+        "INSERT INTO channel_files (entry, number, name, media_type, content) VALUES (?, ?, ?, ?, ?)",
+        [(number, place, each.name, each.media_type, each.content) for place, each in enumerate(files)],
+    )
+
+
+def files(db: sqlite3.Connection, number: int) -> list[KeptFile]:
+    """Return the files that go with the answer to an entry, in their order."""
+    rows = db.execute(
+        "SELECT number, name, media_type, length(content) FROM channel_files WHERE entry = ? ORDER BY number",
+        (number,),
+    )
+    return [KeptFile(*row) for row in rows.fetchall()]
+
+
+def file(db: sqlite3.Connection, number: int, place: int) -> File:
+    """Return one of them whole, by its number."""
+    name, media_type, content = db.execute(
+        "SELECT name, media_type, content FROM channel_files WHERE entry = ? AND number = ?", (number, place)
+    ).fetchone()
+    return File(name=name, media_type=media_type, content=content)
 
 
 def remove(db: sqlite3.Connection, number: int) -> None:

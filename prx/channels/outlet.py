@@ -21,6 +21,8 @@ from prx.runtime.backoff import Backoff
 from prx.runtime.logging import get_logger
 
 _SEND_SECS: Final = 60.0
+_LEAST_BYTES_PER_SEC: Final = 128 * 1024
+"""Of files: larger ones get longer."""
 _LEAST_WAIT_SECS: Final = 0.05
 _LAST_SECS: Final = 2.0
 """What is being said gets when everything ends."""
@@ -126,10 +128,11 @@ class Outlet:
     async def _once(
         self, adapter: ChannelAdapter, message: OutgoingMessage, instead_of: str | None
     ) -> str | None:
+        secs = _SEND_SECS + sum(len(file.content) for file in message.files) / _LEAST_BYTES_PER_SEC
         try:
             # It may have been said all the same: not once more.
             with understood(UndeliverableError):
-                async with asyncio.timeout(_SEND_SECS):
+                async with asyncio.timeout(secs):
                     if instead_of is None:
                         return await adapter.send(message)
                     await adapter.edit(instead_of, message)
@@ -138,7 +141,7 @@ class Outlet:
             self._paces.defer(self._key, max(error.retry_after_secs, _LEAST_WAIT_SECS))
             raise
         except TimeoutError:
-            raise UnavailableError(f"the platform did not answer within {_SEND_SECS:g} s") from None
+            raise UnavailableError(f"the platform did not answer within {secs:.0f} s") from None
         finally:
             self._paces.defer(self._key, adapter.capabilities.pace_secs)
 

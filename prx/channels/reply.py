@@ -8,28 +8,22 @@ from functools import partial
 from typing import Any, Final
 
 from prx.channels import inbox_table
-from prx.channels.inbox_table import Entry
+from prx.channels.inbox_table import Entry, KeptFile
 from prx.channels.markup import formatted
 from prx.channels.outlet import Outlet, whole
-from prx.channels.splitting import shorten, size_of, split
+from prx.channels.parts import Part, beginning, not_sent, parts_of
 from prx.config.channels import ChannelConfig
-from prx.core.channel import Capabilities, OutgoingMessage
+from prx.core.channel import Capabilities, OutgoingMessage, UndeliverableError
 from prx.core.file import File
 from prx.core.message import Approval
 from prx.core.talk import Turn
 from prx.core.text import well_formed
 from prx.runtime.store import Store
 
-_MAX_PARTS: Final = 10
-"""An answer of more is a file, where the platform takes one."""
-_MOST_PARTS: Final = 50
 _CUT_OFF: Final = (
     "The daemon was stopped while this was being answered, and had begun to act. "
     "Look at what it did, then write again."
 )
-_GOES_ON: Final = " …"
-_LEAST_LENGTH: Final = 64
-"""Shorter than this no text is made for what formatting adds."""
 
 
 class Reply:
@@ -55,20 +49,34 @@ class Reply:
             UndeliverableError: it can never be said there.
         """
         can = await self._outlet.capabilities()
-        parts = _parts(text, can)
-        files: Sequence[File] = ()
-        if len(parts) > _MAX_PARTS:
-            parts, files = _less(text, parts, can)
-        for number, part in enumerate(parts):
-            if number < self._entry.sent:
-                continue
-            message = self._message(part, can, str(number))
-            if number > 0:
-                message = replace(message, reply_to=None)
-            if number == len(parts) - 1:
-                message = replace(message, files=files)
-            noted = partial(self._note, sent=number + 1)
-            await self._outlet.say(message, noted, instead_of=self._draft if number == 0 else None)
+        kept = await self._store.run(lambda db: inbox_table.files(db, self._entry.number))
+        for number, part in enumerate(parts_of(text, kept, can)):
+            if number >= self._entry.sent:
+                await self._say(number, part, can)
+
+    async def _say(self, number: int, part: Part, can: Capabilities) -> None:
+        """Say one part; a file that can never be delivered is named in its place."""
+        files = [await self._whole_file(each) for each in part.files]
+        message = replace(self._message(part.text, can, str(number)), files=files)
+        if number > 0:
+            message = replace(message, reply_to=None)
+        noted = partial(self._note, sent=number + 1)
+        try:
+            # A message that is changed gets no file.
+            draft = self._draft if number == 0 and not files else None
+            await self._outlet.say(message, noted, instead_of=draft)
+        except UndeliverableError as error:
+            if not files:
+                raise
+            lines = [not_sent(each, error.message) for each in files]
+            text = beginning("\n\n".join(filter(None, [part.text, "\n".join(lines)])), can)
+            without = self._message(text, can, f"{number}-without")
+            await self._outlet.say(replace(without, reply_to=message.reply_to), noted)
+
+    async def _whole_file(self, file: File | KeptFile) -> File:
+        if isinstance(file, File):
+            return file
+        return await self._store.run(lambda db: inbox_table.file(db, self._entry.number, file.number))
 
     async def _show(self, turn: Turn) -> None:
         """Have a message grow with the answer, and say what waits for an approval."""
@@ -98,7 +106,7 @@ class Reply:
             await self._note(reply=_CUT_OFF)
 
     async def _grow(self, text: str, can: Capabilities) -> None:
-        begun = _beginning(well_formed(text), can)  # so far it may end with half of a surrogate pair
+        begun = beginning(well_formed(text), can)  # so far it may end with half of a surrogate pair
         # A key of its own: under the answer's the platform would take that for a repeat of this.
         await whole(self._draft_of(self._message(begun, can, "draft")))
 
@@ -115,46 +123,12 @@ class Reply:
             thread=address.thread,
             reply_to=address.reply_to,
             text=text,
-            formatted=formatted(text, can.markup),
+            formatted=formatted(text, can.markup) if text else None,
             key=None if part is None else f"{self._entry.key}-{part}",
         )
 
     async def _note(self, **facts: str | int) -> None:
         await self._store.run(lambda db: inbox_table.note(db, self._entry.number, **facts))
-
-
-def _parts(text: str, can: Capabilities) -> list[str]:
-    """Return the messages that a text becomes; each fits also once it is formatted."""
-    parts = split(text, can)
-    return parts if all(_fits(part, can) for part in parts) else _parts(text, _shorter(can))
-
-
-def _beginning(text: str, can: Capabilities) -> str:
-    """Return as much of an answer as one message takes."""
-    if size_of(text, can.unit) > can.max_length:
-        text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
-    return text if _fits(text, can) else _beginning(text, _shorter(can))
-
-
-def _fits(text: str, can: Capabilities) -> bool:
-    if can.max_formatted_length is None or can.max_length < _LEAST_LENGTH:
-        return True
-    return size_of(formatted(text, can.markup) or text, can.unit) <= can.max_formatted_length
-
-
-def _shorter(can: Capabilities) -> Capabilities:
-    return replace(can, max_length=can.max_length * 3 // 4)
-
-
-def _less(text: str, parts: list[str], can: Capabilities) -> tuple[list[str], Sequence[File]]:
-    """Return what to say instead of very many messages: the beginning, with all of it in a file or as far as may be."""
-    content = text.encode()
-    if len(content) <= can.max_file_bytes:
-        return parts[:1], [File(name="answer.md", media_type="text/markdown", content=content)]
-    if len(parts) <= _MOST_PARTS:
-        return parts, ()
-    left_out = sum(map(len, parts[_MOST_PARTS:]))
-    return [*parts[:_MOST_PARTS], f"[{left_out} more characters were cut off]"], ()
 
 
 @asynccontextmanager

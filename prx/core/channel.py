@@ -46,6 +46,8 @@ class Capabilities:
     """Whether a conversation has threads, each of which is a session of its own."""
     max_file_bytes: int = 0
     """Of a file that is sent; 0 where it takes none."""
+    attaches: bool = False
+    """Whether a message has its text and any number of files as one, so that all of it is sent or nothing."""
     max_download_bytes: int = 0
     """Of a file that can be fetched; 0 where it has none."""
     cadence_secs: float = 5.0
@@ -103,13 +105,14 @@ class OutgoingMessage:
 
     conversation: str
     text: str
-    """All of it, readable without any markup."""
+    """All of it, readable without any markup. Empty where there are files alone."""
     formatted: str | None = None
     """The same in the platform's markup; None where it is to be sent as plain text."""
     thread: str | None = None
     reply_to: str | None = None
     """The `message_id` that it answers."""
     files: Sequence[File] = ()
+    """One at most, unless the platform `attaches`; each within `Capabilities.max_file_bytes`."""
     key: str | None = None
     """The same in every attempt to say this, in whichever life, and no other message's; URL-safe, without dots.
 

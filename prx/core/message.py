@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
+from prx.core.file import File
 from prx.core.provider import ToolRequest
 from prx.core.session import TokenUsage
 
@@ -72,6 +73,10 @@ class Answer(Message):
     error: Failure | None = None
     opaque: str | None = None
     cost_usd: float | None = None
+    files: Sequence[File] = ()
+    """What tools gave back for the user. Whoever follows the turn has it; the transcript does not keep it."""
+    files_left_out: Sequence[str] = ()
+    """The names of such that were too many or too large, each with the reason; kept as little."""
 
     @property
     def tool_calls(self) -> Sequence[CalledTool]:

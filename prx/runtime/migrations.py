@@ -314,6 +314,18 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE channel_files (
+            entry INTEGER NOT NULL REFERENCES channel_inbox (number) ON DELETE CASCADE,
+            number INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            content BLOB NOT NULL,
+            PRIMARY KEY (entry, number)
+        )
+        """,
+    ),
 )
 
 

@@ -88,11 +88,12 @@ async def mcp_host(
     sampler: Sampler | None = None,
     timing: Timing = Timing(settle_secs=0.01),  # noqa: B008  # a constant
     restarts: RestartPolicy = QUICK,
+    router: ToolRouter | None = None,
 ) -> AsyncIterator[McpHost]:
-    """Run what `servers` holds, which the test may change, for the length of the block."""
+    """Run what `servers` holds, which the test may change, for the length of the block; offer it in `router`."""
     store = await Store.open(home / "prx.db")
     bus, supervisor = Bus(), Supervisor()
-    router = ToolRouter(bus)
+    router = ToolRouter(bus) if router is None else router
     manager = McpServers(
         lambda: McpConfig(servers=dict(servers)),
         store,

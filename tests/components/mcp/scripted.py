@@ -135,6 +135,11 @@ def structured(_message: dict[str, Any]) -> Any:
 
 
 @tool
+def giving(message: dict[str, Any]) -> Any:
+    return message["params"]["arguments"]
+
+
+@tool
 def refuse(_message: dict[str, Any]) -> Any:
     raise LookupError("no such thing")
 

@@ -37,6 +37,7 @@ class EmailAdapter(Adapter):
         markup="html",
         threads=True,
         max_file_bytes=_MAX_FILE_BYTES,
+        attaches=True,
         max_download_bytes=_MAX_FILE_BYTES,
         cadence_secs=_CADENCE_SECS,
         idle_limit_secs=2 * _CADENCE_SECS,
