@@ -1,7 +1,7 @@
 """One answer on its way to a chat: typing while it is made, a draft that grows, and the parts that it comes in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
