@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Any, Final
 
 from nio import (
-    AsyncClient,
     MatrixRoom,
     MegolmEvent,
     RoomGetEventResponse,
@@ -17,12 +16,12 @@ from nio import (
     SyncError,
     SyncResponse,
 )
-from nio.exceptions import EncryptionError
 
 from prx.channels.adapter import Adapter
 from prx.channels.adapters.matrix.errors import accepted, translated
 from prx.channels.adapters.matrix.events import Room, change_of, content_of, message_of
 from prx.channels.adapters.matrix.invites import Invites
+from prx.channels.adapters.matrix.keys import Client, decrypted, exchange_keys
 from prx.channels.adapters.matrix.media import fetch, upload
 from prx.channels.adapters.matrix.session import session
 from prx.config.platforms.matrix import MatrixConfig
@@ -83,7 +82,7 @@ class MatrixAdapter(Adapter):
         )
         self.account = f"matrix:{whose}@{config.homeserver}"
         self._config = config
-        self._client: AsyncClient | None = None
+        self._client: Client | None = None
         self._own: OrderedDict[str, None] = OrderedDict()
         """The newest events of the bot, by their ids."""
         self._typing: set[str] = set()
@@ -100,12 +99,12 @@ class MatrixAdapter(Adapter):
                 try:
                     while True:
                         context.alive()
-                        await self._keep_keys(client)
+                        await exchange_keys(client)
                         response = accepted(
                             await client.sync(int(_POLL_SECS * 1000), _FILTER, since=response.next_batch)
                         )
                         await self._take(response, client, context)
-                        await context.save_cursor(_cursor(client, response))
+                        await _keep(response, client, context)
                 finally:
                     self._client = None
 
@@ -170,12 +169,12 @@ class MatrixAdapter(Adapter):
             findings.append(Finding("It accepts no invites: it is in the rooms that its account is in"))
         return findings
 
-    def _connected(self) -> AsyncClient:
+    def _connected(self) -> Client:
         if self._client is None:
             raise UnavailableError("it is not connected")
         return self._client
 
-    async def _first_sync(self, client: AsyncClient, context: ChannelContext) -> SyncResponse:
+    async def _first_sync(self, client: Client, context: ChannelContext) -> SyncResponse:
         """Learn of all rooms, and hand over what was said since the last life; at the first one nothing."""
         since = _since(client, await context.load_cursor())
         async with asyncio.timeout(_FIRST_SYNC_SECS):
@@ -188,28 +187,16 @@ class MatrixAdapter(Adapter):
                 since = None
                 response = await client.sync(0, _FILTER, full_state=True)
         response = accepted(response)
-        await self._keep_keys(client)
+        await exchange_keys(client)
         if since is None:
             await self._invites.answer(response, client, context)
         else:
             await self._take(response, client, context, since=since)
-        await context.save_cursor(_cursor(client, response))
+        await _keep(response, client, context)
         return response
 
-    async def _keep_keys(self, client: AsyncClient) -> None:
-        """Do what the protocol asks of who reads encrypted rooms."""
-        if client.olm is None:
-            return
-        await client.send_to_device_messages()
-        if client.should_upload_keys:
-            accepted(await client.keys_upload())
-        if client.should_query_keys:
-            accepted(await client.keys_query())
-        if client.should_claim_keys:
-            accepted(await client.keys_claim(client.get_users_for_key_claiming()))
-
     async def _take(
-        self, response: SyncResponse, client: AsyncClient, context: ChannelContext, since: str | None = None
+        self, response: SyncResponse, client: Client, context: ChannelContext, since: str | None = None
     ) -> None:
         await self._invites.answer(response, client, context)
         for room_id, info in response.rooms.join.items():
@@ -220,7 +207,7 @@ class MatrixAdapter(Adapter):
                 if (message := await self._message(event, client.rooms[room_id], client)) is not None:
                     await context.receive(message)
 
-    async def _missed(self, client: AsyncClient, room_id: str, before: str, since: str) -> list[Any]:
+    async def _missed(self, client: Client, room_id: str, before: str, since: str) -> list[Any]:
         """Return what was said in a room after `since` and `before` what a sync has of it."""
         found: list[Any] = []
         while before and len(found) < _MAX_MISSED:
@@ -230,17 +217,9 @@ class MatrixAdapter(Adapter):
             found += page.chunk
             before = page.end or ""
         found.reverse()
-        return [self._decrypted(event, client) for event in found]
+        return [decrypted(event, client) for event in found]
 
-    def _decrypted(self, event: Any, client: AsyncClient) -> Any:
-        if not isinstance(event, MegolmEvent) or client.olm is None:
-            return event
-        try:
-            return client.decrypt_event(event)
-        except EncryptionError:
-            return event
-
-    async def _message(self, event: Any, room: MatrixRoom, client: AsyncClient) -> IncomingMessage | None:
+    async def _message(self, event: Any, room: MatrixRoom, client: Client) -> IncomingMessage | None:
         if event.sender == client.user_id:
             return None
         if isinstance(event, MegolmEvent):
@@ -264,14 +243,14 @@ class MatrixAdapter(Adapter):
         is_mine = await self._is_mine(client, room.room_id, message.reply_to)
         return replace(message, mentioned=is_mine)
 
-    async def _is_mine(self, client: AsyncClient, room_id: str, event_id: str) -> bool:
+    async def _is_mine(self, client: Client, room_id: str, event_id: str) -> bool:
         if event_id in self._own:
             return True
         answer = await client.room_get_event(room_id, event_id)
         return isinstance(answer, RoomGetEventResponse) and answer.event.sender == client.user_id
 
     async def _put(
-        self, client: AsyncClient, room_id: str, content: dict[str, Any], key: str | None = None
+        self, client: Client, room_id: str, content: dict[str, Any], key: str | None = None
     ) -> str:
         """Say something; what comes again under the same key the homeserver answers as it did the first time."""
         sent = accepted(
@@ -286,10 +265,12 @@ class MatrixAdapter(Adapter):
         return event_id
 
 
-def _cursor(client: AsyncClient, response: SyncResponse) -> str:
-    return json.dumps({"user": client.user_id, "since": response.next_batch})
+async def _keep(response: SyncResponse, client: Client, context: ChannelContext) -> None:
+    """Go on behind a response in the next life; the homeserver forgets then which keys came with it."""
+    await client.settle()
+    await context.save_cursor(json.dumps({"user": client.user_id, "since": response.next_batch}))
 
 
-def _since(client: AsyncClient, cursor: str | None) -> str | None:
+def _since(client: Client, cursor: str | None) -> str | None:
     kept = json.loads(cursor) if cursor is not None else {}
     return kept["since"] if kept.get("user") == client.user_id else None

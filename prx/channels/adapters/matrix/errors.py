@@ -1,5 +1,6 @@
 """What a homeserver refuses, and what the library raises, in the words of the contract."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientConnectorError, ClientError
 from nio import ErrorResponse, LocalProtocolError
+from peewee import PeeweeException
 
 from prx.channels.reach import unreachable
 from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
@@ -64,6 +66,8 @@ def translated(homeserver: str) -> Iterator[None]:
         raise UnavailableError(
             f"the connection to the homeserver broke: {error or type(error).__name__}"
         ) from error
+    except (sqlite3.Error, PeeweeException) as error:
+        raise UnavailableError(f"the keys of encrypted rooms cannot be kept: {error}") from error
     except LocalProtocolError as error:
         raise UndeliverableError(f"it cannot be said there: {error}") from error
 

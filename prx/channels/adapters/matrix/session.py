@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from nio import AsyncClient, AsyncClientConfig, LoginError, WhoamiError
+from nio import AsyncClientConfig, LoginError, WhoamiError
 
 from prx.channels.adapters.matrix.errors import login_refusal, refusal, translated
+from prx.channels.adapters.matrix.keys import Client, KeyStore
 from prx.config.platforms.matrix import MatrixConfig
 from prx.core.channel import AuthenticationError
 from prx.core.private_file import PrivateFile
@@ -19,7 +21,7 @@ _MAX_BYTES: Final = 16_384
 
 
 @asynccontextmanager
-async def session(config: MatrixConfig, directory: Path | None) -> AsyncIterator[AsyncClient]:
+async def session(config: MatrixConfig, directory: Path | None) -> AsyncIterator[Client]:
     """Have the bot be logged in for the length of the block; without a directory it is logged out after it.
 
     Raises:
@@ -38,15 +40,18 @@ async def session(config: MatrixConfig, directory: Path | None) -> AsyncIterator
     finally:
         await client.close()
         if client.store is not None:
+            with suppress(sqlite3.Error):  # what is not on disk yet, closing brings there, too
+                await client.settle()
             client.store.database.close()
 
 
-def _client(config: MatrixConfig, directory: Path | None) -> AsyncClient:
-    return AsyncClient(
+def _client(config: MatrixConfig, directory: Path | None) -> Client:
+    return Client(
         config.homeserver.rstrip("/"),
         config.user or "",
         store_path="" if directory is None else str(directory),
         config=AsyncClientConfig(
+            store=KeyStore,
             encryption_enabled=config.encryption and directory is not None,
             # Who waits and tries again is decided outside.
             max_limit_exceeded=0,
@@ -56,7 +61,7 @@ def _client(config: MatrixConfig, directory: Path | None) -> AsyncClient:
     )
 
 
-async def _resumed(client: AsyncClient, config: MatrixConfig, kept: dict[str, str]) -> bool:
+async def _resumed(client: Client, config: MatrixConfig, kept: dict[str, str]) -> bool:
     """Go on with the session that is there, and tell whether the homeserver knows it."""
     token = kept.get("access_token")
     if config.access_token is not None:
@@ -77,9 +82,7 @@ async def _resumed(client: AsyncClient, config: MatrixConfig, kept: dict[str, st
     return True
 
 
-async def _begin(
-    client: AsyncClient, config: MatrixConfig, directory: Path | None, kept: dict[str, str]
-) -> None:
+async def _begin(client: Client, config: MatrixConfig, directory: Path | None, kept: dict[str, str]) -> None:
     client.access_token = ""
     # A session that was ended goes on under its device, whose keys others know.
     client.device_id = kept.get("device_id")
