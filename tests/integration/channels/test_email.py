@@ -1,5 +1,6 @@
 """Email against Postfix and Dovecot."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import EmailMessage
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from prx.channels.adapters.email.imap import logged_in
+from prx.config.platforms.email import EmailConfig
 from prx.core.channel import FileTooLargeError, OutgoingMessage, UndeliverableError
 from prx.core.file import File
 from tests.support.certificates import certificate
@@ -93,6 +96,23 @@ class TestEmail(AdapterContract):
         first, again, other = [(await rehearsal.ada.read())["Message-ID"] for _ in range(3)]
         assert first == again == f"<chat_x-0@{rehearsal.bot.partition('@')[2]}>"
         assert other != first
+
+    async def test_a_message_that_the_server_told_of_in_passing_is_not_waited_for(
+        self, rehearsal: EmailRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"enabled": False})
+        config = setting.configured[NAME]
+        assert isinstance(config, EmailConfig)
+        async with logged_in(config) as imap:
+            await imap.select("INBOX")
+            assert await imap.uids(1) == []
+            await rehearsal.say("hello")
+
+            async with asyncio.timeout(20):
+                while not any(b"EXISTS" in response.text for response in await imap.command("NOOP")):
+                    pass
+                await imap.wait(600)
+            assert len(await imap.uids(1)) == 1
 
     async def test_programs_are_left_alone(self, rehearsal: EmailRehearsal, connected: Setting) -> None:
         await rehearsal.ada.write(rehearsal.bot, "I am away", Auto_Submitted="auto-replied")

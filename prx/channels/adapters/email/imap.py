@@ -25,6 +25,7 @@ _CHUNK: Final = 2**16
 _LITERAL: Final = re.compile(rb"\{(\d+)\+?\}\r?\n$")
 _FETCHED: Final = re.compile(rb"^\* \d+ FETCH \(.*?\bUID (\d+)", re.DOTALL)
 _SIZE: Final = re.compile(rb"RFC822\.SIZE (\d+)")
+_NEWS: Final = re.compile(rb"^\* \d+ EXISTS", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Imap:
         self._turn = asyncio.Lock()
         self._wanted = asyncio.Event()
         """Set where somebody waits for a turn."""
+        self._has_news = False
+        """Whether the server told of a message since it was asked last; it tells of each once, whatever it is doing."""
 
     async def select(self, mailbox: str) -> Mailbox:
         """Choose the mailbox that is read from.
@@ -80,6 +83,7 @@ class Imap:
 
     async def uids(self, first: int) -> list[int]:
         """Return the numbers of the messages from `first` on, in order."""
+        self._has_news = False
         responses = await self.command(f"UID SEARCH UID {first}:*")
         found = b" ".join(each.text[8:] for each in responses if each.text.upper().startswith(b"* SEARCH"))
         # `n:*` names the last message even where its number is lower.
@@ -109,6 +113,8 @@ class Imap:
 
     async def wait(self, secs: float) -> None:
         """Wait until there is something new, somebody wants a turn, or `secs` are over; then make a round trip."""
+        if self._has_news:
+            return
         if "IDLE" not in self.capabilities:
             try:
                 async with asyncio.timeout(secs):
@@ -186,6 +192,8 @@ class Imap:
         async with asyncio.timeout(_COMMAND_SECS):
             while not (await self._response()).text.startswith(b"+"):
                 pass
+        if self._has_news:  # it was told of just before
+            secs = 0.0
         reading = asyncio.ensure_future(self._response())
         wanted = asyncio.ensure_future(self._wanted.wait())
         try:
@@ -214,6 +222,7 @@ class Imap:
                 text += line
                 literal = _LITERAL.search(line)
                 if literal is None:
+                    self._has_news |= _NEWS.match(text) is not None
                     return Response(text.rstrip(b"\r\n"), literals)
                 literals.append(await self._literal(int(literal[1])))
         except (OSError, ValueError) as error:
