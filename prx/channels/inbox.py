@@ -14,7 +14,7 @@ from prx.channels.commands import Command, command_of, help_text, status_text
 from prx.channels.inbox_table import Address, Entry
 from prx.channels.pairing import Pairings
 from prx.channels.policy import judge, welcomes
-from prx.core.channel import IncomingMessage
+from prx.core.channel import IncomingMessage, Reception
 from prx.core.errors import PrxError
 from prx.core.ids import new_id, now_utc
 from prx.core.message import MAX_CONTENT_BYTES
@@ -36,6 +36,10 @@ _log = get_logger("channels::inbox")
 
 Lane = tuple[str, str]
 """A channel, and what in it is dealt with in order."""
+
+
+class _NoRoomError(Exception):
+    """Too much waits for a message to be kept: it does not count as seen, either."""
 
 
 class Inbox:
@@ -65,11 +69,11 @@ class Inbox:
         for lane in await self._desk.store.run(lambda db: inbox_table.lanes(db, now)):
             self._wake(lane)
 
-    async def receive(self, channel: str, message: IncomingMessage) -> bool:
+    async def receive(self, channel: str, message: IncomingMessage) -> Reception:
         """See `ChannelContext.receive`."""
         config = self._desk.config().get(channel)
         if config is None or not (message.text.strip() or message.attachments):
-            return False
+            return "refused"
         command = command_of(message)
         match judge(message, config):
             case "stranger":
@@ -79,7 +83,7 @@ class Inbox:
             case "heard":
                 return await self._keep(channel, message)
             case "ignored":
-                return False
+                return "refused"
 
     def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:
         """See `ChannelContext.welcomes`."""
@@ -108,7 +112,7 @@ class Inbox:
         """Leave what is not answered to the next life."""
         await self._tasks.aclose()
 
-    async def _keep(self, channel: str, message: IncomingMessage) -> bool:
+    async def _keep(self, channel: str, message: IncomingMessage) -> Reception:
         address, now = _address(message), now_utc()
         user = message.conversation if message.is_group else message.sender
         entry = Entry(
@@ -124,27 +128,32 @@ class Inbox:
             channel, address, "Too many of your messages wait for an answer: this one was not taken."
         )
 
-        def job(db: sqlite3.Connection) -> str | None:
-            if not inbox_table.see(db, channel, message.event_id, now):
-                return None
-            if inbox_table.put(db, entry, now):
-                return entry.lane
-            return full.lane if inbox_table.put(db, full, now) else None
+        def job(db: sqlite3.Connection) -> tuple[Reception, str | None]:
+            if (known := _known(db, channel, message)) is not None:
+                return known, None
+            for one in (entry, full):
+                if inbox_table.put(db, one, now):
+                    return "taken", one.lane
+            raise _NoRoomError
 
-        lane = await self._desk.store.run(job)
+        try:
+            reception, lane = await self._desk.store.run(job)
+        except _NoRoomError:
+            return "refused"
         if lane is not None:
             self._wake((channel, lane))
-        return lane is not None
+        return reception
 
-    async def _obey(self, channel: str, message: IncomingMessage, command: Command) -> bool:
+    async def _obey(self, channel: str, message: IncomingMessage, command: Command) -> Reception:
         """Do what a command says, at once, whatever waits."""
-        now, address = now_utc(), _address(message)
-        if not await self._desk.store.run(lambda db: inbox_table.see(db, channel, message.event_id, now)):
-            return False
+        address = _address(message)
+        known = await self._desk.store.run(lambda db: _known(db, channel, message))
+        if known is not None:
+            return known
         lane = _lane(address)
         session_id = await self._desk.store.run(lambda db: inbox_table.session_of(db, channel, lane))
         await self.tell(channel, address, await self._done(channel, lane, session_id, command))
-        return True
+        return "taken"
 
     async def _done(self, channel: str, lane: str, session_id: str | None, command: Command) -> str:
         match command:
@@ -173,23 +182,25 @@ class Inbox:
         except PrxError:
             return None
 
-    async def _let_ask(self, channel: str, message: IncomingMessage, command: Command | None) -> bool:
+    async def _let_ask(self, channel: str, message: IncomingMessage, command: Command | None) -> Reception:
         """Give somebody who may not talk a code; whatever else they say is not looked at."""
         if command != "pair":
             self._note_stranger(channel, message)
-            return False
-        now, address = now_utc(), _address(message)
-        if not await self._desk.store.run(lambda db: inbox_table.see(db, channel, message.event_id, now)):
-            return False
+            return "refused"
+        address = _address(message)
+        known = await self._desk.store.run(lambda db: _known(db, channel, message))
+        if known is not None:
+            return known
         code = await self._pairings.ask(channel, message, address)
-        if code is not None:
-            _log.info("somebody asks to be let in", channel=channel, sender=message.sender, code=code)
-            await self.tell(
-                channel,
-                address,
-                f"Your code is {code}. Whoever runs this daemon lets you in with: prx channel approve {code}",
-            )
-        return code is not None
+        if code is None:
+            return "refused"
+        _log.info("somebody asks to be let in", channel=channel, sender=message.sender, code=code)
+        await self.tell(
+            channel,
+            address,
+            f"Your code is {code}. Whoever runs this daemon lets you in with: prx channel approve {code}",
+        )
+        return "taken"
 
     def _note_stranger(self, channel: str, message: IncomingMessage) -> None:
         """Tell operators once who writes in vain, so that they find the id to allow."""
@@ -236,6 +247,13 @@ class Inbox:
                 return False
             await answer(entry, self._desk)
             return True
+
+
+def _known(db: sqlite3.Connection, channel: str, message: IncomingMessage) -> Reception | None:
+    """Note that a message came; return what becomes of it where it came before, None where it is new."""
+    if inbox_table.see(db, channel, message.event_id, now_utc()):
+        return None
+    return "underway" if inbox_table.waits(db, channel, _address(message)) else "seen"
 
 
 def _address(message: IncomingMessage) -> Address:

@@ -116,6 +116,15 @@ def put(db: sqlite3.Connection, entry: Entry, now: datetime) -> bool:
     return True
 
 
+def waits(db: sqlite3.Connection, channel: str, address: Address) -> bool:
+    """Tell whether something is still to be said in answer to a message."""
+    found = db.execute(
+        "SELECT 1 FROM channel_inbox WHERE channel = ? AND address = ? LIMIT 1",
+        (channel, json.dumps(address)),
+    ).fetchone()
+    return found is not None
+
+
 def first(db: sqlite3.Connection, channel: str, lane: str) -> Entry | None:
     """Return what is to be dealt with next in a lane; None where there is nothing."""
     row = db.execute(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prx.channels.malformed import storable, understood
 from prx.channels.services import ChannelServices
-from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage
+from prx.core.channel import Capabilities, ChannelAdapter, IncomingMessage, Reception
 from prx.core.errors import UnavailableError
 
 
@@ -55,11 +55,11 @@ class Life:
         if self.is_connected and self._limit is not None and not self._limit.expired():
             self._limit.reschedule(asyncio.get_running_loop().time() + self._can.idle_limit_secs)
 
-    async def receive(self, message: IncomingMessage) -> bool:
+    async def receive(self, message: IncomingMessage) -> Reception:
         """See `ChannelContext.receive`."""
         self.alive()
         heard = storable(message)
-        return heard is not None and await self._services.intake.receive(self._channel, heard)
+        return "refused" if heard is None else await self._services.intake.receive(self._channel, heard)
 
     def welcomes(self, sender: str, *, is_group: bool) -> bool:
         """See `ChannelContext.welcomes`."""

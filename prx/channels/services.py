@@ -8,13 +8,13 @@ from typing import Protocol
 from prx.channels.accounts import Accounts
 from prx.channels.connections import Connections
 from prx.channels.cursors import Cursors
-from prx.core.channel import IncomingMessage
+from prx.core.channel import IncomingMessage, Reception
 
 
 class Intake(Protocol):
     """Where messages go."""
 
-    async def receive(self, channel: str, message: IncomingMessage) -> bool:
+    async def receive(self, channel: str, message: IncomingMessage) -> Reception:
         """Take a message that came over the channel of this name; see `ChannelContext.receive`."""
 
     def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:

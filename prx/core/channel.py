@@ -142,6 +142,14 @@ class PushedResponse:
     body: bytes = b""
 
 
+Reception = Literal["taken", "underway", "seen", "refused"]
+"""What becomes of a message that was handed over.
+
+`taken`: it is new, and will be answered; `refused`: it is nobody's business, such as that of somebody who may not talk.
+It came before: `underway`, its answer is still to come; `seen`, that was delivered.
+"""
+
+
 class Finding(NamedTuple):
     """What an adapter found out about its token, the platform or its permissions there."""
 
@@ -163,11 +171,10 @@ class ChannelContext(Protocol):
         Where nobody told for `Capabilities.idle_limit_secs` while connected, the life ends as stalled.
         """
 
-    async def receive(self, message: IncomingMessage) -> bool:
+    async def receive(self, message: IncomingMessage) -> Reception:
         """Hand over a message. When this returns it is on disk, or nobody's business: the platform may forget it.
 
-        It never waits for an answer. Messages of one conversation are handed over in their order. Returns whether there
-        will be an answer: not to one that was seen before, or whose sender may not talk.
+        It never waits for an answer. Messages of one conversation are handed over in their order.
 
         Raises:
             UnavailableError: it cannot be kept now. Let it end the life, so that the platform sends it again.

@@ -17,7 +17,7 @@ from prx.channels.pairing import Pairings
 from prx.channels.policy import welcomes
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
-from prx.core.channel import IncomingMessage
+from prx.core.channel import IncomingMessage, Reception
 from prx.runtime.store import Store
 
 
@@ -29,11 +29,12 @@ class Heard:
     config: Callable[[], Mapping[str, ChannelConfig]] = dict
     """Whose policies say who is welcome."""
 
-    async def receive(self, _channel: str, message: IncomingMessage) -> bool:
+    async def receive(self, _channel: str, message: IncomingMessage) -> Reception:
         known = [each.event_id for each in self.messages if each.event_id is not None]
         if message.event_id not in known:
             self.messages.append(message)
-        return True
+            return "taken"
+        return "seen"
 
     def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:
         return welcomes(sender, self.config()[channel], is_group=is_group)

@@ -16,7 +16,7 @@ from prx.channels.registry import ADAPTERS
 from prx.core.channel import PushedRequest, PushedResponse
 from prx.core.errors import BadRequestError, NotFoundError, UnauthorizedError, UnavailableError
 from prx.core.webhook import signature
-from tests.support.agents import Model
+from tests.support.agents import Model, saying
 from tests.support.channel_daemon import Daemon, living
 from tests.support.waiting import eventually
 
@@ -140,9 +140,50 @@ async def test_an_answer_that_takes_too_long_is_there_when_the_message_is_sent_a
     said = {"user": "ada", "text": "hello"}
     found = content(await daemon.channels.pushed("one", signed(said)))
     assert found == {"status": 202, "id": "m1", "accepted": True}
+    found = content(await daemon.channels.pushed("one", signed(said)))
+    assert found == {"status": 202, "id": "m1", "accepted": True, "repeated": True}
     going.set()
     found = content(await daemon.channels.pushed("one", signed(said)))
     assert (found["status"], len(model.asked)) == (200, 1)
+
+
+async def test_an_answer_that_a_life_did_not_come_to_is_there_in_the_next_when_the_message_is_sent_again(
+    tmp_path: Path, model: Model
+) -> None:
+    model.script = [[asyncio.Event()]]
+    said = {"user": "ada", "text": "hello"}
+    async with living(tmp_path, "webhook", ADAPTERS["webhook"], model) as daemon:
+        await daemon.configure(secret=SECRET, response_timeout_secs=1)
+        await daemon.channels.pushed("one", signed(said))
+    going = asyncio.Event()
+    model.script = [[going, *saying("at last")]]
+    async with living(tmp_path, "webhook", ADAPTERS["webhook"], model) as daemon:
+        await daemon.configure(secret=SECRET)
+        again = asyncio.ensure_future(daemon.channels.pushed("one", signed(said)))
+        await eventually(lambda: len(model.asked) == 2)
+        going.set()
+        assert content(await again) == {"status": 200, "id": "m1", "accepted": True, "text": "at last"}
+
+
+async def test_what_an_earlier_life_answered_is_accepted_and_not_asked_again(
+    tmp_path: Path, model: Model
+) -> None:
+    for command in ({"text": "hello"}, {"text": "/status"}):
+        said = {"user": "ada"} | command
+        message_id = said["text"]
+        async with living(tmp_path, "webhook", ADAPTERS["webhook"], model) as daemon:
+            await daemon.configure(secret=SECRET)
+            found = content(await daemon.channels.pushed("one", signed(said, message_id=message_id)))
+            assert (found["status"], found["accepted"]) == (200, True)
+            await eventually(lambda daemon=daemon: not daemon.inbox._lanes)
+        async with living(tmp_path, "webhook", ADAPTERS["webhook"], model) as daemon:
+            await daemon.configure(secret=SECRET)
+            found = content(await daemon.channels.pushed("one", signed(said, message_id=message_id)))
+            assert found == {"status": 202, "id": message_id, "accepted": True, "repeated": True}
+            await daemon.configure(secret=SECRET, allowed_users=["bob"])
+            found = content(await daemon.channels.pushed("one", signed(said, message_id=message_id)))
+            assert found == {"status": 202, "id": message_id, "accepted": False}
+    assert len(model.asked) == 1
 
 
 async def test_answers_are_posted_signed_until_the_receiver_takes_them(
@@ -158,6 +199,8 @@ async def test_answers_are_posted_signed_until_the_receiver_takes_them(
     assert (await daemon.channels.health("one")).healthy
     first, again = receiver.ids
     assert first == again
+    found = content(await daemon.channels.pushed("one", signed(said)))
+    assert found == {"status": 202, "id": "m1", "accepted": True, "repeated": True}
     await daemon.channels.pushed("one", signed(said, message_id="m2"))
     await eventually(lambda: len(receiver.heard) == 2)
     assert receiver.ids[2] != first

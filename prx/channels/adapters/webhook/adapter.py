@@ -23,6 +23,7 @@ from prx.core.channel import (
     OutgoingMessage,
     PushedRequest,
     PushedResponse,
+    Reception,
     UndeliverableError,
 )
 from prx.core.errors import BadRequestError, UnauthorizedError, UnavailableError
@@ -115,14 +116,20 @@ class WebhookAdapter(Adapter):
         context = self._context
         if context is None:
             raise UnavailableError(f'channel "{self._name}" is not connected')
-        is_known = message_id in self._answers
-        is_taken = is_known or await context.receive(_incoming(message_id, said))
-        if is_taken and self._callback is None:
+        reception: Reception = "underway"
+        if message_id not in self._answers:
+            reception = await context.receive(_incoming(message_id, said))
+        # It may have been delivered to this life while that was looked up.
+        is_coming = reception in ("taken", "underway") or message_id in self._answers
+        if is_coming and self._callback is None:
             answer = self._answer(message_id)
             await asyncio.wait({answer}, timeout=self._config.response_timeout_secs)
             if answer.done() and not answer.cancelled():
                 return _response(200, {"id": message_id, "accepted": True, "text": answer.result()})
-        return _response(_ACCEPTED, {"id": message_id, "accepted": is_taken})
+        told = {"id": message_id, "accepted": reception != "refused"}
+        if reception in ("underway", "seen"):
+            told["repeated"] = True
+        return _response(_ACCEPTED, told)
 
     async def diagnose(self) -> Sequence[Finding]:
         """See `ChannelAdapter.diagnose`."""
