@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from componentize_py_types import Err
-from relay import Answer, Relay, RelayError, pushed
+from relay import MAX_FILE_BYTES, Answer, File, Relay, RelayError, pushed
 from wit_world import exports
 from wit_world.exports import channel_exports as world
 from wit_world.exports.channel_exports import (
+    Attachment,
     Capabilities,
     Channel,
     HttpRequest,
@@ -26,6 +27,7 @@ from wit_world.imports import config, http_outbound
 _CASES = {
     "authentication": world.ChannelError_Authentication,
     "undeliverable": world.ChannelError_Undeliverable,
+    "file_too_large": world.ChannelError_FileTooLarge,
     "permanent": world.ChannelError_Permanent,
     "unavailable": world.ChannelError_Unavailable,
 }
@@ -49,6 +51,8 @@ class ChannelExports(exports.ChannelExports):
             pace_ms=0,
             poll_interval_ms=250,
             receives=True,
+            max_file_bytes=MAX_FILE_BYTES,
+            max_download_bytes=MAX_FILE_BYTES,
         )
 
     def health(self, channel: Channel) -> None:
@@ -65,10 +69,18 @@ class ChannelExports(exports.ChannelExports):
             messages = pushed(request.method, request.headers, request.body, config.get("push_key") or "")
             return Received(HttpResponse(204, [], b""), [_incoming(each) for each in messages])
 
+    def fetch(self, channel: Channel, attachment: Attachment, max_bytes: int) -> bytes:
+        with _told():
+            return _relay(channel).fetch(attachment.id, max_bytes)
+
     def send(self, channel: Channel, message: OutgoingMessage) -> str | None:
         with _told():
             return _relay(channel).say(
-                message.conversation, message.formatted or message.text, message.reply_to, message.key
+                message.conversation,
+                message.formatted or message.text,
+                message.reply_to,
+                message.key,
+                message.file and File(message.file.name, message.file.media_type, message.file.content),
             )
 
     def edit(self, channel: Channel, message_id: str, message: OutgoingMessage) -> None:
@@ -129,5 +141,9 @@ def _incoming(said: dict[str, Any]) -> IncomingMessage:
         is_group=said.get("group", False),
         mentioned=said.get("mentioned", False),
         reply_to=said.get("reply_to"),
+        attachments=[
+            Attachment(each["id"], each.get("name", ""), each.get("type", ""), each.get("size"))
+            for each in said.get("files", [])
+        ],
         sent_at_ms=said.get("at"),
     )

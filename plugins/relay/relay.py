@@ -1,6 +1,7 @@
 """The work behind the channel: a chat service that is nothing but JSON over HTTP, and what its answers mean."""
 # ruff: noqa: INP001  # a plugin's directory is what componentize-py puts on the path, not a package
 
+import base64
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 _DEFAULT_RETRY_MS = 1000
+MAX_FILE_BYTES = 512 * 1024
+"""Of a file, both ways: in base64 it still fits into the body of a request, of which the host sends 1 MiB."""
 
 
 class RelayError(Exception):
@@ -25,6 +28,14 @@ class Answer(NamedTuple):
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes
+
+
+class File(NamedTuple):
+    """A file that is sent."""
+
+    name: str
+    media_type: str
+    content: bytes
 
 
 class Request(Protocol):
@@ -53,10 +64,22 @@ class Relay:
         said = self._ask("GET", f"/messages{where}")
         return said["messages"], said["cursor"]
 
-    def say(self, room: str, text: str, reply_to: str | None, key: str | None) -> str:
+    def say(
+        self, room: str, text: str, reply_to: str | None, key: str | None, file: File | None = None
+    ) -> str:
         """Post a message and return its id; what comes again under its key the service has already."""
-        said = {"room": room, "text": text, "reply_to": reply_to, "key": key}
+        said: dict[str, Any] = {"room": room, "text": text, "reply_to": reply_to, "key": key}
+        if file is not None:
+            content = base64.b64encode(file.content).decode()
+            said["file"] = {"name": file.name, "type": file.media_type, "content": content}
         return self._ask("POST", "/messages", said)["id"]
+
+    def fetch(self, file_id: str, max_bytes: int) -> bytes:
+        """Return the content of a file that came with a message."""
+        content = self._answer("GET", f"/files/{quote(file_id, safe='')}")
+        if len(content) > max_bytes:
+            raise RelayError("file_too_large", f"the file has {len(content)} bytes")
+        return content
 
     def change(self, message_id: str, text: str) -> None:
         """Have a message say something else."""
@@ -67,17 +90,20 @@ class Relay:
         self._ask("POST", "/typing", {"room": room})
 
     def _ask(self, method: str, path: str, what: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return _object(self._answer(method, path, what))
+
+    def _answer(self, method: str, path: str, what: Mapping[str, Any] | None = None) -> bytes:
         body = None if what is None else json.dumps(what).encode()
         status, headers, content = self._request(method, self._url + path, self._headers, body)
         if status in (401, 403):
             raise RelayError("authentication", "Invalid bot token")
         if status in (404, 410):
-            raise RelayError("undeliverable", "the relay knows no such room or message")
+            raise RelayError("undeliverable", "the relay knows no such room, message or file")
         if status == 429:  # noqa: PLR2004  # too many requests
             raise RelayError("throttled", "the relay wants it slower", _retry_after_ms(headers))
         if status != 200:  # noqa: PLR2004  # OK
             raise RelayError("unavailable", f"the relay answered {status}")
-        return _object(content)
+        return content
 
 
 def pushed(method: str, headers: Sequence[tuple[str, str]], body: bytes, key: str) -> list[dict[str, Any]]:

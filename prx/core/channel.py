@@ -324,7 +324,7 @@ class UndeliverableError(PrxError):
     code = "undeliverable"
 
 
-class FileTooLargeError(PrxError):
+class FileTooLargeError(UndeliverableError):
     """A file has more bytes than may be."""
 
     code = "file_too_large"

@@ -163,7 +163,7 @@ async def _channel(generation: Generation, functions: Functions | None) -> Platf
     if named is None:
         return None
     about = await generation.ask(named[1]["get-capabilities"])
-    return platform(*named, about, generation.limits.max_execution_secs)
+    return platform(*named, about, generation.limits)
 
 
 def _priorities(declared: Iterable[Capability]) -> dict[Stage, int]:

@@ -14,6 +14,7 @@ from prx.core.channel import (
     Attachment,
     AuthenticationError,
     ChannelContext,
+    FileTooLargeError,
     Finding,
     MarkupRefusedError,
     OutgoingMessage,
@@ -25,7 +26,7 @@ from prx.core.channel import (
 from prx.core.errors import BadRequestError, PermanentError, PrxError, UnauthorizedError, UnavailableError
 from prx.core.tool import CallContext
 from prx.plugins.worlds.binding import Guest, to_json
-from prx.plugins.worlds.channel import Platform, incoming, outgoing
+from prx.plugins.worlds.channel import Platform, attached, incoming, outgoing
 from prx.runtime.logging import get_logger
 
 _ERRORS: Final[Mapping[str, type[PrxError]]] = {
@@ -33,6 +34,7 @@ _ERRORS: Final[Mapping[str, type[PrxError]]] = {
     "account_in_use": AccountInUseError,
     "markup_refused": MarkupRefusedError,
     "undeliverable": UndeliverableError,
+    "file_too_large": FileTooLargeError,
     "permanent": PermanentError,
     "unavailable": UnavailableError,
 }
@@ -119,9 +121,15 @@ class PluginChannel:
         """See `ChannelAdapter.typing`."""
         await self._ask("typing", conversation, thread)
 
-    async def fetch(self, attachment: Attachment, max_bytes: int) -> bytes:  # noqa: ARG002  # as in the protocol
+    async def fetch(self, attachment: Attachment, max_bytes: int) -> bytes:
         """See `ChannelAdapter.fetch`."""
-        raise UndeliverableError(f'"{attachment.name}" cannot be fetched: channels of plugins have no files')
+        most = min(max_bytes, self.capabilities.max_download_bytes)
+        if not most:
+            raise UndeliverableError(f'"{attachment.name}" cannot be fetched: this channel has no files')
+        content: bytes = await self._ask("fetch", attached(attachment), most)
+        if len(content) > most:
+            raise FileTooLargeError(f'"{attachment.name}" has {len(content)} bytes, more than {most}')
+        return content
 
     async def diagnose(self) -> Sequence[Finding]:
         """See `ChannelAdapter.diagnose`."""

@@ -1,6 +1,7 @@
 """A channel that a plugin brings: the sample `plugins/relay`, a real component, against a chat service on a socket."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from prx.channels.registry import OfferedAdapters
 from prx.config.channels import ChannelConfig
 from prx.config.schema import Config
 from prx.core.channel import (
+    Attachment,
+    FileTooLargeError,
     HttpReceiver,
     OutgoingMessage,
     PushedRequest,
@@ -28,6 +31,9 @@ from prx.core.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from prx.core.file import File
+from prx.core.tool import ToolResult
+from tests.support.agents import Model, Tool, calling, saying
 from tests.support.channel_daemon import living
 from tests.support.channel_kit import NAME, AdapterContract, Echo, Rehearsal, Setting, set_up
 from tests.support.channels import Heard, keeping
@@ -164,6 +170,26 @@ async def test_what_is_sent_twice_under_one_key_is_there_once(
     sent = [await connected.adapter.send(outgoing("hi", key=key)) for key in ("k1", "k1", "k2", None, None)]
     assert sent == ["b1", "b1", "b2", "b3", "b4"]
     assert rehearsal.server.texts == ["hi"] * 4
+
+
+async def test_files_come_and_go_through_the_component(rehearsal: RelayRehearsal, connected: Setting) -> None:
+    server, adapter = rehearsal.server, connected.adapter
+    server.files = {"f1": b"\x00\xff" * 1000}
+    server.say("see", files=[{"id": "f1", "name": "a.bin", "type": "text/csv", "size": 2000}, {"id": "f2"}])
+    known, unknown = (await connected.comes("see")).attachments
+    assert known == Attachment(id="f1", name="a.bin", media_type="text/csv", size=2000)
+    assert unknown == Attachment(id="f2")
+    assert await adapter.fetch(known, 2000) == server.files["f1"]
+    with pytest.raises(FileTooLargeError, match="the file has 2000 bytes"):
+        await adapter.fetch(known, 1999)
+    with pytest.raises(UndeliverableError, match="no such room, message or file"):
+        await adapter.fetch(unknown, 2000)
+    file = File(name="größer.bin", media_type="application/octet-stream", content=b"\xfe" * (512 * 1024))
+    assert adapter.capabilities.max_file_bytes == adapter.capabilities.max_download_bytes == len(file.content)
+    await adapter.send(outgoing("", files=[file]))
+    assert server.sent_files == [(file.name, file.media_type, file.content)]
+    server.files["f2"] = file.content
+    assert await adapter.fetch(unknown, 1 << 20) == file.content
 
 
 async def test_what_the_component_calls_wrong_is_an_error_of_the_contract(
@@ -342,6 +368,26 @@ async def test_an_answer_goes_out_after_a_reload_in_between(
             await eventually(lambda: server.texts == ["one", "two", "three"])
             assert server.typed
             await eventually(lambda: not daemon.inbox._lanes)
+
+
+async def test_the_agent_reads_a_file_that_came_and_sends_one_that_a_tool_made(
+    rehearsal: RelayRehearsal, tmp_path: Path
+) -> None:
+    server = rehearsal.server
+    server.files = {"f1": b"a,b"}
+    drawn = {"type": "image", "data": base64.b64encode(b"a picture").decode(), "mimeType": "image/png"}
+    model = Model(calling(("draw", "{}")), saying("here it is"))
+    async with living(tmp_path, PLUGIN, rehearsal.connect, model) as daemon:
+        tool = Tool("draw", lambda *_: ToolResult("drawn", raw={"content": [drawn]}))
+        with daemon.bench.points.tools.offering([tool]):
+            await daemon.configure(NAME, **rehearsal.table() | {"stream_mode": "off"})
+            server.say("plot this", files=[{"id": "f1", "name": "t.csv", "type": "text/csv", "size": 3}])
+            await eventually(lambda: len(server.texts) == 2)
+            await eventually(lambda: not daemon.inbox._lanes)
+    asked = "plot this\n\n[file t.csv (text/csv, 3 bytes)]\n```\na,b\n```"
+    assert model.asked[0].messages[-1].content == asked
+    assert server.texts == ["here it is", ""]
+    assert server.sent_files == [("image.png", "image/png", b"a picture")]
 
 
 async def test_a_plugin_cannot_take_the_place_of_another_adapter(rehearsal: RelayRehearsal) -> None:

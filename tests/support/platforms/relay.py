@@ -1,6 +1,7 @@
 """The chat service of the sample `plugins/relay`: JSON over HTTP, as its README says."""
 
 import asyncio
+import base64
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ class RelayServer(PlatformServer):
         self.said: dict[str, str] = {}
         """The bot's messages as they are now, by their id."""
         self.replies_to: list[str | None] = []
+        self.files: dict[str, bytes] = {}
+        """Those that messages tell of, by their id."""
+        self.sent_files: list[tuple[str, str, bytes]] = []
+        """Those of the bot: name, type and content."""
         self.edits = 0
         self.typed: list[str] = []
         self.polls = 0
@@ -42,6 +47,7 @@ class RelayServer(PlatformServer):
     def route(self, router: web.UrlDispatcher) -> None:
         router.add_get("/me", self._me)
         router.add_get("/messages", self._news)
+        router.add_get("/files/{id}", self._file)
         router.add_post("/messages", self._say)
         router.add_put("/messages/{id}", self._change)
         router.add_post("/typing", self._type)
@@ -76,7 +82,14 @@ class RelayServer(PlatformServer):
             self._keys[asked["key"]] = message_id
         self.said[message_id] = asked["text"]
         self.replies_to.append(asked["reply_to"])
+        if (file := asked.get("file")) is not None:
+            self.sent_files.append((file["name"], file["type"], base64.b64decode(file["content"])))
         return answer({"id": message_id})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        _check(request)
+        content = self.files.get(request.match_info["id"])
+        return answer({}, 404) if content is None else web.Response(body=content)
 
     async def _change(self, request: web.Request) -> web.Response:
         _check(request)

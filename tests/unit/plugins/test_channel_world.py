@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from prx.core.channel import (
     AccountInUseError,
     Attachment,
     AuthenticationError,
+    FileTooLargeError,
     HttpReceiver,
     MarkupRefusedError,
     OutgoingMessage,
@@ -21,11 +23,13 @@ from prx.core.channel import (
     UndeliverableError,
 )
 from prx.core.errors import BadRequestError, ConflictError, PermanentError, PrxError, UnavailableError
+from prx.core.file import File
 from prx.core.tool import CallContext, ToolFailure, ToolResult
+from prx.plugins.calls import Limits
 from prx.plugins.errors import LoadError
 from prx.plugins.inspect import Function
 from prx.plugins.worlds.binding import Binding
-from prx.plugins.worlds.channel import SIGNATURES, Platform, incoming, platform
+from prx.plugins.worlds.channel import SIGNATURES, Platform, incoming, outgoing, platform
 from prx.plugins.worlds.channel_adapter import PluginChannel, PluginChannels
 from tests.support.wit_types import json_values
 
@@ -40,6 +44,8 @@ ABOUT: dict[str, Any] = {
     "pace_ms": 100_000,
     "poll_interval_ms": 1,
     "receives": True,
+    "max_file_bytes": 2**32 - 1,
+    "max_download_bytes": 2**32 - 1,
 }
 FUNCTIONS = {
     name: signature.bind(Function("prx:plugin/channel-exports@0.2.0", name, signature.type))
@@ -50,7 +56,7 @@ PUSHED = PushedRequest(method="POST", path="", query={}, headers={}, body=b"")
 
 
 def said(**about: Any) -> Platform:
-    return platform("relay", FUNCTIONS, ABOUT | about, 5.0)
+    return platform("relay", FUNCTIONS, ABOUT | about, Limits())
 
 
 class Answering:
@@ -112,8 +118,11 @@ def test_what_would_hurt_the_host_is_bounded() -> None:
     made = said()
     assert (made.can.typing_secs, made.can.pace_secs, made.interval_secs, made.wait_secs) == (1, 60, 0.1, 2.5)
     assert (made.can.unit, made.can.markup, made.can.threads) == ("utf16", "telegram", True)
-    slow = platform("relay", FUNCTIONS, ABOUT | {"poll_interval_ms": 3_600_000, "typing_ms": None}, 600.0)
+    assert (made.can.max_file_bytes, made.can.max_download_bytes) == (1 << 20, (1 << 20) - 1024)
+    about = ABOUT | {"poll_interval_ms": 3_600_000, "typing_ms": None}
+    slow = platform("relay", FUNCTIONS, about, Limits(max_execution_secs=600.0, max_output_bytes=1000))
     assert (slow.interval_secs, slow.wait_secs, slow.can.typing_secs) == (5, 5, None)
+    assert slow.can.max_download_bytes == 0
 
 
 @pytest.mark.parametrize(
@@ -163,9 +172,33 @@ async def test_what_a_plugin_cannot_be_given_is_undeliverable() -> None:
         await channel(BadRequestError("the text is too large")).send(OUTGOING)
 
 
-async def test_there_are_no_files_to_fetch() -> None:
-    with pytest.raises(UndeliverableError, match='"cat" cannot be fetched'):
-        await channel({"ok": None}).fetch(Attachment(id="1", name="cat"), 100)
+async def test_a_file_is_fetched_and_has_no_more_bytes_than_asked_for() -> None:
+    cat = Attachment(id="1", name="cat")
+    assert await channel({"ok": b"meow"}).fetch(cat, 4) == b"meow"
+    with pytest.raises(FileTooLargeError, match='"cat" has 5 bytes, more than 4'):
+        await channel({"ok": b"meow!"}).fetch(cat, 4)
+    with pytest.raises(FileTooLargeError, match="it is long"):
+        await channel({"err": {"file_too_large": "it is long"}}).fetch(cat, 4)
+    with pytest.raises(UndeliverableError, match='"cat" cannot be fetched: this channel has no files'):
+        await channel({"ok": b"meow"}, max_download_bytes=0).fetch(cat, 4)
+
+
+def test_files_of_a_message_are_bounded_and_said_to_be_something() -> None:
+    told = {"id": "1", "name": "cat", "media_type": "nonsense", "size": str(2**63)}
+    files = [{**told, "id": "x" * 5000}, told, *({**told, "id": str(number)} for number in range(100))]
+    message = incoming(
+        {"conversation": "c", "sender": "s", "text": "", "sent_at_ms": None, "attachments": files}
+    )
+    assert message is not None
+    assert len(message.attachments) == 49
+    assert message.attachments[0] == Attachment(id="1", name="cat")
+
+
+def test_a_file_is_sent_in_place_of_a_text() -> None:
+    file = File(name="cat.png", media_type="image/png", content=b"meow")
+    told = outgoing(replace(OUTGOING, text="", files=[file]))
+    assert told["file"] == {"name": "cat.png", "media_type": "image/png", "content": b"meow"}
+    assert outgoing(OUTGOING)["file"] is None
 
 
 async def test_a_platform_that_pushes_too_fast_is_told_when_to_go_on() -> None:
@@ -219,7 +252,7 @@ def test_every_message_that_the_types_allow_is_read_or_left_out(told: dict[str, 
 
 @given(st.integers(0, 2**53))
 def test_a_moment_outside_of_the_calendar_is_none(moment: int) -> None:
-    told = {"conversation": "c", "sender": "s", "text": "", "sent_at_ms": moment}
+    told = {"conversation": "c", "sender": "s", "text": "", "sent_at_ms": moment, "attachments": []}
     message = incoming(told)
     assert message is not None
     if message.sent_at is not None:

@@ -53,6 +53,19 @@ def test_what_the_bot_says_is_posted_and_changed() -> None:
     ]
 
 
+def test_a_file_is_posted_in_base64_and_fetched_as_it_is() -> None:
+    service = Service(200, {"id": "b1"})
+    relay(service).say("garden", "", None, "k1", sample.File("a.txt", "text/plain", b"hi"))
+    ((_, _, body),) = service.asked
+    assert json.loads(body or b"")["file"] == {"name": "a.txt", "type": "text/plain", "content": "aGk="}
+    service = Service(200, "four")
+    assert relay(service).fetch("a/b", 6) == b'"four"'
+    assert [url for _, url, _ in service.asked] == ["http://relay/files/a%2Fb"]
+    with pytest.raises(sample.RelayError) as raised:
+        relay(service).fetch("a", 5)
+    assert raised.value.case == "file_too_large"
+
+
 @pytest.mark.parametrize(
     ("service", "case", "retry_after_ms"),
     [
