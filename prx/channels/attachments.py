@@ -6,6 +6,7 @@ from typing import Final
 from prx.channels.malformed import understood
 from prx.core.channel import Attachment, ChannelAdapter
 from prx.core.errors import PrxError, UnavailableError
+from prx.core.file import fit_media_type, fit_name
 
 MAX_TEXT_BYTES: Final = 64 * 1024
 """Of the texts of one message together."""
@@ -33,7 +34,8 @@ async def told(attachments: Sequence[Attachment], adapter: ChannelAdapter) -> st
         if text is None:
             parts.append(f"[file {_about(attachment)}, not read: {fault}]")
         else:
-            room -= len(text.encode())
+            # What is no UTF-8 has more bytes as text than it had.
+            room = max(room - len(text.encode()), 0)
             parts.append(f"[file {_about(attachment)}]\n```\n{text}\n```")
     if (more := len(attachments) - _MAX_FILES) > 0:
         parts.append(f"[and {more} more files, not read]")
@@ -54,5 +56,7 @@ def _is_text(attachment: Attachment) -> bool:
 
 
 def _about(attachment: Attachment) -> str:
+    # As whoever sent it chose: a name and a type may not say more than that.
+    name, kind = fit_name(attachment.name) or "without a name", fit_media_type(attachment.media_type)
     size = "" if attachment.size is None else f", {attachment.size} bytes"
-    return f"{attachment.name or 'without a name'} ({attachment.media_type}{size})"
+    return f"{name} ({kind}{size})"

@@ -356,7 +356,7 @@ async def test_files_that_are_text_are_read_and_others_are_named(
         attachments=[
             {"id": "a", "name": "a.py", "media_type": "text/x-python", "size": 5},
             {"id": "b", "name": "b.txt", "media_type": "text/plain"},
-            {"id": "c", "name": "c.png", "media_type": "image/png", "size": 9},
+            {"id": "c", "name": "c\n]: /.png", "media_type": "image/png", "size": 9},
         ],
     )
     await said(platform, 1)
@@ -364,7 +364,7 @@ async def test_files_that_are_text_are_read_and_others_are_named(
     assert content == (
         "look\n\n[file a.py (text/x-python, 5 bytes)]\n```\nx = 1\n```\n\n"
         "[file b.txt (text/plain), not read: b.txt has 2000 bytes]\n\n"
-        "[file c.png (image/png, 9 bytes), not read: it is no text]"
+        "[file c ] .png (image/png, 9 bytes), not read: it is no text]"
     )
 
 
