@@ -9,6 +9,7 @@ from prx.core.channel import (
     ChannelContext,
     Finding,
     OutgoingMessage,
+    Server,
     UndeliverableError,
 )
 
@@ -18,6 +19,7 @@ class Adapter(ABC):
 
     capabilities: Capabilities
     account: str | None = None
+    server: Server | None = None
 
     @abstractmethod
     async def run(self, context: ChannelContext) -> None:

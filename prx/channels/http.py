@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from prx.core.channel import FileTooLargeError
+from prx.core.channel import FileTooLargeError, Server
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 
@@ -179,6 +179,13 @@ def pause_secs(told: object, usual: float) -> float:
     except (TypeError, ValueError, OverflowError):
         return usual
     return min(secs, _MOST_PAUSE_SECS) if secs >= 0 else usual
+
+
+def http_server(url: str) -> Server:
+    """Return the server at `url`."""
+    where = URL(url)
+    hello = f"HEAD / HTTP/1.1\r\nHost: {where.authority}\r\nConnection: close\r\n\r\n"
+    return Server(where.host or "", where.port or 0, tls=where.scheme == "https", hello=hello.encode())
 
 
 def is_below(url: str, base_url: str) -> bool:

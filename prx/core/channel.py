@@ -150,6 +150,17 @@ It came before: `underway`, its answer is still to come; `seen`, that was delive
 """
 
 
+class Server(NamedTuple):
+    """Where a platform is, as far as it takes to see whether anything there speaks."""
+
+    host: str
+    port: int
+    tls: bool = False
+    """From the first byte on."""
+    hello: bytes = b""
+    """What a client may say before it logs in, where the server does not speak first."""
+
+
 class Finding(NamedTuple):
     """What an adapter found out about its token, the platform or its permissions there."""
 
@@ -218,6 +229,10 @@ class ChannelAdapter(Protocol):
 
         None where any number may.
         """
+
+    @property
+    def server(self) -> Server | None:
+        """What is to be there before `run` can connect; None where that is not known, or nothing is connected to."""
 
     async def run(self, context: ChannelContext) -> None:
         """Connect, tell `context`, hand over what comes, and return or raise when the connection ends.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Unit(Protocol):
@@ -21,6 +21,14 @@ class Unit(Protocol):
         Raises:
             PermanentError: do not restart; wait for an operator.
         """
+
+
+@runtime_checkable
+class Recovering(Unit, Protocol):
+    """A unit that may find out, while it pauses, that what its last life ended for is over."""
+
+    async def recovered(self) -> None:
+        """Return as soon as the next life can begin, which may be never; cancelled when the pause ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)

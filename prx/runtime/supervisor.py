@@ -5,7 +5,6 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, get_args
@@ -17,6 +16,7 @@ from prx.core.metric import Metric
 from prx.core.unit import Problem, Unit
 from prx.runtime.backoff import Backoff
 from prx.runtime.logging import get_logger
+from prx.runtime.pauses import Pauses
 
 State = Literal["stopped", "starting", "running", "backoff", "stopping", "failed"]
 
@@ -61,7 +61,7 @@ class _Entry:
     policy: RestartPolicy
     remedy: str
     own_problems: bool
-    backoff: Backoff
+    pauses: Pauses
     status: UnitStatus
     failures: deque[float] = field(default_factory=deque)
     running_since: float | None = None
@@ -69,7 +69,6 @@ class _Entry:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     stop_or_start: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] | None = None
-    pause: asyncio.Timeout | None = None
 
 
 class _End(NamedTuple):
@@ -123,8 +122,9 @@ class Supervisor:
             raise ConflictError(f'unit "{unit.name}" is there already')
         policy = policy or RestartPolicy()
         backoff = Backoff(policy.first_pause_secs, policy.most_pause_secs, chance=self._chance)
+        pauses = Pauses(unit, backoff, self._sleep)
         status = UnitStatus(unit.name, "stopped", None, now_utc(), 0)
-        entry = self._entries[unit.name] = _Entry(unit, policy, remedy, own_problems, backoff, status)
+        entry = self._entries[unit.name] = _Entry(unit, policy, remedy, own_problems, pauses, status)
         self._start(entry)
 
     async def remove(self, name: str) -> None:
@@ -157,11 +157,8 @@ class Supervisor:
 
     def hurry(self, name: str, least_pause_secs: float) -> None:
         """Have a unit that has paused this long already begin its next life now; its pauses go on growing."""
-        entry = self._entries.get(name)
-        if entry is None or entry.pause is None:
-            return
-        if (now_utc() - entry.status.since).total_seconds() >= least_pause_secs:
-            entry.pause.reschedule(asyncio.get_running_loop().time())
+        if (entry := self._entries.get(name)) is not None:
+            entry.pauses.hurry(least_pause_secs)
 
     def status(self) -> list[UnitStatus]:
         """Return every unit's status, by name."""
@@ -331,12 +328,7 @@ class Supervisor:
             )
         entry.status = replace(entry.status, failures=entry.status.failures + 1)
         self._set(entry, "backoff", end.reason)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None) as entry.pause:
-                    await self._sleep(max(entry.backoff.pause_secs(), end.least_pause_secs))
-        finally:
-            entry.pause = None
+        await entry.pauses.wait(end.least_pause_secs)
 
     def _set(self, entry: _Entry, state: State, reason: str | None = None) -> None:
         entry.status = replace(entry.status, state=state, reason=reason, since=now_utc())
@@ -347,7 +339,7 @@ class Supervisor:
 
 
 def _forget_failures(entry: _Entry) -> None:
-    entry.backoff.reset()
+    entry.pauses.forget()
     entry.failures.clear()
     entry.status = replace(entry.status, failures=0)
 

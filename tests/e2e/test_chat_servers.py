@@ -90,11 +90,6 @@ class Life:
     def becomes(self, status: str) -> None:
         wait_until(lambda: self._get("/channels")["channels"][0]["status"] == status)
 
-    def connect_anew(self) -> None:
-        """Connect without the rest of the pause."""
-        self.daemon.prx("channel", "restart", "chat")
-        self.becomes("connected")
-
     def settles(self) -> None:
         """Wait until it knows of each answer that the platform has it: before, it would send it again."""
         request = urllib.request.Request(f"{self._url.removesuffix('/api/v1')}/metrics")  # noqa: S310
@@ -129,7 +124,7 @@ async def test_a_tool_answers_over_a_chat_server_and_no_end_of_either_loses_a_qu
         await rehearsal.stop()
         await asyncio.to_thread(life.becomes, "reconnecting")
         await rehearsal.start()
-        await asyncio.to_thread(life.connect_anew)
+        await asyncio.to_thread(life.becomes, "connected")
         await ask("two")
         assert await rehearsal.read() == "two"
 

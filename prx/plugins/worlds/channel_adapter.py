@@ -70,6 +70,7 @@ class PluginChannel:
         """Ask nothing yet."""
         self.capabilities = platform.can
         self.account: str | None = None
+        self.server = None  # the plugin's own business
         if platform.interval_secs is not None:
             # What tells its channels apart is their settings: two that are alike would take each other's messages.
             self.account = f"plugin:{plugin}:{sha256(to_json(settings).encode()).hexdigest()}"

@@ -12,6 +12,7 @@ from prx.channels.adapters.discord.gateway import CADENCE_SECS, LEAVE, RECONNECT
 from prx.channels.adapters.discord.incoming import incoming
 from prx.channels.adapters.discord.progress import Progress, oldest_to_answer, place_of
 from prx.channels.adapters.discord.rest import RestApi
+from prx.channels.http import http_server
 from prx.channels.upholding import beating, hold_in_turn
 from prx.config.platforms.discord import DiscordConfig
 from prx.core.channel import (
@@ -51,6 +52,7 @@ class DiscordAdapter(Adapter):
         token = config.bot_token.get_secret_value()
         self.account = f"discord:{sha256(token.encode()).hexdigest()[:16]}"
         self._name = name
+        self.server = http_server(config.base_url)
         self._config = config
         self._token = token
         self._rest: RestApi | None = None

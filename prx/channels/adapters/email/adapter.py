@@ -17,6 +17,7 @@ from prx.core.channel import (
     FileTooLargeError,
     Finding,
     OutgoingMessage,
+    Server,
     UndeliverableError,
 )
 from prx.core.errors import PermanentError, PrxError, UnavailableError
@@ -46,6 +47,7 @@ class EmailAdapter(Adapter):
     def __init__(self, config: EmailConfig) -> None:
         """Open nothing yet."""
         self.account = f"email:{config.user or config.address}@{config.imap_host}/{config.mailbox}"
+        self.server = Server(config.imap_host, config.imap_port, tls=config.imap_security == "tls")
         self._config = config
         self._imap: Imap | None = None
         self._mailbox: Mailbox | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from prx.channels.adapter import Adapter
 from prx.channels.adapters.irc.connection import Connection, connected
-from prx.channels.adapters.irc.lines import Line, lowered, unformatted
+from prx.channels.adapters.irc.lines import Line, lowered, unformatted, written
 from prx.channels.adapters.irc.pace import Pace
 from prx.channels.adapters.irc.registration import register
 from prx.channels.addressing import addressed
@@ -19,6 +19,7 @@ from prx.core.channel import (
     Finding,
     IncomingMessage,
     OutgoingMessage,
+    Server,
     UndeliverableError,
 )
 from prx.core.errors import PermanentError, PrxError, UnavailableError
@@ -46,6 +47,7 @@ class IrcAdapter(Adapter):
     def __init__(self, config: IrcConfig) -> None:
         """Open nothing yet."""
         self.account = f"irc:{lowered(config.nick)}@{config.server}:{config.port}"
+        self.server = Server(config.server, config.port, tls=config.tls, hello=written("PING", "prx"))
         self._config = config
         self._nick = config.nick
         self._connection: Connection | None = None

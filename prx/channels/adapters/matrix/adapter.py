@@ -24,6 +24,7 @@ from prx.channels.adapters.matrix.invites import Invites
 from prx.channels.adapters.matrix.keys import Client, decrypted, exchange_keys
 from prx.channels.adapters.matrix.media import fetch, upload
 from prx.channels.adapters.matrix.session import session
+from prx.channels.http import http_server
 from prx.config.platforms.matrix import MatrixConfig
 from prx.core.channel import (
     Attachment,
@@ -81,6 +82,7 @@ class MatrixAdapter(Adapter):
             "" if secret is None else sha256(secret.get_secret_value().encode()).hexdigest()
         )
         self.account = f"matrix:{whose}@{config.homeserver}"
+        self.server = http_server(config.homeserver)
         self._config = config
         self._client: Client | None = None
         self._own: OrderedDict[str, None] = OrderedDict()

@@ -24,6 +24,7 @@ from prx.core.channel import (
     Finding,
     IncomingMessage,
     OutgoingMessage,
+    Server,
     UndeliverableError,
 )
 from prx.core.errors import PermanentError, PrxError, UnavailableError
@@ -40,6 +41,8 @@ _UNKNOWN_USER: Final = frozenset({134, 135, 4, 5})
 _REFUSED_FROM: Final = 128
 # Nobody is subscribed to it: to end that subscription changes nothing, and is answered by every broker.
 _ROUND_TRIP: Final = "prx/round-trip"
+# Of version 3.1.1, without a name, an account or a session: a broker answers whether it would take such a client.
+_ANONYMOUS_CONNECT: Final = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x05\x00\x00"
 
 _log = get_logger("channel::mqtt")
 
@@ -56,6 +59,7 @@ class MqttAdapter(Adapter):
         whole = json.dumps([name, config.user, config.topic_in])
         self._client_id = config.client_id or f"prx-{sha256(whole.encode()).hexdigest()[:12]}"
         self.account = f"mqtt:{self._client_id}@{config.host}:{config.port}"
+        self.server = Server(config.host, config.port, tls=config.tls, hello=_ANONYMOUS_CONNECT)
         self._config = config
         self._client: Client | None = None
 

@@ -13,6 +13,7 @@ from prx.channels.adapters.slack.api import ANSWER_SECS, WebApi
 from prx.channels.adapters.slack.findings import find
 from prx.channels.adapters.slack.reading import Reading
 from prx.channels.adapters.slack.text import escaped
+from prx.channels.http import http_server
 from prx.channels.upholding import beating, hold_in_turn, object_of
 from prx.config.platforms.slack import SlackConfig
 from prx.core.channel import (
@@ -53,6 +54,7 @@ class SlackAdapter(Adapter):
         token = config.bot_token.get_secret_value()
         self.account = f"slack:{sha256(token.encode()).hexdigest()[:16]}"
         self._name = name
+        self.server = http_server(config.base_url)
         self._config = config
         self._api: WebApi | None = None
 

@@ -9,6 +9,7 @@ from prx.channels.adapter import Adapter
 from prx.channels.adapters.telegram.api import BotApi
 from prx.channels.adapters.telegram.findings import find
 from prx.channels.adapters.telegram.incoming import Me, incoming
+from prx.channels.http import http_server
 from prx.config.platforms.telegram import TelegramConfig
 from prx.core.channel import (
     Attachment,
@@ -53,6 +54,7 @@ class TelegramAdapter(Adapter):
         token = config.bot_token.get_secret_value()
         self.account = f"telegram:{sha256(token.encode()).hexdigest()[:16]}"
         self._name = name
+        self.server = http_server(config.base_url)
         self._config = config
         self._token = token
         self._api: BotApi | None = None

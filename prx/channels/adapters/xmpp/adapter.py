@@ -1,6 +1,7 @@
 """A user of an XMPP server."""
 
 import asyncio
+import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -20,6 +21,7 @@ from prx.core.channel import (
     Finding,
     IncomingMessage,
     OutgoingMessage,
+    Server,
     UndeliverableError,
 )
 from prx.core.errors import PermanentError, PrxError, UnavailableError
@@ -30,6 +32,10 @@ _ANSWER_SECS: Final = 10.0
 _JOIN_SECS: Final = 15.0
 _TYPING_SECS: Final = 20.0
 _MAX_WAITING: Final = 1000
+_HELLO: Final = (
+    "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' "
+    "xmlns:stream='http://etherx.jabber.org/streams'>"
+)
 
 _log = get_logger("channel::xmpp")
 
@@ -51,6 +57,8 @@ class XmppAdapter(Adapter):
         """Open nothing yet."""
         self.account = f"xmpp:{config.jid.lower()}"
         self._config = config
+        if config.host is not None:
+            self.server = self._server_at(config.host, config.port, tls=config.direct_tls)
         self._stream: Stream | None = None
         self._rooms = frozenset(JID(room.split(" ")[0]).bare for room in config.rooms)
 
@@ -71,6 +79,8 @@ class XmppAdapter(Adapter):
                 asyncio.create_task(self._ping(stream, context)),
             ]
             self._stream = stream
+            if self.server is None and (peer := stream.peer()) is not None:
+                self.server = self._server_at(*peer)  # where it expects TLS, its protest is an answer
             try:
                 with _translated():
                     await self._enter(stream)
@@ -119,6 +129,10 @@ class XmppAdapter(Adapter):
             return [Finding(error.message, "look at host, port and the account's domain")]
         return [Finding(f"the server lets {self._config.jid} in")]
 
+    def _server_at(self, host: str, port: int, *, tls: bool = False) -> Server:
+        domain = html.escape(self._config.jid.partition("@")[2])
+        return Server(host, port, tls=tls, hello=_HELLO.format(domain).encode())
+
     def _connected(self) -> Stream:
         if self._stream is None:
             raise UnavailableError("it is not connected")
@@ -146,11 +160,13 @@ class XmppAdapter(Adapter):
     async def _ping(self, stream: Stream, context: ChannelContext) -> None:
         while True:
             await asyncio.sleep(_CADENCE_SECS)
+            stream.is_silent = True
             try:
                 await _round_trip(stream)
             except UnavailableError as error:
                 stream.end(error)
                 return
+            stream.is_silent = False
             context.alive()
 
     def _read(self, stream: Stream, stanza: Any) -> IncomingMessage | None:

@@ -28,6 +28,8 @@ class Stream(ClientXMPP):
         self.ready: asyncio.Future[Any] = loop.create_future()
         """Done once the session began."""
         self.ended: asyncio.Future[Any] = loop.create_future()
+        self.is_silent = False
+        """Whether the server owes an answer, so that its goodbye is not waited for either."""
         self._where = (config.host or config.jid.partition("@")[2], config.port)
         self.whitespace_keepalive = False
         self.enable_direct_tls = config.host is None or config.direct_tls
@@ -44,6 +46,11 @@ class Stream(ClientXMPP):
             ("disconnected", self._left),
         ):
             self.add_event_handler(event, handler)
+
+    def peer(self) -> tuple[str, int] | None:
+        """Return the address that it is connected to; None while it is not."""
+        address = None if self.transport is None else self.transport.get_extra_info("peername")
+        return None if address is None else (address[0], address[1])
 
     def end(self, error: PrxError) -> None:
         """Have it be over for this reason, unless it is already."""
@@ -101,7 +108,7 @@ async def logged_in(config: XmppConfig, resource: str) -> AsyncIterator[Stream]:
 async def _close(stream: Stream) -> None:
     stream.cancel_connection_attempt()
     if stream.transport is not None:
-        await stream.disconnect(wait=_CLOSE_SECS, ignore_send_queue=True)
+        await stream.disconnect(wait=0 if stream.is_silent else _CLOSE_SECS, ignore_send_queue=True)
     stream.abort()
     filters = stream._run_out_filters  # noqa: SLF001  # a task that the library leaves to its destructor
     if filters is not None:
