@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from prx.channels.adapters.email.imap import logged_in
+from prx.channels.adapters.email.sending import check
 from prx.config.platforms.email import EmailConfig
 from prx.core.channel import FileTooLargeError, OutgoingMessage, UndeliverableError
+from prx.core.errors import UnavailableError
 from prx.core.file import File
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
@@ -168,6 +170,18 @@ class TestEmail(AdapterContract):
         )
         await setting.comes("I am Ada")
         assert setting.texts == ["I am Ada"]
+
+    async def test_that_nobody_can_check_a_login_now_is_no_wrong_password(
+        self, rehearsal: EmailRehearsal
+    ) -> None:
+        config = EmailConfig.model_validate(rehearsal.table())
+        await check(config)
+        await rehearsal.stop()  # whom Postfix asks
+        try:
+            with pytest.raises(UnavailableError, match="454"):
+                await check(config)
+        finally:
+            await rehearsal.start()
 
     async def test_an_address_that_is_none_is_undeliverable(self, connected: Setting) -> None:
         for nobody in ("nobody", "ada@elsewhere.example\r\nBcc: eve@elsewhere.example"):

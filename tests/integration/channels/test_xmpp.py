@@ -5,8 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from slixmpp.features.feature_mechanisms.stanza.failure import Failure
 
-from prx.core.channel import OutgoingMessage, UndeliverableError
+from prx.channels.adapters.xmpp.stream import Stream
+from prx.config.platforms.xmpp import XmppConfig
+from prx.core.channel import AuthenticationError, OutgoingMessage, UndeliverableError
+from prx.core.errors import PrxError, UnavailableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.xmpp import BOT, LOBBY, XmppRehearsal, xmpp_rehearsal
@@ -75,6 +79,21 @@ class TestXmpp(AdapterContract):
         await rehearsal.say("second")
         await connected.comes("second")
         assert connected.texts == ["first", "second"]
+
+    @pytest.mark.parametrize(
+        ("condition", "error"),
+        [("temporary-auth-failure", UnavailableError), ("not-authorized", AuthenticationError)],
+    )
+    async def test_a_login_that_cannot_be_checked_now_is_no_wrong_password(
+        self, rehearsal: XmppRehearsal, condition: str, error: type[PrxError]
+    ) -> None:
+        stream = Stream(XmppConfig.model_validate(rehearsal.table()), "prx")
+        failure = Failure()
+        failure["condition"] = condition
+        # As the library does when the server sends one: Prosody has no reason to.
+        stream.event("failed_auth", failure)
+        stream.event("failed_all_auth")
+        assert isinstance(await stream.ended, error)
 
     async def test_what_is_no_address_is_undeliverable(self, connected: Setting) -> None:
         for nobody in ("", "nobody", "a@b@c", f"{'x' * 2000}@{DOMAIN}"):

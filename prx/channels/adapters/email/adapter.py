@@ -54,8 +54,9 @@ class EmailAdapter(Adapter):
 
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
-        await check(self._config)
         async with logged_in(self._config, context.alive) as imap:
+            # Second: SMTP servers that ask the IMAP server who a user is slow down where it is not there.
+            await check(self._config)
             mailbox = await imap.select(self._config.mailbox)
             next_uid = _next_uid(mailbox, await context.load_cursor())
             await context.save_cursor(_cursor(mailbox, next_uid))

@@ -22,6 +22,8 @@ _FETCH_SECS: Final = 600.0
 _MAX_LINE: Final = 2**20
 _MAX_LITERAL: Final = 2**26
 _CHUNK: Final = 2**16
+# Why a login is refused that is right (RFC 5530).
+_NOT_NOW: Final = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")
 _LITERAL: Final = re.compile(rb"\{(\d+)\+?\}\r?\n$")
 _FETCHED: Final = re.compile(rb"^\* \d+ FETCH \(.*?\bUID (\d+)", re.DOTALL)
 _SIZE: Final = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -164,6 +166,7 @@ class Imap:
 
         Raises:
             AuthenticationError: it does not know user or password.
+            UnavailableError: it cannot tell now, or lets nobody more in.
         """
         credentials = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
         try:
@@ -172,7 +175,7 @@ class Imap:
             else:
                 await self.command(f"LOGIN {quoted(user)} {quoted(password)}")
         except _RefusedError as error:
-            if "[UNAVAILABLE]" in error.message.upper():
+            if any(f"[{code}]" in error.message.upper() for code in _NOT_NOW):
                 raise
             raise AuthenticationError(
                 f"the IMAP server refuses the login: {error.message}; check user and password"

@@ -97,7 +97,7 @@ async def _server(config: EmailConfig) -> aiosmtplib.SMTP:
 
 def _translated(error: Exception, config: EmailConfig) -> PrxError:
     match error:
-        case aiosmtplib.SMTPAuthenticationError():
+        case aiosmtplib.SMTPAuthenticationError() if error.code >= _FIRST_PERMANENT:
             return AuthenticationError(
                 f"the SMTP server refuses the login: {error.message}; check user and password"
             )

@@ -39,6 +39,7 @@ class Stream(ClientXMPP):
             self.register_plugin(plugin)
         for event, handler in (
             ("session_start", self._began),
+            ("failed_auth", self._not_let_in),
             ("failed_all_auth", self._unknown),
             ("connection_failed", self._unreached),
             ("ssl_invalid_chain", self._unreached),
@@ -60,6 +61,11 @@ class Stream(ClientXMPP):
     def _began(self, _event: Any) -> None:
         if not self.ready.done():
             self.ready.set_result(None)
+
+    def _not_let_in(self, failure: Any) -> None:
+        # Whatever else it is, another way to log in may be tried: only when there is none is it over.
+        if failure["condition"] == "temporary-auth-failure":
+            self.end(UnavailableError("the server cannot check logins now"))
 
     def _unknown(self, _event: Any) -> None:
         self.end(AuthenticationError("the server refuses the login: check jid and password"))
