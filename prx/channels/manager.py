@@ -214,7 +214,8 @@ class Channels:
         status = _status(unit)
         error = unit.reason or ("it was stopped" if unit.state == "stopped" else None)
         if unit.state == "backoff" and status == "disconnected":
-            error = f"{error} (failed {unit.failures} times in a row; tried once a minute from now on)"
+            tried = "tried once a minute from now on, and when its server is back"
+            error = f"{error} (failed {unit.failures} times in a row; {tried})"
         return ChannelState(
             name,
             status,
