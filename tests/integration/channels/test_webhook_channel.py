@@ -93,6 +93,16 @@ async def test_a_message_is_answered_in_the_response_and_once(daemon: Daemon, mo
     assert len(model.asked) == 1
 
 
+async def test_who_sends_a_message_many_times_at_once_is_told_its_answer_each_time(
+    daemon: Daemon, model: Model
+) -> None:
+    await daemon.configure(secret=SECRET)
+    request = signed({"user": "ada", "text": "hello"})
+    found = await asyncio.gather(*(daemon.channels.pushed("one", request) for _ in range(5)))
+    assert [content(each)["text"] for each in found] == ["answer 1"] * 5
+    assert len(model.asked) == 1
+
+
 async def test_what_is_not_signed_now_and_with_the_secret_is_refused(daemon: Daemon, model: Model) -> None:
     await daemon.configure(secret=SECRET)
     said = {"user": "ada", "text": "hello"}
