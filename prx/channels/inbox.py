@@ -262,6 +262,8 @@ def _address(message: IncomingMessage) -> Address:
 
 def _said(message: IncomingMessage) -> str:
     text = message.text[:_MAX_CHARS]
+    if more := len(message.text) - len(text):
+        text = f"{text}\n[{more} more characters were cut off]"
     return spoken(text, message.sender, message.sender_name) if message.is_group else text
 
 
