@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -52,7 +53,7 @@ def add(name: str, settings: tuple[str, ...], kind: str | None, *, as_json: bool
         show_json(outcome)
     else:
         click.echo(
-            f"{printable(name)} is added; prx channel doctor {printable(name)} tells whether it can work."
+            f"{printable(name)} is added; prx channel doctor {printable(shlex.quote(name))} tells whether it can work."
         )
 
 
@@ -132,7 +133,10 @@ async def _findings(name: str, table: ChannelConfig) -> Sequence[Finding]:
         found = [Finding(error.message, "do what it says")]
     if not table.enabled:
         found.append(
-            Finding("the channel is disabled", f"prx config set channels_config.{name}.enabled true")
+            Finding(
+                "the channel is disabled",
+                f"prx config set {shlex.quote(dotted(('channels_config', name, 'enabled')))} true",
+            )
         )
     return found
 

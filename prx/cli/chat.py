@@ -19,7 +19,7 @@ from prx.cli.exit_codes import DaemonDownError, ExitCode
 from prx.cli.output import as_json_option, show_json
 from prx.cli.turn_output import followed
 from prx.core.errors import PrxError
-from prx.core.text import printable
+from prx.core.text import printable, well_formed
 
 _CHANNEL: Final = "cli"
 _PROMPT: Final = "> "
@@ -48,7 +48,7 @@ def chat(message: tuple[str, ...], session_id: str | None, *, as_json: bool) -> 
     if not message and sys.stdin.isatty():
         with _history(used_data_dir() / "chat_history"):
             talk.go_on()
-    elif not talk.say(" ".join(message) or sys.stdin.read()):
+    elif not talk.say(" ".join(message) if message else sys.stdin.read()):
         sys.exit(ExitCode.FAILED)
 
 
@@ -72,6 +72,7 @@ class _Talk:
                     click.echo(_HELP)
                 case "/new":
                     self._session_id = None
+                    click.echo("This is a new conversation.")
                 case "/session":
                     click.echo(self._session_id or "None yet: your next message begins one.")
                 case _:
@@ -82,6 +83,7 @@ class _Talk:
 
     def say(self, text: str) -> bool:
         """Say something and show the answer; tell whether there was one."""
+        text = well_formed(text)  # bytes that are not UTF-8 are no text, and no JSON
         # Each time with a token of its own: a chat outlasts one.
         with daemon() as client:
             try:

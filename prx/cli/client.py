@@ -19,7 +19,7 @@ from prx.api.tokens import TokenStore
 from prx.cli.context import load_config, running_daemon
 from prx.cli.exit_codes import DaemonDownError
 from prx.cli.sse import ServerSentEvent, read_events
-from prx.core.errors import PrxError
+from prx.core.errors import BadRequestError, PrxError
 from prx.runtime.process import Address, daemon_pid
 
 _TIMEOUT_SECS = 330.0
@@ -253,5 +253,11 @@ def unreachable(data_dir: Path) -> DaemonDownError:
 
 
 def segment(name: str) -> str:
-    """Return `name` as one segment of a path."""
+    """Return `name` as one segment of a path.
+
+    Raises:
+        BadRequestError: it is empty, and would lead to another path.
+    """
+    if not name:
+        raise BadRequestError("there is nothing whose name is empty")
     return quote(name, safe="")

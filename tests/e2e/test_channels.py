@@ -113,6 +113,7 @@ def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_
     assert {row["name"] for row in shown(daemon, "channel", "list")["channels"]} == {"chat", "pigeon"}
     assert "there is a channel" in fails(daemon, "channel", "add", "chat", "--type", "irc")
     assert "there is no platform" in fails(daemon, "channel", "add", "other")
+    assert "whose name is empty" in fails(daemon, "channel", "info", "")
     assert "unknown key" in fails(daemon, "channel", "add", "irc", "server=x", "nick=y", "sever=x")
     examined = subprocess.run(
         [sys.executable, "-m", "prx", "channel", "doctor", "chat", "--json"],
@@ -121,6 +122,11 @@ def test_a_channel_is_added_examined_and_removed(start_daemon: StartDaemon, tmp_
     found = json.loads(examined.stdout)
     assert (examined.returncode, found["healthy"]) == (1, False)
     assert all(finding["what"] for finding in found["findings"])
+    added = daemon.prx(
+        "channel", "add", "our chat", "--type", "irc", "server=127.0.0.1", "nick=prx", "enabled=false"
+    )
+    assert "prx channel doctor 'our chat'" in added
+    daemon.prx("channel", "remove", "our chat")
     assert daemon.prx("channel", "remove", "chat") == "chat is removed."
     # What only the overlay had is gone already.
     daemon.prx("config", "set", "channels_config.pigeon.mention_only", "true")

@@ -67,7 +67,7 @@ def piped(client: Client, text: str, *words: str) -> tuple[int, str, str]:
     """Run `prx chat` with `text` as its standard input; return its exit code and what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "prx", "chat", *words], input=text, cwd=client.daemon.home,
-        env=client.daemon.environment, capture_output=True, check=False, text=True,
+        env=client.daemon.environment, capture_output=True, check=False, text=True, errors="surrogateescape",
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -81,6 +81,10 @@ def test_a_pipe_is_one_message_and_its_answer_alone_is_printed(start_daemon: Sta
     assert (code, json.loads(said)["content"], told) == (0, "two\nlines", "")
     (session, *_) = client.get("/sessions?channel=cli")["sessions"]
     assert piped(client, "/nothing", "--session", session["id"])[0] == 0
+    assert piped(client, "/caf\udce9")[1].startswith(
+        'There is no tool "caf\ufffd"'
+    )  # bytes that are not UTF-8
+    assert piped(client, "what nobody asked for", "")[0] == 1
     assert client.get(f"/sessions/{session['id']}")["turn_count"] == 2
     client.daemon.prx("config", "set", "provider.name", "nobody")
     assert piped(client, "hello")[0] == 1
@@ -103,6 +107,7 @@ def test_a_terminal_talks_on_allows_calls_and_stops_answers(start_daemon: StartD
         user.types("/session\n")
         user.until("sess_")
         user.types("/new\n")
+        user.until("This is a new conversation.")
         user.until("> ")
         user.types("/nothing\\\n")
         user.until("… ")
