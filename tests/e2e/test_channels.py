@@ -188,7 +188,8 @@ def test_a_program_posts_a_message_and_is_answered_by_a_tool_before_and_after_ki
     daemon = start_daemon()
     url = daemon.event("ready")["url"].removesuffix("/api/v1") + "/channels/shop"
     wait_until(lambda: shown(daemon, "channel", "list")["channels"][0]["status"] == "connected")
-    assert pushed(url, "m1", '/echo {"text": "hello"}') == (202, {"id": "m1", "accepted": False})
+    repeated = {"id": "m1", "accepted": True, "repeated": True}
+    assert pushed(url, "m1", '/echo {"text": "hello"}') == (202, repeated)
 
 
 def test_a_channel_whose_library_is_not_installed_says_what_to_install(
