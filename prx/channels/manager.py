@@ -19,8 +19,9 @@ from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableE
 from prx.core.metric import Metric
 from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
-from prx.runtime.supervisor import RestartPolicy, Supervisor, UnitStatus
+from prx.runtime.supervisor import Supervisor
 from prx.runtime.tasks import Tasks
+from prx.runtime.unit_status import RestartPolicy, UnitStatus
 
 ChannelStatus = Literal["connecting", "connected", "reconnecting", "disconnected", "disabled"]
 Configured = Mapping[str, ChannelConfig]

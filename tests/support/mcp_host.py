@@ -15,8 +15,9 @@ from prx.mcp.client.unit import Timing
 from prx.mcp.client.view import ServerView
 from prx.runtime.bus import Bus
 from prx.runtime.store import Store
-from prx.runtime.supervisor import RestartPolicy, Supervisor
+from prx.runtime.supervisor import Supervisor
 from prx.runtime.tools import ToolRouter
+from prx.runtime.unit_status import RestartPolicy
 from tests.support.waiting import PATIENCE_SECS, eventually
 
 SCRIPT = Path(__file__).parents[1] / "components/mcp/scripted.py"

@@ -25,10 +25,11 @@ from prx.mcp.client.view import ServerView, Status
 from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
 from prx.runtime.store import Store
-from prx.runtime.supervisor import RestartPolicy, State, Supervisor
+from prx.runtime.supervisor import Supervisor
 from prx.runtime.switches import Switches
 from prx.runtime.tasks import Tasks
 from prx.runtime.tools import ToolRouter
+from prx.runtime.unit_status import RestartPolicy, State
 
 _RESTARTS: Final = RestartPolicy(first_pause_secs=1.0, most_pause_secs=60.0, max_restarts=None)
 _ATTEMPTED: Final[tuple[State, ...]] = ("running", "backoff", "failed")

@@ -7,7 +7,8 @@ import pytest
 
 from prx.core.channel import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, UnavailableError
-from prx.runtime.supervisor import RestartPolicy, State, Supervisor
+from prx.runtime.supervisor import Supervisor
+from prx.runtime.unit_status import RestartPolicy, State
 from tests.support.waiting import eventually
 
 
