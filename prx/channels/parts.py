@@ -9,6 +9,7 @@ from prx.channels.markup import formatted
 from prx.channels.splitting import shorten, size_of, split
 from prx.core.channel import Capabilities
 from prx.core.file import File
+from prx.core.text import sayable
 
 _MAX_PARTS: Final = 10
 """A text of more is a file, where the platform takes one."""
@@ -32,7 +33,7 @@ def parts_of(text: str, kept: Sequence[KeptFile], can: Capabilities) -> list[Par
     """
     fit = [each for each in kept if _takes(can, each.size)]
     lines = [not_sent(each, _reason(can)) for each in kept if each not in fit]
-    text = "\n\n".join(filter(None, [text, "\n".join(lines)]))
+    text = sayable("\n\n".join(filter(None, [text, "\n".join(lines)])))
     texts = _texts(text, can)
     files: list[File | KeptFile] = [*fit]
     if len(texts) > _MAX_PARTS:
@@ -46,6 +47,7 @@ def parts_of(text: str, kept: Sequence[KeptFile], can: Capabilities) -> list[Par
 
 def beginning(text: str, can: Capabilities) -> str:
     """Return as much of an answer as one message takes."""
+    text = sayable(text)
     if size_of(text, can.unit) > can.max_length:
         text = shorten(text, can, can.max_length - size_of(_GOES_ON, can.unit)) + _GOES_ON
     return text if _fits(text, can) else beginning(text, _shorter(can))

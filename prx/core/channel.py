@@ -105,7 +105,10 @@ class OutgoingMessage:
 
     conversation: str
     text: str
-    """All of it, readable without any markup. Empty where there are files alone."""
+    """All of it, readable without any markup, and without control characters but tabs and line breaks.
+
+    Empty where there are files alone.
+    """
     formatted: str | None = None
     """The same in the platform's markup; None where it is to be sent as plain text."""
     thread: str | None = None

@@ -322,6 +322,8 @@ class AdapterContract:
                 assert daemon.channels.get(NAME).status == "connected"
                 await rehearsal.say('/echo {"text": "from the tool"}')
                 assert await rehearsal.read() == "from the tool"
+                await rehearsal.say('/echo {"text": "\\u001b[31mred\\u001b[0m \\u0000\\u0007\\ufffeend"}')
+                assert await rehearsal.read() == "red end"
                 await eventually(lambda: not daemon.inbox._lanes)
 
     async def _restart(self, setting: Setting) -> None:
