@@ -1,6 +1,7 @@
 """What holds for all tests: in CI nothing is skipped, and nowhere is one timed."""
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ settings.register_profile("proof", settings.get_profile("untimed"), max_examples
 
 # Before anything refuses anything.
 record()
+# A shell has what it runs in the background ignore Ctrl-C, and so would whatever a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,9 @@ class Terminal:
 
     def interrupts_until(self, text: str) -> None:
         """Press Ctrl-C until `text` is shown: readline may be about to wait, and not notice the first one."""
+        deadline = time.monotonic() + WAIT_SECS
         while self.shown.find(text, self._behind) < 0:
+            assert time.monotonic() < deadline, self.shown
             self.process.send_signal(signal.SIGINT)
             while select.select([self._main], [], [], 1)[0]:
                 self.shown += os.read(self._main, 4096).decode(errors="replace")
