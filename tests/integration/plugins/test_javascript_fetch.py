@@ -211,7 +211,7 @@ async def test_a_silent_server_costs_the_call_its_time_and_nobody_else_anything(
     host.drop("echo")
     async with (
         serving(silent) as server,
-        guest_for(host, javascript, [server.url()], max_execution_time_ms=600) as guest,
+        guest_for(host, javascript, [server.url()], max_execution_time_ms=3000) as guest,
     ):
         await host.until("echo", "loaded")
         pending = asyncio.ensure_future(guest.returned(_FAILURE, url=server.url()))
