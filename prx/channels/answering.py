@@ -1,5 +1,6 @@
 """One message of a chat dealt with: its session, the agent's turn, the answer delivered; any of it can be resumed."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,10 @@ from prx.runtime.store import Store
 
 _MAX_ATTEMPTS: Final = 5
 _NOT_ANSWERED: Final = "This could not be answered. Please write it again."
+_ANEW: Final = (
+    "(This begins a new conversation, which knows nothing of what was said before: the one until now has had its "
+    "turns, or used its budget.)"
+)
 _NO_TEXT: Final = "(The agent answered without a text.)"
 
 _log = get_logger("channels::answering")
@@ -62,10 +67,12 @@ async def _text(entry: Entry, desk: Desk, reply: Reply) -> str:
         _log.error("a message was given up", channel=entry.channel, attempts=entry.attempts)
         return _NOT_ANSWERED
     try:
-        turn = await _asked(await _prepared(entry, desk), desk)
+        entry, turn = await _asked(await _prepared(entry, desk), desk)
         async with reply.shown(turn):
             given = await turn.answer()
             text = _said(given)
+            if entry.begins_anew:
+                text = "\n\n".join(filter(None, [_ANEW, text]))
             # At once, also where the daemon stops: its next life is to say this, not that the turn was cut off.
             await whole(
                 desk.store.run(lambda db: inbox_table.keep_answer(db, entry.number, text, given.files))
@@ -98,19 +105,34 @@ async def _prepared(entry: Entry, desk: Desk) -> Entry:
     return replace(entry, content=content, attachments=())
 
 
-async def _asked(entry: Entry, desk: Desk) -> Turn:
+async def _asked(entry: Entry, desk: Desk) -> tuple[Entry, Turn]:
     """Have the agent take the message, in its conversation's session or, where that takes no more, in another."""
     session = entry.session or await desk.store.run(
         lambda db: inbox_table.session_of(db, entry.channel, entry.lane)
     )
     if session is not None:
         try:
-            return await _posted(entry, session, desk)
+            return entry, await _posted(entry, session, desk)
         except (ConflictError, NotFoundError) as error:
             _log.info("a conversation begins anew", channel=entry.channel, reason=error.message)
+            if not await _is_over(session, desk):
+                entry = replace(entry, begins_anew=True)
     begun = await desk.sessions.create(entry.channel, entry.user_id, {})
-    await desk.store.run(lambda db: inbox_table.set_session(db, entry.channel, entry.lane, begun.id))
-    return await _posted(entry, begun.id, desk)
+
+    def job(db: sqlite3.Connection) -> None:
+        inbox_table.set_session(db, entry.channel, entry.lane, begun.id)
+        inbox_table.note(db, entry.number, session=begun.id, begins_anew=entry.begins_anew)
+
+    await desk.store.run(job)
+    return entry, await _posted(replace(entry, session=begun.id), begun.id, desk)
+
+
+async def _is_over(session: str, desk: Desk) -> bool:
+    """Tell whether a session ended by time, or somebody ended it: who comes back after that expects no more of it."""
+    try:
+        return (await desk.sessions.get(session)).status == "terminated"
+    except NotFoundError:
+        return True
 
 
 async def _posted(entry: Entry, session: str, desk: Desk) -> Turn:

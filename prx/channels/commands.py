@@ -41,8 +41,8 @@ def status_text(channel: str, session: Session | None) -> str:
     """Return what `/status` answers."""
     if session is None or session.status == "terminated":
         return f"Connected over {channel}. Your next message begins a conversation."
-    used = session.token_usage
+    used, count = session.token_usage, session.turn_count
     return (
         f"Connected over {channel}. This conversation, {session.id}, is {session.status}: "
-        f"{session.turn_count} answers, {used.input} tokens in, {used.output} out."
+        f"{count} answer{'' if count == 1 else 's'}, {used.input} tokens in, {used.output} out."
     )

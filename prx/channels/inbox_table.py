@@ -20,7 +20,7 @@ _KEPT: Final = timedelta(days=7)
 
 _ENTRY: Final = (
     "number, channel, lane, address, user_id, content, attachments, reply, session, key, attempts, "
-    "draft, sent"
+    "draft, sent, begins_anew"
 )
 
 
@@ -66,6 +66,8 @@ class Entry:
     """The platform's id of the message that the answer grows in."""
     sent: int = 0
     """How many parts of the answer were delivered."""
+    begins_anew: bool = False
+    """Whether its answer has to say that another conversation begins, since the one before takes no more."""
 
 
 def see(db: sqlite3.Connection, channel: str, event_id: str | None, now: datetime) -> bool:
@@ -208,9 +210,10 @@ def _entry(row: Any) -> Entry:
         attempts,
         draft,
         sent,
+        begins_anew,
     ) = row
     return Entry(
         number=number, channel=channel, lane=lane, address=Address(*json.loads(address)), user_id=user_id,
         content=content, attachments=[Attachment(**each) for each in json.loads(attachments)], reply=reply,
-        session=session, key=key, attempts=attempts, draft=draft, sent=sent,
+        session=session, key=key, attempts=attempts, draft=draft, sent=sent, begins_anew=bool(begins_anew),
     )  # fmt: skip

@@ -105,11 +105,15 @@ class Pairings:
             UnavailableError: the store cannot be read.
         """
         wanted = code.strip().upper().replace("-", "")
+        if len(wanted) != _LENGTH:
+            raise NotFoundError(
+                f"There is no such code: one has {_LENGTH} letters and digits, as /pair gives it"
+            )
         found = next((pairing for pairing in await self.list() if pairing.code == wanted), None)
         if found is None:
             hours = VALID_FOR / timedelta(hours=1)
             raise NotFoundError(
-                f"Nobody waits with the code {wanted[:_LENGTH]}; one is good for {hours:g} h, and /pair gives another"
+                f"Nobody waits with the code {wanted}; one is good for {hours:g} h, and /pair gives another"
             )
         return found
 

@@ -326,6 +326,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
         )
         """,
     ),
+    ("ALTER TABLE channel_inbox ADD COLUMN begins_anew INTEGER NOT NULL DEFAULT 0",),
 )
 
 

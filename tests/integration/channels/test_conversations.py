@@ -11,6 +11,7 @@ import pytest
 
 from prx.agent.providers.builtin import BuiltinProvider
 from prx.core.channel import Capabilities
+from prx.core.errors import NotFoundError
 from prx.core.provider import ProviderError
 from tests.support.agents import Model, calling, saying
 from tests.support.channel_daemon import Daemon, living
@@ -143,7 +144,7 @@ async def test_commands_begin_anew_tell_and_help(
     (first,) = (await daemon.bench.sessions.list()).sessions
     platform.say("/status")
     assert (await said(platform, 2))[1].startswith(
-        f"Connected over one. This conversation, {first.id}, is active: 1"
+        f"Connected over one. This conversation, {first.id}, is active: 1 answer, "
     )
     platform.say("/new")
     assert (await said(platform, 3))[2] == "This is a new conversation."
@@ -181,6 +182,10 @@ async def test_a_stranger_is_let_in_by_a_code(daemon: Daemon, platform: LinePlat
     assert pairing.code in first
     assert (pairing.channel, pairing.sender) == ("one", "eve")
     assert await daemon.pairings.find(f" {pairing.code[:4].lower()}-{pairing.code[4:]} ") == pairing
+    with pytest.raises(NotFoundError, match="There is no such code: one has 8 letters and digits"):
+        await daemon.pairings.find(f"{pairing.code}X")
+    with pytest.raises(NotFoundError, match="Nobody waits with the code 00000000; one is good for 1 h"):
+        await daemon.pairings.find("0000-0000")
     assert model.asked == []
 
 
@@ -493,6 +498,35 @@ async def test_a_session_that_is_over_gives_way_to_another(
     platform.say("two")
     assert await said(platform, 2) == ["answer 1", "answer 2"]
     assert len(model.asked[-1].messages) == 1
+
+
+async def test_a_session_that_takes_no_more_gives_way_to_another_and_the_answer_says_so_once(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    can = replace(RICH, edits=False)
+    async with a_life(tmp_path, platform, model, can) as daemon:
+        daemon.bench.configure(agent={"max_turns": 1})
+        await daemon.configure(token=TOKEN)
+        platform.say("one")
+        await said(platform, 1)
+        model.script = [[asyncio.Event()]]
+        platform.say("two")
+        await eventually(lambda: len(model.asked) == 2)
+        platform.say("/status")
+        assert (await said(platform, 2))[1].endswith(" is active: 0 answers, 0 tokens in, 0 out.")
+    # This life ended in the middle of it; the next one knows that the user is still to be told.
+    async with a_life(tmp_path, platform, model, can) as daemon:
+        daemon.bench.configure(agent={"max_turns": 3})
+        await daemon.configure(token=TOKEN)
+        told = (await said(platform, 3))[2]
+        assert told.startswith("(This begins a new conversation, ")
+        assert told.endswith("\n\nanswer 3")
+        assert len(model.asked[-1].messages) == 1
+        platform.say("three")
+        assert (await said(platform, 4))[3] == "answer 4"
+        daemon.bench.configure(agent={"max_turns": 50, "budgets": {"session_tokens": 1}})
+        platform.say("four")
+        assert (await said(platform, 5))[4].startswith("(This begins a new conversation, ")
 
 
 async def test_one_conversation_does_not_wait_for_another(
