@@ -1,24 +1,16 @@
 """What tools gave back for the user during a turn: pictures, sounds and other files, as many as an answer takes."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from collections.abc import Sequence
+from typing import Any, Final
 
 from prx.core.file import File, fit_media_type, fit_name, suffix_of
+from prx.core.tool import ToolFile
 
 MAX_FILES: Final = 10
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Of the files of one answer together."""
-
-
-class _Found(NamedTuple):
-    """A file in the result of a tool, not decoded yet."""
-
-    name: str
-    media_type: str
-    data: str
-    """In base64."""
+_KINDS: Final = ("image", "audio", "video")
 
 
 class Files:
@@ -40,26 +32,24 @@ class Files:
         """The names of some that do not, each with the reason."""
         return tuple(self._left_out)
 
-    def add(self, result: Mapping[str, Any]) -> None:
-        """Keep what an MCP server's `CallToolResult` has for the user, where there is room."""
-        for found in _found(result):
-            self._add(found)
-
-    def _add(self, found: _Found) -> None:
-        about = f"{found.name} ({found.media_type})"
+    def add(self, file: ToolFile) -> None:
+        """Keep what a tool gave back, where there is room."""
+        name, media_type = _about(file)
         try:
-            # Base64 has four characters for three bytes; what is too long is not even decoded.
-            content = base64.b64decode(found.data, validate=True) if self._fits(found.data) else None
+            # What is too long is not even decoded.
+            content = base64.b64decode(file.data, validate=True) if self._fits(file.data) else None
         except ValueError:
-            self._leave_out(f"{about}: what the tool gave is no base64")
+            self._leave_out(f"{name} ({media_type}): what the tool gave is no base64")
             return
         if content is None:
-            self._leave_out(f"{about}: an answer has at most {MAX_FILES} files, of {MAX_BYTES} bytes in all")
+            limits = f"an answer has at most {MAX_FILES} files, of {MAX_BYTES} bytes in all"
+            self._leave_out(f"{name} ({media_type}): {limits}")
         elif not any(each.content == content for each in self._kept):
             self._room -= len(content)
-            self._kept.append(File(name=self._free(found.name), media_type=found.media_type, content=content))
+            self._kept.append(File(name=self._free(name), media_type=media_type, content=content))
 
     def _fits(self, data: str) -> bool:
+        # Base64 has four characters for three bytes, of which up to two are padding.
         return len(self._kept) < MAX_FILES and len(data) // 4 * 3 <= self._room + 2
 
     def _leave_out(self, what: str) -> None:
@@ -74,35 +64,25 @@ class Files:
         return next(each for each in names if each not in taken)
 
 
-def _found(result: Mapping[str, Any]) -> Iterator[_Found]:
-    """Yield the files of a result; none of what is not for the user. A text is one only where it says that it is."""
-    content = result.get("content")
-    for block in content if isinstance(content, list) else ():
-        match block:
-            case {"annotations": {"audience": [*audience]}} if "user" not in audience:
-                continue
-            case {"type": "image" | "audio" as kind, "data": str(data)}:
-                media_type = fit_media_type(block.get("mimeType"))
-                yield _Found(kind + suffix_of(media_type), media_type, data)
-            case {"type": "resource", "resource": {"blob": str(data), **about}}:
-                yield _resource(about, data)
-            case {
-                "type": "resource",
-                "annotations": {"audience": _},
-                "resource": {"text": str(text), **about},
-            }:
-                yield _resource(about, base64.b64encode(text.encode(errors="replace")).decode())
+def without(output: Any, files: Sequence[ToolFile]) -> Any:
+    """Return a tool's output with each of `files` named in place of what is in it, which no model could read."""
+    named = {file.data: "[file {} ({})]".format(*_about(file)) for file in files if file.data}
+    return _replaced(output, named) if named else output
 
 
-def _resource(about: Mapping[Any, Any], data: str) -> _Found:
-    media_type = fit_media_type(about.get("mimeType"))
-    return _Found(_name(about.get("uri"), media_type), media_type, data)
+def _replaced(value: Any, named: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return named.get(value, value)
+    if isinstance(value, list):
+        return [_replaced(each, named) for each in value]
+    if isinstance(value, dict):
+        return {key: _replaced(each, named) for key, each in value.items()}
+    return value
 
 
-def _name(uri: Any, media_type: str) -> str:
-    """Return the last part of a resource's address, where that is a name."""
-    try:
-        path = urlsplit(uri).path if isinstance(uri, str) else ""
-    except ValueError:
-        path = ""
-    return fit_name(unquote(path.rpartition("/")[2])) or f"file{suffix_of(media_type)}"
+def _about(file: ToolFile) -> tuple[str, str]:
+    """Return name and media type of a file."""
+    media_type = fit_media_type(file.media_type)
+    kind = media_type.partition("/")[0]
+    name = fit_name(file.name) or f"{kind if kind in _KINDS else 'file'}{suffix_of(media_type)}"
+    return name, media_type

@@ -12,6 +12,7 @@ from prx.agent.compaction import split, summary_of, to_summarize
 from prx.agent.conversation import Conversation, text_of, told
 from prx.agent.draft import Draft, Inquiry
 from prx.agent.feed import Feed
+from prx.agent.files import without
 from prx.agent.prompt import Prompts
 from prx.agent.providers.known import BUILTIN
 from prx.agent.recollection import owner
@@ -227,16 +228,18 @@ class Turns:
         except PrxError as error:
             # A tool that cannot be called is for the model to know, not the end of the turn.
             return CalledTool(*request, error=Failure(error.code, error.message))
-        if result.success and result.raw is not None:
-            turn.draft.files.add(result.raw)
+        if result.success:
+            for file in result.files:
+                turn.draft.files.add(file)
         return _called(request, result)
 
 
 def _called(request: ToolRequest, result: ToolResult) -> CalledTool:
     if result.error is not None:
         return CalledTool(*request, error=Failure(result.error.code, _cut(result.error.message)))
-    text = text_of(result.output)
-    return CalledTool(*request, output=result.output if len(text) <= _MAX_OUTPUT_CHARS else _cut(text))
+    output = without(result.output, result.files)
+    text = text_of(output)
+    return CalledTool(*request, output=output if len(text) <= _MAX_OUTPUT_CHARS else _cut(text))
 
 
 def _cut(text: str) -> str:

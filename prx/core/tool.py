@@ -1,6 +1,6 @@
 """What can be called: a tool, whoever brings it, and what a call yields."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -60,6 +60,16 @@ class ToolFailure:
     message: str
 
 
+class ToolFile(NamedTuple):
+    """A file that a tool gave back for the user, as the tool has it: what it says of it may be anything."""
+
+    name: str
+    """Empty where it has none."""
+    media_type: object
+    data: str
+    """In base64, if the tool got that right."""
+
+
 class ToolResult(NamedTuple):
     """What a tool that ran gave back; a trap or a limit is a result with an `error`, not an exception."""
 
@@ -67,6 +77,8 @@ class ToolResult(NamedTuple):
     """Text for PRX tools, a JSON value for plain components."""
     error: ToolFailure | None = None
     receipt: Receipt | None = None
+    files: Sequence[ToolFile] = ()
+    """Those in `output`, or beside it."""
     raw: Mapping[str, Any] | None = None
     """The whole `CallToolResult` of an MCP server: images, links and structured content, too."""
 

@@ -22,16 +22,19 @@ from prx.runtime.extension_points import ExtensionPoints
 class PluginTool:
     """One function of one generation, as the router offers it; see `Tool`."""
 
-    __slots__ = ("_binding", "_guest", "spec")
+    __slots__ = ("_binding", "_find_files", "_guest", "spec")
 
     def __init__(self, bound: BoundTool, guest: Guest) -> None:
         """Have `guest` run `bound`."""
-        self.spec, self._binding = bound
+        self.spec, self._binding, self._find_files = bound
         self._guest = guest
 
     async def call(self, arguments: Mapping[str, Any], context: CallContext) -> ToolResult:
         """See `Tool.call`."""
-        return await self._guest.call(self._binding, arguments, context)
+        result = await self._guest.call(self._binding, arguments, context)
+        if self._find_files is None or not result.success:
+            return result
+        return result._replace(files=[*self._find_files(result.output)])
 
 
 class Offer:

@@ -69,7 +69,7 @@ def _shown(loaded: Loaded) -> dict[str, Any]:
                 "description": spec.description,
                 "parameters": dict(spec.parameters),
             }
-            for spec, _ in loaded.bound.tools
+            for spec, *_ in loaded.bound.tools
         ],
         "skipped": loaded.skipped,
         "imports": sorted(loaded.inspection.imported_interfaces),

@@ -1,11 +1,11 @@
 """How one exported function is called, and what of a component is called as what."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from prx.core.tool import CallContext, ToolFailure, ToolResult, ToolSpec
+from prx.core.tool import CallContext, ToolFailure, ToolFile, ToolResult, ToolSpec
 from prx.plugins.abi.ffi import Words
 from prx.plugins.abi.lift import Lift, compile_lift
 from prx.plugins.abi.lower import compile_lower
@@ -35,6 +35,8 @@ class BoundTool(NamedTuple):
 
     spec: ToolSpec
     binding: Binding
+    find_files: Callable[[Any], Iterable[ToolFile]] | None = None
+    """From the output to the files in it; None where there can be none."""
 
 
 class Guest(Protocol):

@@ -18,6 +18,7 @@ from prx.plugins.abi.wit import FuncType, ResultType, snake
 from prx.plugins.inspect import Function, Inspection
 from prx.plugins.probe import EXPORT as PROBE_EXPORT
 from prx.plugins.worlds.binding import Binding, BoundTool
+from prx.plugins.worlds.files import compile_files
 
 # componentize-py runs this at build time and leaves it exported.
 _BUILD_LEFTOVERS = {("exports", "init")}
@@ -100,7 +101,7 @@ def _bind(function: Function, signature: FuncType, name: str, source: str, descr
         lift=compile_lift(signature.result, "base64") if signature.result is not None else None,
         outcome=_result_outcome if isinstance(signature.result, ResultType) else _value_outcome,
     )
-    return BoundTool(spec, binding)
+    return BoundTool(spec, binding, compile_files(signature.result))
 
 
 def _value_outcome(value: Any) -> tuple[Any, ToolFailure | None]:

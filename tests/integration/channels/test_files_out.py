@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from prx.core.channel import Capabilities
-from tests.support.agents import Model, calling, saying, transcript
+from tests.components.corpus import component
+from tests.support.agents import Model, Tool, calling, saying, transcript
 from tests.support.channel_daemon import Daemon, living
 from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to, line_platform
 from tests.support.mcp_host import mcp_host, scripted
+from tests.support.plugin_host import PluginHost
 from tests.support.waiting import eventually
 
 CAN = replace(PLAIN, multiline=True, max_file_bytes=1000)
@@ -74,6 +76,28 @@ async def test_a_picture_goes_out_behind_the_answer(tmp_path: Path, platform: Li
     text, file = platform.said.values()
     assert (file["thread"], file["reply_to"], text["reply_to"]) == ("t", None, "m1")
     assert model.asked[1].messages[-1].content == "drawn\n[image image/png]"
+
+
+async def test_a_file_that_a_plugin_returns_goes_out_and_the_model_hears_its_name(
+    tmp_path: Path, platform: LinePlatform
+) -> None:
+    host = PluginHost(tmp_path / "plugins", tmp_path / "data", store=tmp_path / "plugins.db")
+    host.directory.mkdir()
+    host.drop("drawing", component("drawing"))
+    model = Model(calling(("draw", "{}")), saying("here it is"))
+    async with host.running():
+        await host.until("drawing", "loaded")
+        async with living(tmp_path, "line", connecting_to(platform, CAN), model) as daemon:
+            draw = Tool("draw", lambda arguments, _: host.call("draw", arguments))
+            with daemon.bench.points.tools.offering([draw]):
+                await daemon.configure(token=TOKEN)
+                platform.say("draw")
+                await eventually(lambda: len(platform.said) == 2)
+                await done(daemon)
+    assert said(platform) == [("here it is", {}), ("", {"point.png": b"\x89PNG\x00\xff"})]
+    told = json.loads(model.asked[1].messages[-1].content)
+    assert told["plot"]["content"] == "[file point.png (image/png)]"
+    assert told["summary"] == "a red point"
 
 
 async def test_an_answer_that_grew_in_a_draft_gets_its_file_all_the_same(

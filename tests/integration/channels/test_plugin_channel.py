@@ -32,7 +32,7 @@ from prx.core.errors import (
     UnavailableError,
 )
 from prx.core.file import File
-from prx.core.tool import ToolResult
+from prx.core.tool import ToolFile, ToolResult
 from tests.support.agents import Model, Tool, calling, saying
 from tests.support.channel_daemon import living
 from tests.support.channel_kit import NAME, AdapterContract, Echo, Rehearsal, Setting, set_up
@@ -375,10 +375,10 @@ async def test_the_agent_reads_a_file_that_came_and_sends_one_that_a_tool_made(
 ) -> None:
     server = rehearsal.server
     server.files = {"f1": b"a,b"}
-    drawn = {"type": "image", "data": base64.b64encode(b"a picture").decode(), "mimeType": "image/png"}
+    drawn = ToolFile("", "image/png", base64.b64encode(b"a picture").decode())
     model = Model(calling(("draw", "{}")), saying("here it is"))
     async with living(tmp_path, PLUGIN, rehearsal.connect, model) as daemon:
-        tool = Tool("draw", lambda *_: ToolResult("drawn", raw={"content": [drawn]}))
+        tool = Tool("draw", lambda *_: ToolResult("drawn", files=[drawn]))
         with daemon.bench.points.tools.offering([tool]):
             await daemon.configure(NAME, **rehearsal.table() | {"stream_mode": "off"})
             server.say("plot this", files=[{"id": "f1", "name": "t.csv", "type": "text/csv", "size": 3}])

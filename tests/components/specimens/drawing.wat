@@ -1,0 +1,25 @@
+;; Gives back files: a record with a name, a media type and bytes, in the field of another record.
+;; Outcome: runs
+(component
+  (core module $guest
+    (memory (export "memory") 1)
+    (data (i32.const 64) "a red point")
+    (data (i32.const 80) "point.png")
+    (data (i32.const 96) "image/png")
+    (data (i32.const 112) "\89PNG\00\ff")
+    (func $pair (param $at i32) (param $text i32) (param $length i32)
+      (i32.store (local.get $at) (local.get $text))
+      (i32.store (i32.add (local.get $at) (i32.const 4)) (local.get $length)))
+    (func (export "draw") (result i32)
+      (call $pair (i32.const 8) (i32.const 64) (i32.const 11))
+      (call $pair (i32.const 16) (i32.const 80) (i32.const 9))
+      (call $pair (i32.const 24) (i32.const 96) (i32.const 9))
+      (call $pair (i32.const 32) (i32.const 112) (i32.const 6))
+      i32.const 8))
+  (core instance $guest (instantiate $guest))
+  (type $file-type (record (field "name" string) (field "media-type" string) (field "content" (list u8))))
+  (export $file "file" (type $file-type))
+  (type $drawing-type (record (field "summary" string) (field "plot" $file)))
+  (export $drawing "drawing" (type $drawing-type))
+  (func (export "draw") (result $drawing)
+    (canon lift (core func $guest "draw") (memory (core memory $guest "memory")))))
