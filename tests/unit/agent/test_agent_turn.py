@@ -217,5 +217,5 @@ async def test_half_a_surrogate_pair_does_not_cost_the_answer(bench: Bench, mode
     model.script = [calling(("echo", '{"a": "\\ud800"}'), text="\ud800"), ["\ud800", ChatAnswer("\ud800")]]
     with bench.points.tools.offering([Tool("echo", lambda arguments, _: ToolResult(arguments["a"]))]):
         answer = await say(bench, session)
-    assert (answer.error, answer.content) == (None, "?")
+    assert (answer.error, answer.content) == (None, "\ufffd")
     assert len(await transcript(bench, session)) == 2
