@@ -8,10 +8,9 @@ import click
 
 from prx.cli.client import daemon, segment
 from prx.cli.durations import Duration
-from prx.cli.output import as_json_option, fields, moment, show_json, styled_status, table
+from prx.cli.output import as_json_option, fields, moment, page_options, show_json, styled_status, table
 from prx.webhooks.hook import DeliveryState
 
-_MAX_LISTED: Final = 500
 _id_argument: Final = click.argument("hook_id", metavar="ID")
 
 Answer = dict[str, Any]
@@ -127,16 +126,7 @@ def test(hook_id: str, *, as_json: bool) -> None:
 @hook.command()
 @_id_argument
 @click.option("--state", type=click.Choice(get_args(DeliveryState)), help="Only those of this state.")
-@click.option(
-    "--limit", type=click.IntRange(1, _MAX_LISTED), default=50, show_default=True, help="How many at most."
-)
-@click.option(
-    "--offset",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="How many of the newest to leave out.",
-)
+@page_options
 @as_json_option
 def deliveries(hook_id: str, *, state: DeliveryState | None, limit: int, offset: int, as_json: bool) -> None:
     """List what became of the events that a webhook wanted, the newest first."""

@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from prx.core.text import printable
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_MAX_LISTED: Final = 500
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 _UNITS: Final = ("B", "KiB", "MiB", "GiB")
@@ -44,6 +47,25 @@ _STATUS_COLOURS: Final = {
 }
 
 Paint = Callable[[str], str]
+
+
+def page_options(command: Command) -> Command:
+    """Give a command that lists something the options `limit` and `offset`, as the API has them."""
+    limit = click.option(
+        "--limit",
+        type=click.IntRange(1, _MAX_LISTED),
+        default=50,
+        show_default=True,
+        help="How many at most.",
+    )
+    offset = click.option(
+        "--offset",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="How many of the newest to leave out.",
+    )
+    return limit(offset(command))
 
 
 def show_json(value: Any) -> None:

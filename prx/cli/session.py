@@ -11,13 +11,12 @@ import click
 
 from prx.cli.client import daemon, segment
 from prx.cli.exit_codes import DaemonDownError, ExitCode
-from prx.cli.output import as_json_option, fields, moment, show_json, styled_status, table
+from prx.cli.output import as_json_option, fields, moment, page_options, show_json, styled_status, table
 from prx.cli.turn_output import followed
 from prx.core.session import SessionStatus
 from prx.core.text import printable
 
 _STDIN: Final = "-"
-_MAX_LISTED: Final = 500
 
 
 @click.group()
@@ -28,16 +27,7 @@ def session() -> None:
 @session.command("list")
 @click.option("--status", type=click.Choice(get_args(SessionStatus)), default="active", show_default=True)
 @click.option("--channel", help="Only those of this channel.")
-@click.option(
-    "--limit", type=click.IntRange(1, _MAX_LISTED), default=50, show_default=True, help="How many at most."
-)
-@click.option(
-    "--offset",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="How many of the newest to leave out.",
-)
+@page_options
 @as_json_option
 def list_sessions(
     *, status: SessionStatus, channel: str | None, limit: int, offset: int, as_json: bool
