@@ -20,6 +20,7 @@ from tests.support.rehearsals.emulated import (
     SlackRehearsal,
     TelegramRehearsal,
 )
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -122,6 +123,23 @@ async def test_a_tool_answers_through_outages_of_the_platform_and_of_the_daemon(
         "while the daemon was away",
         "and now",
     ]
+
+
+async def test_what_a_killed_daemon_did_not_hear_to_be_said_is_said_again_and_there_once_on_discord(
+    talk: Talk,
+) -> None:
+    kind = talk.platform.kind
+    await asyncio.to_thread(talk.daemon.prx, "config", "set", f"channels_config.{kind}.stream_mode", "off")
+    await talk.asks("before")
+    talk.platform.server.withhold()
+    await talk.asks("hello")
+    talk.daemon.process.kill()
+    talk.platform.server.confirm()
+    await talk.start()
+    await talk.say("after")
+    await eventually(lambda: "after" in talk.platform.shown, within_secs=60)
+    again = [] if kind == "discord" else ["hello"]
+    assert talk.platform.shown == ["before", "hello", *again, "after"]
 
 
 async def test_a_token_that_is_revoked_is_told_and_a_new_one_connects(talk: Talk) -> None:

@@ -13,6 +13,9 @@ from tests.support.servers.ports import reserved_port
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Json = dict[str, Any]
 
+_SENDS = frozenset({"sendMessage", "messages", "chat.postMessage"})
+"""What the addresses end in at which a bot says something."""
+
 
 class PlatformServer:
     """One platform. Its state outlives its server, as that of a real one does."""
@@ -23,6 +26,8 @@ class PlatformServer:
         self._runner: web.AppRunner | None = None
         self._going = asyncio.Event()
         self._going.set()
+        self._confirming = asyncio.Event()
+        self._confirming.set()
         self._throttled: list[float] = []
 
     @property
@@ -46,6 +51,8 @@ class PlatformServer:
             await self._going.wait()
             response = await handler(request)
             await self._going.wait()
+            if request.method == "POST" and request.path.rpartition("/")[2] in _SENDS:
+                await self._confirming.wait()
             return response
 
         app = web.Application(middlewares=[_freezing], client_max_size=1 << 27)
@@ -73,6 +80,14 @@ class PlatformServer:
     def thaw(self) -> None:
         """Go on where `freeze` left off."""
         self._going.set()
+
+    def withhold(self) -> None:
+        """Take messages from now on without saying so."""
+        self._confirming.clear()
+
+    def confirm(self) -> None:
+        """Say again which messages were taken."""
+        self._confirming.set()
 
     def throttle(self, *retry_after_secs: float) -> None:
         """Refuse as many sends from now on, each with what it says about when to try again."""
