@@ -36,6 +36,8 @@ class Reply:
         self._store = store
         self._config = config
         self._draft = entry.draft
+        self._drafted = ("", "")
+        """What the draft says now, as far as this life knows: the text, and the same in the platform's markup."""
         self._acted = False
 
     def shown(self, turn: Turn) -> AbstractAsyncContextManager[None]:
@@ -64,7 +66,10 @@ class Reply:
         try:
             # A message that is changed gets no file.
             draft = self._draft if number == 0 and not files else None
-            await self._outlet.say(message, noted, instead_of=draft)
+            if draft is not None and _wording(message) == self._drafted:
+                await noted()  # an edit would cost a request, and an app that knows none would show it twice
+            else:
+                await self._outlet.say(message, noted, instead_of=draft)
         except UndeliverableError as error:
             if not files:
                 raise
@@ -112,6 +117,8 @@ class Reply:
 
     async def _draft_of(self, message: OutgoingMessage) -> None:
         shown = await self._outlet.attempt(message, instead_of=self._draft)
+        if shown is not None:
+            self._drafted = _wording(message)
         if shown is not None and self._draft is None:
             self._draft = shown
             await self._note(draft=shown)
@@ -129,6 +136,10 @@ class Reply:
 
     async def _note(self, **facts: str | int) -> None:
         await self._store.run(lambda db: inbox_table.note(db, self._entry.number, **facts))
+
+
+def _wording(message: OutgoingMessage) -> tuple[str, str]:
+    return message.text, message.formatted or ""
 
 
 @asynccontextmanager

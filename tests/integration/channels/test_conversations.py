@@ -244,6 +244,19 @@ async def test_a_text_that_escapes_make_longer_than_a_message_comes_in_more_of_t
         assert max(sizes) <= 450
 
 
+async def test_a_draft_that_says_the_whole_answer_is_not_changed_to_say_it_again(
+    rich: Daemon, platform: LinePlatform, model: Model
+) -> None:
+    going = asyncio.Event()
+    model.script = [["It is **cold**", going, *saying("It is **cold**")]]
+    await rich.configure(token=TOKEN)
+    platform.say("how is it?")
+    assert await said(platform, 1) == ["It is **cold**"]
+    going.set()
+    await eventually(lambda: _answered(rich) and not rich.inbox._lanes)
+    assert [verb for verb, _ in platform.requests if verb in ("SAY", "EDIT")] == ["SAY"]
+
+
 async def test_a_draft_that_is_being_sent_when_the_answer_is_whole_becomes_it(
     tmp_path: Path, platform: LinePlatform, model: Model
 ) -> None:
