@@ -78,7 +78,7 @@ class Inbox:
         match judge(message, config):
             case "stranger":
                 return await self._let_ask(channel, message, command)
-            case "heard" if command is not None and command != "pair":
+            case "heard" if command is not None:
                 return await self._obey(channel, message, command)
             case "heard":
                 return await self._keep(channel, message)
@@ -170,10 +170,12 @@ class Inbox:
             case "stop":
                 stopped = session_id is not None and self._desk.talk.cancel(session_id)
                 return "Stopped." if stopped else "Nothing is being answered."
+            case "pair":
+                return "You can talk to me already."
             case "status":
                 session = None if session_id is None else await self._session(session_id)
                 return status_text(channel, session)
-            case _:
+            case "help":
                 return help_text(self._skills())
 
     async def _session(self, session_id: str) -> Session | None:

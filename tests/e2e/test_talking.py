@@ -38,7 +38,7 @@ def test_a_tool_is_called_from_a_shell_without_a_model(start_daemon: StartDaemon
     code, said, _ = client.types("session", "send", session, "/nothing", "--json")
     answer = json.loads(said)
     assert (code, answer["provider"]) == (0, "builtin")
-    assert answer["content"] == 'There is no tool "nothing". /help lists what there is.'
+    assert answer["content"] == 'There is no tool "nothing". Write "help" to see what there is.'
     assert client.get(f"/sessions/{session}")["turn_count"] == 3
     client.daemon.prx("config", "set", "provider.name", "nobody")
     code, said, told = client.types("session", "send", session, "hello")

@@ -109,9 +109,10 @@ def _only_text(parameters: Mapping[str, Any]) -> str | None:
 
 
 def _unknown(name: str, tools: Mapping[str, ToolSpec]) -> str:
+    # Without a slash: in chats /help is a command of the channel's.
     close = get_close_matches(name, tools, n=3)
     hint = f" Did you mean {', '.join(f'/{each}' for each in close)}?" if close else ""
-    return f'There is no tool "{name[:64]}".{hint} /help lists what there is.'
+    return f'There is no tool "{name[:64]}".{hint} Write "help" to see what there is.'
 
 
 def _listed(lines: Iterator[str]) -> str:

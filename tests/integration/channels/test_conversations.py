@@ -189,6 +189,15 @@ async def test_a_stranger_is_let_in_by_a_code(daemon: Daemon, platform: LinePlat
     assert model.asked == []
 
 
+async def test_who_may_talk_is_told_so_instead_of_getting_a_code(
+    daemon: Daemon, platform: LinePlatform, model: Model
+) -> None:
+    await daemon.configure(token=TOKEN)
+    platform.say("/pair")
+    assert await said(platform, 1) == ["You can talk to me already."]
+    assert (await daemon.pairings.list(), model.asked) == ([], [])
+
+
 async def test_an_answer_grows_in_one_message_and_ends_in_the_markup_of_the_platform(
     rich: Daemon, platform: LinePlatform, model: Model
 ) -> None:

@@ -77,7 +77,8 @@ async def test_what_tools_gave_back_is_the_answer() -> None:
 async def test_an_unknown_command_is_answered_with_what_may_be_meant() -> None:
     answer = await said("/get_wether Bern")
     assert (
-        answer.text == 'There is no tool "get_wether". Did you mean /get_weather? /help lists what there is.'
+        answer.text
+        == 'There is no tool "get_wether". Did you mean /get_weather? Write "help" to see what there is.'
     )
 
 
