@@ -193,11 +193,12 @@ class TestMatrix(AdapterContract):
         assert connected.texts == ["before", *said]
 
 
-async def test_a_homeserver_that_wants_it_slower_says_for_how_long(
+async def test_a_homeserver_that_wants_it_slower_says_for_how_long_and_is_asked_again(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
     cache = pytestconfig.cache.mkdir("synapse")
-    with synapse(cache, messages="{per_second: 0.5, burst_count: 3}") as server:
+    slow = "{per_second: 0.5, burst_count: 3}"
+    with synapse(cache, messages=slow, joins="{per_second: 0.5, burst_count: 1}") as server:
         bot, ada = await asyncio.to_thread(fresh_names, server)
         async with matrix_user(server.url, ada, tmp_path / "ada") as user:
             rehearsal = MatrixRehearsal(server, bot, user)
@@ -216,3 +217,7 @@ async def test_a_homeserver_that_wants_it_slower_says_for_how_long(
                 with pytest.raises(ThrottledError) as refused:
                     await count()
                 assert 0 < refused.value.retry_after_secs <= 10
+                # What it does not let the bot do at once is done with a later answer.
+                rooms = [await user.invite(rehearsal.bot) for _ in range(2)]
+                for room in rooms:
+                    await user.joined_by(room, rehearsal.bot)

@@ -38,7 +38,7 @@ max_upload_size: 1M
 rc_message: {messages}
 rc_login: {{address: {free}, account: {free}, failed_attempts: {free}}}
 rc_invites: {{per_room: {free}, per_user: {free}, per_issuer: {free}}}
-rc_joins: {{local: {free}, remote: {free}}}
+rc_joins: {{local: {joins}, remote: {free}}}
 rc_room_creation: {free}
 rc_registration: {free}
 """
@@ -72,14 +72,20 @@ class Synapse(ServerProcess):
 
 
 @contextmanager
-def synapse(cache: Path, *, messages: str = _FREE) -> Iterator[Synapse]:
-    """Run it; `cache` keeps its environment, `messages` is its limit for them as its settings have it."""
+def synapse(cache: Path, *, messages: str = _FREE, joins: str = _FREE) -> Iterator[Synapse]:
+    """Run it; `cache` keeps its environment, `messages` and `joins` are its limits as its settings have them."""
     python = environment(cache, _LOCK)
     with server_directory() as directory, reserved_port() as port:
         settings = directory / "homeserver.yaml"
         settings.write_text(
             _SETTINGS.format(
-                domain=DOMAIN, directory=directory, port=port, secret=_SECRET, messages=messages, free=_FREE
+                domain=DOMAIN,
+                directory=directory,
+                port=port,
+                secret=_SECRET,
+                messages=messages,
+                joins=joins,
+                free=_FREE,
             )
         )
         (directory / "log.yaml").write_text(_LOGGING)

@@ -32,12 +32,17 @@ class Invites:
     async def answer(self, response: SyncResponse, client: AsyncClient, context: ChannelContext) -> None:
         """Take note of what a sync tells of invites, and join the rooms of who is welcome now."""
         new = self._noted(response, client)
-        for room_id, invite in list(self._open.items()):
+        welcome = []
+        for room_id, invite in self._open.items():
             if self._is_welcome(invite, context):
-                if await _is_settled(room_id, client):
-                    del self._open[room_id]
+                welcome.append(room_id)
             elif room_id in new:
                 _log.info("an invite is left alone", room=room_id, sender=invite.sender)
+        for room_id in welcome:
+            if not await _is_settled(room_id, client):
+                break  # the homeserver wants it slower: the others wait for the next sync, too
+            context.alive()
+            del self._open[room_id]
 
     def _noted(self, response: SyncResponse, client: AsyncClient) -> set[str]:
         """Return the rooms that somebody invites to for the first time."""
@@ -61,7 +66,7 @@ class Invites:
 
 
 async def _is_settled(room_id: str, client: AsyncClient) -> bool:
-    """Join a room; tell whether there is nothing more to be done about it."""
+    """Join a room; tell whether there is nothing more to be done about it: not where the homeserver wants a pause."""
     try:
         accepted(await client.join(room_id))
     except ThrottledError:
