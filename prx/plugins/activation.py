@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from prx.config.schema import PluginsConfig
 from prx.core.errors import ConflictError, UnavailableError
+from prx.core.tool import CallTotals
 from prx.plugins import sources
 from prx.plugins.blobs import Copy
 from prx.plugins.errors import LoadError, MissingPermissionError, SupersededError
@@ -140,7 +141,7 @@ class Activation:
             self._publish("unloaded", plugin)
             # Nothing comes in its place that those who wait could be served by.
             loaded.generation.abandon(ConflictError)
-            self._tasks.start(self._retire(loaded))
+            self._retire(loaded)
         self._retry_blocked()
 
     async def _bring(
@@ -156,14 +157,14 @@ class Activation:
                         self._check_wanted(plugin, loaded, wanted, afresh=afresh)
                         previous = self._swap(plugin, loaded, note)
                 except BaseException:
-                    self._tasks.start(self._retire(loaded))
+                    self._retire(loaded)
                     raise
                 swapped = True
             finally:
                 if copy.is_new or self._generations.unsaved:
                     self._tasks.start(self._keep(plugin, copy, swapped=swapped))
         if previous is not None:
-            self._tasks.start(self._retire(previous))
+            self._retire(previous)
             self._retry_blocked()
         tools = loaded.bound.tool_names()
         self._tasks.start(self._holders.record(plugin.name, tools))
@@ -292,11 +293,20 @@ class Activation:
             if plugin.waits_for_name and not plugin.loading:
                 self._tasks.start(self.load(plugin))
 
-    async def _retire(self, loaded: Loaded) -> None:
-        """Let the calls of a generation that was replaced finish, each within its own limit."""
+    def _retire(self, loaded: Loaded) -> None:
+        """Let the calls of a generation that was replaced finish; those that have are counted as of now."""
+        counted = loaded.generation.meter.totals()
+        self._generations.count(loaded.contents, counted.calls, counted.failures)
+        self._tasks.start(self._end(loaded, counted))
+
+    async def _end(self, loaded: Loaded, counted: CallTotals) -> None:
+        """Wait for the calls that a generation still has, each within its own limit."""
         if not await self.loader.retire(loaded.generation, loaded.settings.limits.longest_secs + 1):
             log.warning("a call outlived its plugin", plugin=loaded.contents.name)
-        self._generations.count(loaded.contents, loaded.generation.meter.totals())
+        totals = loaded.generation.meter.totals()
+        self._generations.count(
+            loaded.contents, totals.calls - counted.calls, totals.failures - counted.failures
+        )
 
     def _publish(self, what: str, plugin: Plugin, **facts: object) -> None:
         self._bus.publish(f"prx.plugin.{what}", {"plugin": plugin.name, **facts})

@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Blobs:
     async def open(self, wanted: Collection[str]) -> None:
         """Learn what is there, and remove what is not `wanted`."""
         self._known = await asyncio.to_thread(self._list)
-        await self.sweep(wanted)
+        await self.sweep(lambda: wanted)
 
     def has(self, digest: str) -> bool:
         """Tell whether the component of this SHA-256 is kept, or is just being written: `read` waits for that."""
@@ -126,10 +126,10 @@ class Blobs:
             )
         return component
 
-    async def sweep(self, wanted: Collection[str]) -> None:
-        """Remove every component that is neither `wanted` nor held."""
+    async def sweep(self, wanted: Callable[[], Collection[str]]) -> None:
+        """Remove every component that is neither `wanted` nor held when its turn comes: there may be more by then."""
         async with self._changing:
-            unwanted = self._known.difference(wanted, self._held)
+            unwanted = self._known.difference(wanted(), self._held)
             if unwanted:
                 self._known -= unwanted
                 await asyncio.to_thread(self._remove, unwanted)

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 
 from prx.core.errors import ConflictError, NotFoundError
 from prx.core.ids import now_utc
-from prx.core.tool import CallTotals
 from prx.plugins.blobs import Blobs, Copy
 from prx.plugins.kept import Kept, Remembered, Rollback, manifest_of, read_all, write_all
 from prx.plugins.sources import Contents, restored
@@ -82,11 +81,11 @@ class Generations:
             f'plugin "{plugin}" has no older generation to step back to (GET /api/v1/plugins/{plugin}/versions)'
         )
 
-    def count(self, contents: Contents, totals: CallTotals) -> None:
-        """Add the calls of a life that ended to those of its generation."""
+    def count(self, contents: Contents, calls: int, failures: int) -> None:
+        """Add calls of a life that ends to those of its generation."""
         kept = self._same(contents.name, contents)
         if kept is not None:
-            kept.add(totals)
+            kept.add(calls, failures)
 
     @property
     def unsaved(self) -> bool:
@@ -178,7 +177,7 @@ class Generations:
 
     async def sweep(self) -> None:
         """Remove the components that nobody needs."""
-        await self._blobs.sweep(self._digests())
+        await self._blobs.sweep(self._digests)
 
     def forget(self, plugin: str) -> None:
         """Know nothing of `plugin` any more; see `prx.plugins.forgetting` for the store, and `sweep` for the disk."""

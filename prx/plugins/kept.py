@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Literal
 
 from prx.core.ids import iso_utc
-from prx.core.tool import CallTotals
 from prx.plugins.errors import LoadError
 
 State = Literal["live", "replaced", "rolled_back"]
@@ -31,13 +30,13 @@ class Kept:
     before: int | None = None
     """The generation that it replaced and may have to give way to again."""
     calls: int | None = None
-    """Of its past lives since the daemon started; `None` before the first one ended."""
+    """Of its past lives since the daemon started; `None` before the first one was over."""
     failures: int | None = None
 
-    def add(self, totals: CallTotals) -> None:
-        """Count the calls of one life."""
-        self.calls = (self.calls or 0) + totals.calls
-        self.failures = (self.failures or 0) + totals.failures
+    def add(self, calls: int, failures: int) -> None:
+        """Count calls of a past life."""
+        self.calls = (self.calls or 0) + calls
+        self.failures = (self.failures or 0) + failures
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def test_a_tool_answers_over_the_channel_of_a_plugin_before_and_after_a_re
         def is_loaded() -> bool:
             return bool(shown("plugin", "info", "relay")["capabilities"] == ["channel:relay"])
 
-        await run(wait_until, is_loaded)
+        await asyncio.to_thread(wait_until, is_loaded, within_secs=300)  # it compiles a whole Python
         add = ("team", "--type", "relay", f"url={relay.url}", 'allowed_users=["ada"]')
         assert (await run(daemon.prx, "channel", "add", *add)).startswith("team is added")
 

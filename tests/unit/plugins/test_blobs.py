@@ -41,7 +41,7 @@ async def test_what_was_copied_is_read_back_also_by_the_next_daemon(tmp_path: Pa
 async def test_nothing_is_made_before_there_is_a_copy(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path / "generations")
     await blobs.open(set())
-    await blobs.sweep(set())
+    await blobs.sweep(set)
     await blobs.aclose()
     assert names_in(tmp_path) == []
 
@@ -94,11 +94,24 @@ async def test_what_nobody_wants_is_removed_unless_a_load_holds_it(tmp_path: Pat
     with blobs.copying() as copy:
         await copy.take(digest(b"held"), b"held")
         await copy.written()
-        await blobs.sweep({digest(b"wanted")})
+        await blobs.sweep(lambda: {digest(b"wanted")})
         assert names_in(tmp_path) == sorted(f"{digest(each)}.wasm" for each in (b"wanted", b"held"))
-    await blobs.sweep({digest(b"wanted")})
+    await blobs.sweep(lambda: {digest(b"wanted")})
     assert names_in(tmp_path) == [f"{digest(b'wanted')}.wasm"]
     assert not blobs.has(digest(b"held"))
+
+
+async def test_what_came_to_be_wanted_while_others_were_written_is_not_removed(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    wanted: set[str] = set()
+    with blobs.copying() as copy:
+        await copy.take(digest(), CONTENT)
+        await asyncio.sleep(0)  # its turn to be written begins
+        sweeping = asyncio.ensure_future(blobs.sweep(lambda: wanted))
+        await asyncio.sleep(0)
+        wanted.add(digest())
+    await sweeping
+    assert names_in(tmp_path) == [f"{digest()}.wasm"]
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), (b"other", "was changed on disk")])

@@ -42,6 +42,17 @@ async def test_the_same_content_is_the_same_generation_and_numbers_go_on_over_a_
         assert rows(host) == [(3, "kept"), (2, "kept"), (1, "live")]
 
 
+async def test_the_calls_of_a_version_count_also_in_the_moment_after_it_was_loaded_again(
+    host: PluginHost,
+) -> None:
+    async with host.running():
+        await drop(host, 1)
+        [before] = host.catalogue.versions("flaky")
+        assert before["calls"] > 0
+        await host.catalogue.reload("flaky")
+        assert host.catalogue.versions("flaky")[0]["calls"] == before["calls"]
+
+
 async def test_a_boot_from_the_cache_copies_nothing(host: PluginHost) -> None:
     async with host.running():
         await drop(host, 1)
