@@ -25,7 +25,7 @@ def mount_channels(app: web.Application, edge: Edge) -> None:
         pushed = PushedRequest(
             method=request.method,
             path=request.match_info.get("path", ""),
-            query=dict(request.query),
+            query=[*request.query.items()],
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
         )

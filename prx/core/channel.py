@@ -130,7 +130,8 @@ class PushedRequest:
     method: str
     path: str
     """Behind the channel's own, without the slash; mostly empty."""
-    query: Mapping[str, str]
+    query: Sequence[tuple[str, str]]
+    """In its order; a name may be there more than once."""
     headers: Mapping[str, str]
     """By lower-case name."""
     body: bytes

@@ -41,6 +41,7 @@ _ERRORS: Final[Mapping[str, type[PrxError]]] = {
 _LEAST_STATUS: Final = 200
 _MOST_STATUS: Final = 599
 _HEADERS: Final = {"allow", "cache-control", "content-type", "retry-after", "www-authenticate"}
+_MOST_PAUSE_SECS: Final = 3600.0
 _OWN_HEADER: Final = re.compile("x-[a-z0-9-]{1,64}")
 
 _log = get_logger("plugins::channel")
@@ -182,7 +183,8 @@ class PluginChannel:
             )
         [(case, said)] = result.output.items()
         if case == "throttled":
-            raise ThrottledError(failure.message, retry_after_secs=said["retry_after_ms"] / 1000)
+            secs = min(said["retry_after_ms"] / 1000, _MOST_PAUSE_SECS)
+            raise ThrottledError(failure.message, retry_after_secs=secs)
         raise _ERRORS[case](failure.message)
 
 
@@ -194,7 +196,7 @@ class ReceivingPluginChannel(PluginChannel):
         asked = {
             "method": request.method,
             "path": request.path,
-            "query": [*request.query.items()],
+            "query": [*request.query],
             "headers": [*request.headers.items()],
             "body": request.body,
         }
@@ -208,6 +210,11 @@ class ReceivingPluginChannel(PluginChannel):
             raise UnavailableError(error.message, retry_after_secs=int(error.retry_after_secs) + 1) from error
         except (MarkupRefusedError, PermanentError, UndeliverableError) as error:
             raise BadRequestError(error.message) from error
+        except UnavailableError as error:
+            # Nobody has checked who asks: what the plugin's code said when it broke is not for them.
+            _log.warning("a pushed request was not answered", plugin=self._plugin, reason=error.message)
+            told = f'channel "{self._channel["name"]}" cannot take this now'
+            raise UnavailableError(told, retry_after_secs=error.retry_after_secs) from error
         await self._hand_over(context, received["messages"])
         response = received["response"]
         if not _LEAST_STATUS <= response["status"] <= _MOST_STATUS:

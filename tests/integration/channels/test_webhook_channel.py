@@ -33,7 +33,7 @@ def signed(
         "webhook-timestamp": second,
         "webhook-signature": f"v1,bm9uZQ== {signature(secret, message_id, second, body)}",
     }
-    return PushedRequest(method="POST", path="", query={}, headers=headers, body=body)
+    return PushedRequest(method="POST", path="", query=[], headers=headers, body=body)
 
 
 def content(response: PushedResponse) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from prx.core.channel import (
     MarkupRefusedError,
     OutgoingMessage,
     PushedRequest,
+    ThrottledError,
     UndeliverableError,
 )
 from prx.core.errors import BadRequestError, ConflictError, PermanentError, PrxError, UnavailableError
@@ -52,7 +53,7 @@ FUNCTIONS = {
     for name, signature in SIGNATURES.items()
 }
 OUTGOING = OutgoingMessage(conversation="ada", text="hi")
-PUSHED = PushedRequest(method="POST", path="", query={}, headers={}, body=b"")
+PUSHED = PushedRequest(method="POST", path="", query=[], headers={}, body=b"")
 
 
 def said(**about: Any) -> Platform:
@@ -64,8 +65,10 @@ class Answering:
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
+        self.asked: list[Any] = []
 
-    async def call(self, binding: Binding, _arguments: Any, _context: CallContext) -> ToolResult:
+    async def call(self, binding: Binding, arguments: Any, _context: CallContext) -> ToolResult:
+        self.asked.append(arguments)
         if isinstance(self.answer, PrxError):
             raise self.answer
         if isinstance(self.answer, ToolFailure):
@@ -207,6 +210,29 @@ async def test_a_platform_that_pushes_too_fast_is_told_when_to_go_on() -> None:
         with pytest.raises(UnavailableError, match="slower") as raised:
             await adapter.pushed(PUSHED)
     assert raised.value.retry_after_secs == 3
+
+
+async def test_who_pushes_is_not_told_how_the_plugin_broke(capsys: pytest.CaptureFixture[str]) -> None:
+    async with connected() as (adapter, guest):
+        guest.answer = ToolFailure("trap", "the guest trapped; its last words on stderr: hunter2")
+        with pytest.raises(UnavailableError) as raised:
+            await adapter.pushed(PUSHED)
+    assert raised.value.message == 'channel "one" cannot take this now'
+    assert "hunter2" in capsys.readouterr().err
+
+
+async def test_a_plugin_can_have_a_channel_wait_for_an_hour_at_most() -> None:
+    throttled = {"err": {"throttled": {"message": "slower", "retry_after_ms": 2**32 - 1}}}
+    with pytest.raises(ThrottledError) as raised:
+        await channel(throttled).send(OUTGOING)
+    assert raised.value.retry_after_secs == 3600
+
+
+async def test_all_of_a_query_is_handed_over() -> None:
+    async with connected() as (adapter, guest):
+        guest.answer = {"ok": {"messages": [], "response": {"status": 200, "headers": [], "body": b""}}}
+        await adapter.pushed(replace(PUSHED, query=[("tag", "a"), ("tag", "b")]))
+        assert guest.asked[-1][1]["query"] == [("tag", "a"), ("tag", "b")]
 
 
 async def test_an_answer_to_a_push_has_a_status_that_http_knows() -> None:
