@@ -71,8 +71,8 @@ class TestMqtt(AdapterContract):
             await rehearsal.say(payload)
         message = await setting.comes("hi")
         assert (message.event_id, message.message_id) == ("ada 7", "7")
-        await setting.adapter.send(OutgoingMessage(conversation="ada", text="ho", reply_to="7"))
-        assert json.loads(await rehearsal.read()) == {"text": "ho", "reply_to": "7"}
+        await setting.adapter.send(OutgoingMessage(conversation="ada", text="ho", reply_to="7", key="k"))
+        assert json.loads(await rehearsal.read()) == {"text": "ho", "reply_to": "7", "id": "k"}
         assert setting.texts == ["hi"]
 
     async def test_what_the_broker_retains_is_not_news(

@@ -98,7 +98,8 @@ class MqttAdapter(Adapter):
             raise UndeliverableError(f'"{message.conversation}" cannot stand in {self._config.topic_out}')
         payload = message.text
         if self._config.payload == "json":
-            payload = json.dumps({"text": message.text, "reply_to": message.reply_to}, ensure_ascii=False)
+            said = {"text": message.text, "reply_to": message.reply_to, "id": message.key}
+            payload = json.dumps(said, ensure_ascii=False)
         with _translated():
             await self._connected().publish(
                 topic, payload.encode(), qos=self._config.qos, timeout=_ANSWER_SECS
