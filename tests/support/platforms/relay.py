@@ -25,6 +25,8 @@ class RelayServer(PlatformServer):
         """Those that messages tell of, by their id."""
         self.sent_files: list[tuple[str, str, bytes]] = []
         """Those of the bot: name, type and content."""
+        self.takes_files = True
+        self.refused_files = 0
         self.edits = 0
         self.typed: list[str] = []
         self.polls = 0
@@ -73,6 +75,9 @@ class RelayServer(PlatformServer):
         asked = await request.json()
         if (secs := self.throttled()) is not None:
             return answer({}, 429, {"Retry-After": f"{secs:.0f}"})
+        if "file" in asked and not self.takes_files:
+            self.refused_files += 1
+            return answer({}, 429, {"Retry-After": "600"})
         if asked["room"] in self.lost_rooms:
             return answer({}, 404)
         if asked["key"] in self._keys:
