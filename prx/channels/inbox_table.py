@@ -152,7 +152,7 @@ def keep_answer(db: sqlite3.Connection, number: int, text: str, files: Sequence[
     """Keep what is to be said to an entry, with the files that go with it."""
     note(db, number, reply=text)
     db.executemany(
-        "INSERT INTO channel_files (entry, number, name, media_type, content) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO channel_files (entry, number, name, media_type, content) VALUES (?, ?, ?, ?, ?)",
         [(number, place, each.name, each.media_type, each.content) for place, each in enumerate(files)],
     )
 

@@ -23,6 +23,8 @@ from prx.runtime.logging import get_logger
 _SEND_SECS: Final = 60.0
 _LEAST_BYTES_PER_SEC: Final = 128 * 1024
 """Of files: larger ones get longer."""
+_MOST_FILE_FAILURES: Final = 8
+"""In a row, after which it is the file that the platform does not take; within some minutes of being connected."""
 _LEAST_WAIT_SECS: Final = 0.05
 _LAST_SECS: Final = 2.0
 """What is being said gets when everything ends."""
@@ -58,9 +60,9 @@ class Outlet:
         said twice.
 
         Raises:
-            UndeliverableError: it can never be said there.
+            UndeliverableError: it can never be said there; or it has files, and failed again and again.
         """
-        backoff = Backoff()
+        backoff, failures = Backoff(), 0
         while True:
             adapter = await self._connections.wait(self._channel)
             await self._paces.wait(self._key)
@@ -77,6 +79,9 @@ class Outlet:
                     raise
                 instead_of = None  # perhaps the user removed it
             except PrxError as error:
+                failures += 1
+                if message.files and failures >= _MOST_FILE_FAILURES:
+                    raise UndeliverableError(error.message) from error
                 pause = backoff.pause_secs()
                 _log.warning(
                     "a message waits",

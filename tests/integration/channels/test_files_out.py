@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from prx.core.channel import Capabilities
+from prx.runtime.backoff import Backoff
 from tests.components.corpus import component
 from tests.support.agents import Model, Tool, calling, saying, transcript
 from tests.support.channel_daemon import Daemon, living
@@ -170,6 +171,20 @@ async def test_a_file_that_the_platform_refuses_is_named_in_its_place(
         await eventually(lambda: platform.said)
         await done(daemon)
     assert said(platform)[-1] == (f"{text}[image.png (image/png) was not sent: there is no such chat]", {})
+
+
+async def test_a_file_that_fails_again_and_again_holds_nothing_up_for_ever(
+    tmp_path: Path, platform: LinePlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prx.channels.outlet.Backoff", lambda: Backoff(0.001, 0.001))
+    async with a_life(tmp_path, platform, drawing(image())) as daemon:
+        await daemon.configure(token=TOKEN)
+        # A text is tried for as long as it takes.
+        platform.refusals.extend([{"refused": "busy"}] * 10 + [{"id": "t1"}] + [{"refused": "busy"}] * 8)
+        platform.say("draw")
+        await eventually(lambda: platform.said)
+        await done(daemon)
+    assert said(platform) == [("[image.png (image/png) was not sent: busy]", {})]
 
 
 async def test_the_next_life_sends_the_files_that_the_last_one_did_not(
