@@ -28,7 +28,6 @@ _LATE_SECS: Final = 4.0
 # For longer Telegram keeps no message, and after a week without any it counts from somewhere else: an offset from
 # before would confirm, and so lose, all that is below it.
 _CURSOR_SECS: Final = 24 * 3600.0
-_MAX_CAPTION: Final = 1024
 _MAX_PHOTO_BYTES: Final = 10 << 20
 _PHOTOS: Final = ("image/jpeg", "image/png", "image/webp")
 
@@ -86,13 +85,8 @@ class TelegramAdapter(Adapter):
         """See `ChannelAdapter.send`."""
         api = self._connected()
         where = _where(message.conversation, message.thread) | _reply(message.reply_to)
-        files = list(message.files)
-        if files and _fits_caption(message.text):
-            await _send_file(api, where | _text("caption", message), files.pop(0))
-            sent = None
-        else:
-            sent = await api.call("sendMessage", where | _text("text", message))
-        for file in files:
+        sent = await api.call("sendMessage", where | _text(message)) if message.text else None
+        for file in message.files:
             await _send_file(api, where, file)
         return str(sent["message_id"]) if sent else None
 
@@ -100,7 +94,7 @@ class TelegramAdapter(Adapter):
         """See `ChannelAdapter.edit`."""
         which = {"chat_id": message.conversation, "message_id": int(message_id)}
         try:
-            await self._connected().call("editMessageText", which | _text("text", message))
+            await self._connected().call("editMessageText", which | _text(message))
         except UndeliverableError as error:
             if "message is not modified" not in error.message:
                 raise
@@ -166,19 +160,13 @@ def _reply(message_id: str | None) -> dict[str, Any]:
     return {"reply_parameters": {"message_id": int(message_id), "allow_sending_without_reply": True}}
 
 
-def _text(field: str, message: OutgoingMessage) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        field: message.text if message.formatted is None else message.formatted,
+def _text(message: OutgoingMessage) -> dict[str, Any]:
+    return {
+        "text": message.text if message.formatted is None else message.formatted,
         "parse_mode": None if message.formatted is None else "HTML",
-    }
-    if field == "text":
         # Telegram's servers would fetch what a link leads to: a way out for whatever a model was made to write there.
-        fields["link_preview_options"] = {"is_disabled": True}
-    return fields
-
-
-def _fits_caption(text: str) -> bool:
-    return len(text.encode("utf-16-le")) // 2 <= _MAX_CAPTION
+        "link_preview_options": {"is_disabled": True},
+    }
 
 
 async def _send_file(api: BotApi, fields: dict[str, Any], file: File) -> None:
