@@ -32,8 +32,11 @@ def unreachable(host: str, port: int, error: BaseException, *, tls: bool) -> Una
     where = f"{host}:{port}"
     match error:
         case TimeoutError():
-            hint = ": does it speak TLS on this port, as `tls` says?" if tls else ""
-            return UnavailableError(f"{where} did not answer in time{hint}")
+            return UnavailableError(
+                f"{where} did not answer in time: is the address right, {_doubt(tls=tls)}"
+            )
+        case ConnectionResetError() | BrokenPipeError():
+            return UnavailableError(f"{where} closed the connection: is the port right, {_doubt(tls=tls)}")
         case socket.gaierror():
             return UnavailableError(f'no address is known for "{host}": {error.strerror}; check the name')
         case ConnectionRefusedError():
@@ -46,6 +49,13 @@ def unreachable(host: str, port: int, error: BaseException, *, tls: bool) -> Una
                 "check the name, or name its authority in tls_ca"
             )
         case ssl.SSLError() if "WRONG_VERSION" in str(error) or "RECORD_LAYER" in str(error):
-            return UnavailableError(f"{where} does not speak TLS at once: check the port and `tls`")
+            return UnavailableError(
+                f"{where} does not speak TLS at once: check the port, and what is set of TLS"
+            )
         case _:
             return UnavailableError(f"no connection to {where}: {error or type(error).__name__}")
+
+
+def _doubt(*, tls: bool) -> str:
+    """Ask what may be wrong where a server says nothing that could be understood; names no key, which platforms do."""
+    return "and does it speak TLS there at once?" if tls else "and does it speak without TLS there?"

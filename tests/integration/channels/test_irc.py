@@ -92,7 +92,14 @@ class TestIrc(AdapterContract):
         monkeypatch.setattr("prx.channels.adapters.irc.connection._CONNECT_SECS", 0.5)
         await setting.configure(rehearsal.table() | {"tls": True})
         await setting.becomes("reconnecting")
-        assert "does it speak TLS" in (setting.channels.get(NAME).error or "")
+        assert "does it speak TLS there at once" in (setting.channels.get(NAME).error or "")
+
+    async def test_a_port_with_tls_says_what_to_look_at_without(
+        self, rehearsal: IrcRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"port": rehearsal.server.tls_port})
+        await setting.becomes("reconnecting")
+        assert "does it speak IRC without TLS on this port?" in (setting.channels.get(NAME).error or "")
 
     async def test_tls_is_spoken_and_the_server_has_to_prove_who_it_is(
         self, rehearsal: IrcRehearsal, setting: Setting

@@ -23,6 +23,13 @@ async def rehearsal(certificate: Path) -> AsyncIterator[MqttRehearsal]:
 
 
 class TestMqtt(AdapterContract):
+    async def test_a_broker_that_ends_is_told_in_plain_words(
+        self, rehearsal: MqttRehearsal, connected: Setting
+    ) -> None:
+        await rehearsal.stop()
+        await connected.becomes("reconnecting")
+        assert connected.channels.get(NAME).error == "the broker closed the connection"
+
     @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
     async def test_the_broker_keeps_what_is_said_meanwhile_in_both_versions(
         self, rehearsal: MqttRehearsal, setting: Setting, protocol: str

@@ -27,6 +27,14 @@ async def rehearsal(certificate: Path) -> AsyncIterator[XmppRehearsal]:
 
 
 class TestXmpp(AdapterContract):
+    async def test_a_host_that_is_not_in_the_dns_is_named(self, rehearsal: XmppRehearsal) -> None:
+        table = rehearsal.table() | {"host": "nowhere.example"}
+        stream = Stream(XmppConfig.model_validate(table), "prx")
+        stream._unreached(f"No DNS record available for {DOMAIN}")
+        assert (await stream.ended).message == (
+            'no address is known for "nowhere.example": it is not in the DNS; check the name'
+        )
+
     async def test_a_room_is_a_group_where_the_nick_is_a_mention_and_the_past_is_past(
         self, rehearsal: XmppRehearsal, setting: Setting
     ) -> None:

@@ -38,6 +38,8 @@ class Connection:
                 if line.command == "PING":
                     self.write("PONG", line.argument(-1))
                 return line
+        except ConnectionResetError:
+            return None
         except ValueError as error:
             raise UnavailableError("the server sent a line without an end") from error
         except OSError as error:

@@ -63,7 +63,10 @@ class _Registration:
                     )
                 case _:
                     self._refusal(line)
-        raise UnavailableError("the server closed the connection before the registration was done")
+        tls = "TLS" if self._config.tls else "IRC without TLS"
+        raise UnavailableError(
+            f"the server closed the connection before the registration was done: does it speak {tls} on this port?"
+        )
 
     def _negotiate(self, line: Line) -> None:
         match line.argument(1):

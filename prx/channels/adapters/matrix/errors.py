@@ -3,10 +3,11 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import gaierror
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from aiohttp import ClientConnectorError, ClientError
+from aiohttp import ClientConnectorDNSError, ClientConnectorError, ClientError, ClientResponseError
 from nio import ErrorResponse, LocalProtocolError
 from peewee import PeeweeException
 
@@ -23,7 +24,10 @@ _USUAL_PAUSE_MS: Final = 5000
 
 def refusal(error: ErrorResponse) -> PrxError:
     """Return the error that a refusal of the homeserver is."""
-    words = f"{error.status_code or 'an error'}: {error.message}"
+    if not error.status_code:
+        answer = getattr(error.transport_response, "status", "something")
+        return UnavailableError(f"what answers is no homeserver: it says {answer}; check the address")
+    words = f"{error.status_code}: {error.message}"
     if error.status_code == "M_LIMIT_EXCEEDED":
         secs = (error.retry_after_ms or _USUAL_PAUSE_MS) / 1000
         return ThrottledError(f"the homeserver wants a pause of {secs:g} s", retry_after_secs=secs)
@@ -61,7 +65,11 @@ def translated(homeserver: str) -> Iterator[None]:
         port = parts.port or (443 if is_tls else 80)
         raise unreachable(parts.hostname or "", port, _cause(error), tls=is_tls) from error
     except TimeoutError as error:
-        raise UnavailableError("the homeserver did not answer in time") from error
+        raise UnavailableError(f"{homeserver} did not answer in time") from error
+    except ClientResponseError as error:
+        raise UnavailableError(
+            f"what answers at {homeserver} does not speak HTTP: check the address"
+        ) from error
     except ClientError as error:
         raise UnavailableError(
             f"the connection to the homeserver broke: {error or type(error).__name__}"
@@ -73,5 +81,7 @@ def translated(homeserver: str) -> Iterator[None]:
 
 
 def _cause(error: ClientConnectorError) -> BaseException:
+    if isinstance(error, ClientConnectorDNSError):
+        return gaierror(0, error.os_error.strerror)
     found: Any = getattr(error, "certificate_error", None)  # a wrong certificate has its own place
     return found if isinstance(found, BaseException) else error.os_error

@@ -39,6 +39,8 @@ _MAX_AT_ONCE: Final = 100
 # In the numbers of version 5 and of 3.1.1.
 _UNKNOWN_USER: Final = frozenset({134, 135, 4, 5})
 _REFUSED_FROM: Final = 128
+# The library's word for an end that nobody gave a reason for.
+_UNSPECIFIED: Final = 128
 # Nobody is subscribed to it: to end that subscription changes nothing, and is answered by every broker.
 _ROUND_TRIP: Final = "prx/round-trip"
 # Of version 3.1.1, without a name, an account or a session: a broker answers whether it would take such a client.
@@ -225,6 +227,8 @@ def _translated() -> Iterator[None]:
         yield
     except MqttError as error:
         reason = error.__cause__ or error
+        if isinstance(reason, MqttCodeError) and _number(reason.rc) == _UNSPECIFIED:
+            raise UnavailableError("the broker closed the connection") from error
         raise UnavailableError(f"the connection to the broker ended: {reason}") from error
 
 

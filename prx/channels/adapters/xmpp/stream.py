@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import gaierror
 from typing import Any, Final
 
 from slixmpp import ClientXMPP
@@ -15,6 +16,7 @@ from prx.core.errors import PrxError, UnavailableError
 
 _LOGIN_SECS: Final = 20.0
 _CLOSE_SECS: Final = 1.0
+_NO_RECORD: Final = "No DNS record"
 _PLUGINS: Final = ("xep_0030", "xep_0045", "xep_0085", "xep_0199", "xep_0203", "xep_0308", "xep_0359")
 
 
@@ -71,7 +73,12 @@ class Stream(ClientXMPP):
         self.end(AuthenticationError("the server refuses the login: check jid and password"))
 
     def _unreached(self, error: Any) -> None:
-        cause = error if isinstance(error, BaseException) else OSError(str(error))
+        cause = error
+        if not isinstance(
+            error, BaseException
+        ):  # the library's words, which name the domain whatever was looked up
+            words = str(error)
+            cause = gaierror(0, "it is not in the DNS") if words.startswith(_NO_RECORD) else OSError(words)
         self.end(unreachable(*self._where, cause, tls=self.enable_direct_tls and not self.enable_starttls))
 
     def _refused(self, error: Any) -> None:
