@@ -20,6 +20,7 @@ class Files:
         """Start with none."""
         self._kept: list[File] = []
         self._left_out: list[str] = []
+        self._more = 0
         self._room = MAX_BYTES
 
     @property
@@ -29,8 +30,8 @@ class Files:
 
     @property
     def left_out(self) -> Sequence[str]:
-        """The names of some that do not, each with the reason."""
-        return tuple(self._left_out)
+        """The names of those that do not, each with the reason; where they are many, how many more there are."""
+        return (*self._left_out, f"{self._more} more") if self._more else tuple(self._left_out)
 
     def add(self, file: ToolFile) -> None:
         """Keep what a tool gave back, where there is room."""
@@ -53,7 +54,9 @@ class Files:
         return len(self._kept) < MAX_FILES and len(data) // 4 * 3 <= self._room + 2
 
     def _leave_out(self, what: str) -> None:
-        if what not in self._left_out and len(self._left_out) < MAX_FILES:
+        if len(self._left_out) >= MAX_FILES:
+            self._more += 1
+        elif what not in self._left_out:
             self._left_out.append(what)
 
     def _free(self, name: str) -> str:

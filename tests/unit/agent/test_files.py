@@ -64,6 +64,16 @@ def test_an_answer_has_so_many_files_and_names_the_others_once(monkeypatch: pyte
     assert [each.partition(":")[0] for each in found.left_out] == ["image.gif (image/gif)"]
 
 
+def test_of_very_many_that_are_left_out_the_last_ones_are_counted() -> None:
+    found = Files()
+    for number in range(25):
+        found.add(ToolFile(f"{number}.txt", "text/plain", "%"))
+    assert [each.partition(" ")[0] for each in found.left_out[:-1]] == [
+        f"{number}.txt" for number in range(10)
+    ]
+    assert found.left_out[-1] == "15 more"
+
+
 @given(
     st.text(), st.none() | st.text(), st.text() | st.binary().map(lambda raw: base64.b64encode(raw).decode())
 )
