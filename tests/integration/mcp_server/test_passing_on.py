@@ -271,7 +271,7 @@ async def test_a_server_that_does_not_answer_keeps_nobody_from_setting_the_level
     assert stopped is not None
     os.kill(stopped, signal.SIGSTOP)
     try:
-        async with asyncio.timeout(20), passing.port.client("legacy") as client:
+        async with asyncio.timeout(40), passing.port.client("legacy") as client:
             await client.set_logging_level("warning")
             assert await passing.host.output("level") == "warning"
     finally:

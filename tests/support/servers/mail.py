@@ -40,6 +40,7 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{certificate}
 disable_plaintext_auth = no
+auth_failure_delay = 0
 auth_mechanisms = plain login
 mail_location = maildir:{directory}/mail/%n
 mail_uid = dovecot
@@ -70,6 +71,12 @@ service lmtp {{
 service auth {{
   unix_listener {directory}/auth {{
     mode = 0666
+  }}
+}}
+# Whoever had a wrong password once is not made to wait.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
   }}
 }}
 service stats {{
