@@ -13,7 +13,9 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet 
 PIP = $$(test -x $(BIN)/pip && echo $(BIN)/python -m pip || echo $(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check
 # One process for each core. Neighbours stay together as long as all are busy: what a module builds is rarely built twice.
-TEST := $(BIN)/pytest --numprocesses=auto --dist=worksteal
+# A test that hangs shows after 20 minutes where, and fails.
+TEST := $(BIN)/pytest --numprocesses=auto --dist=worksteal \
+	-o faulthandler_timeout=1200 -o faulthandler_exit_on_timeout=true
 
 .PHONY: help run test test-fast node servers plugins lint format lock proof clean
 .DEFAULT_GOAL := help
