@@ -89,11 +89,7 @@ class HttpClient:
             ) as response,
         ):
             text = await _read(response, _MAX_ANSWER_BYTES)
-            try:
-                answer = json.loads(text)
-            except ValueError:
-                answer = None
-            return HttpAnswer(response.status, response.headers, answer)
+            return HttpAnswer(response.status, response.headers, json_of(text))
 
     async def post_file(self, url: str, file: File, *, within_secs: float) -> HttpAnswer:
         """Post a file to `url`, which may be anywhere: nothing but the file is told there."""
@@ -170,6 +166,14 @@ class HttpClient:
 def add_file(form: aiohttp.FormData, field: str, file: File) -> None:
     """Have a form hold a file; as a stream, since aiohttp would send large bytes in one piece, and warns of it."""
     form.add_field(field, io.BytesIO(file.content), filename=file.name, content_type=file.media_type)
+
+
+def json_of(text: str | bytes) -> Any:
+    """Return a JSON value; None where it is none, or nested deeper than what platforms say ever is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def pause_secs(told: object, usual: float) -> float:

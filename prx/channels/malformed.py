@@ -14,7 +14,7 @@ from prx.runtime.logging import get_logger
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MALFORMED: Final = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
+_MALFORMED: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 
 _log = get_logger("channels::malformed")
 

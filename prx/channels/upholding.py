@@ -1,11 +1,11 @@
 """What adapters with a WebSocket share: signs of life, connections that the platform wants moved, and what it says."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, NoReturn
 
+from prx.channels.http import json_of
 from prx.core.errors import UnavailableError
 
 # A connection that is to be moved so soon after it began is not worth another one at once.
@@ -50,10 +50,7 @@ def object_of(text: str, platform: str) -> dict[str, Any]:
     Raises:
         UnavailableError: it was no JSON object, so that it is something else that speaks there.
     """
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
+    said = json_of(text)
     if not isinstance(said, dict):
         raise UnavailableError(f"what {platform} says cannot be understood")
     return said

@@ -74,7 +74,13 @@ class TestMqtt(AdapterContract):
     ) -> None:
         await setting.configure(rehearsal.table() | {"payload": "json"})
         await setting.becomes("connected")
-        for payload in ("no object", "[]", json.dumps({"text": 1}), json.dumps({"text": "hi", "id": 7})):
+        for payload in (
+            "no object",
+            "[]",
+            "[" * 50_000,
+            json.dumps({"text": 1}),
+            json.dumps({"text": "hi", "id": 7}),
+        ):
             await rehearsal.say(payload)
         message = await setting.comes("hi")
         assert (message.event_id, message.message_id) == ("ada 7", "7")

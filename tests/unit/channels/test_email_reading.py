@@ -15,7 +15,8 @@ HEADERS = st.sampled_from(
 
 def read(raw: str | bytes, authority: str | None = None) -> IncomingMessage | None:
     raw = raw.encode() if isinstance(raw, str) else raw
-    return message_of(parsed(raw), "1:2", "prx@x.example", authority)
+    mail = parsed(raw)
+    return None if mail is None else message_of(mail, "1:2", "prx@x.example", authority)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,9 @@ def test_a_message_without_an_id_is_known_by_its_place() -> None:
     ["Auto-Submitted: auto-generated", "Precedence: list", "List-Unsubscribe: <x>", "Return-Path: <>"],
 )
 def test_programs_are_known(headers: str) -> None:
-    assert is_automatic(parsed(f"From: ada@x.example\n{headers}\n\nhi".encode()))
+    mail = parsed(f"From: ada@x.example\n{headers}\n\nhi".encode())
+    assert mail is not None
+    assert is_automatic(mail)
     assert not is_automatic(parsed(b"From: ada@x.example\nAuto-Submitted: no\n\nhi"))
 
 
@@ -101,3 +104,12 @@ def test_whatever_is_sent_is_read_or_left_alone(headers: list[tuple[bytes, bytes
 def test_a_thread_travels_as_text(message_id: str, references: list[str], subject: str) -> None:
     thread = Thread(message_id, references, subject)
     assert Thread.unpacked(thread.packed()) == thread
+
+
+@pytest.mark.parametrize("depth", [10, 300, 2000])
+def test_parts_in_parts_end_no_connection_however_deep_they_are(depth: int) -> None:
+    raw = "Content-Type: text/plain\n\nhi\n"
+    for number in range(depth):
+        raw = f"Content-Type: multipart/mixed; boundary=b{number}\n\n--b{number}\n{raw}\n--b{number}--\n"
+    message = read(f"From: ada@x.example\n{raw}")
+    assert (message is None) == (depth == 2000)

@@ -10,7 +10,7 @@ from prx.channels.adapters.discord.incoming import incoming as of_discord
 from prx.channels.adapters.slack.reading import Reading
 from prx.channels.adapters.telegram.incoming import Me
 from prx.channels.adapters.telegram.incoming import incoming as of_telegram
-from prx.channels.http import pause_secs
+from prx.channels.http import json_of, pause_secs
 from prx.channels.malformed import understood
 from prx.core.errors import UnavailableError
 
@@ -53,6 +53,11 @@ async def test_slack_may_tell_anything(told: dict[str, Any]) -> None:
 def test_that_a_message_was_left_out_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert of_discord({"author": {}}, "7") is None
     assert "a message was left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [b"<html>", b"", b"\xff", b"[" * 200_000])
+def test_what_is_no_json_is_none_however_deep_it_is(text: bytes) -> None:
+    assert json_of(text) is None
 
 
 @given(JSON | st.floats() | st.text())

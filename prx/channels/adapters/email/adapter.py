@@ -91,7 +91,8 @@ class EmailAdapter(Adapter):
         imap = self._connected()
         is_there = self._mailbox is not None and self._mailbox.validity == validity
         raw = await imap.fetch(uid) if is_there else None
-        found = dict(files(await asyncio.to_thread(parsed, raw))).get(number) if raw is not None else None
+        mail = await asyncio.to_thread(parsed, raw) if raw is not None else None
+        found = dict(files(mail)).get(number) if mail is not None else None
         if found is None:
             raise UndeliverableError(f'"{attachment.name}" is not in the mailbox any more')
         held = content(found)
@@ -139,7 +140,11 @@ class EmailAdapter(Adapter):
             return
         mail = await asyncio.to_thread(parsed, raw)
         place = f"{mailbox.validity}:{uid}"
-        message = message_of(mail, place, self._config.address, self._config.require_authentication)
+        message = (
+            message_of(mail, place, self._config.address, self._config.require_authentication)
+            if mail is not None
+            else None
+        )
         if message is None:
             _log.info("a message of a program, or of nobody that is vouched for, is left alone", uid=uid)
             return

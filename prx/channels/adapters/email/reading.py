@@ -14,6 +14,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from html import unescape
 from typing import Final
 
+from prx.channels.malformed import skips_malformed
 from prx.core.channel import Attachment, IncomingMessage
 
 _MAX_REFERENCES: Final = 20
@@ -52,11 +53,13 @@ class Thread:
         return cls(message_id, references, subject)
 
 
-def parsed(raw: bytes) -> Message:
-    """Return a message in its parts; there is none that cannot be parsed."""
+@skips_malformed
+def parsed(raw: bytes) -> Message | None:
+    """Return a message in its parts; None where there are parts in parts in parts without an end."""
     return BytesParser(policy=compat32).parsebytes(raw)
 
 
+@skips_malformed
 def message_of(mail: Message, place: str, me: str, authority: str | None) -> IncomingMessage | None:
     """Return what a message says; None where a program sent it, or nobody vouches for its sender.
 

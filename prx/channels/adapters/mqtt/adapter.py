@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from prx.channels.adapter import Adapter
 from prx.channels.adapters.mqtt.topics import topic_for, writer_of
+from prx.channels.http import json_of
 from prx.channels.reach import tls_context, unreachable
 from prx.config.platforms.mqtt import MqttConfig
 from prx.core.channel import (
@@ -265,10 +266,7 @@ def _said(payload: Any, kind: str) -> tuple[str, str | None] | None:
     text = raw.decode(errors="replace")
     if kind == "text":
         return text, None
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return None
+    content = json_of(text)
     if not isinstance(content, dict) or not isinstance(content.get("text"), str):
         return None
     event_id = content.get("id")
