@@ -19,7 +19,7 @@ from prx.api.tokens import TokenStore
 from prx.cli.context import load_config, running_daemon
 from prx.cli.exit_codes import DaemonDownError
 from prx.cli.sse import ServerSentEvent, read_events
-from prx.core.errors import BadRequestError, PrxError
+from prx.core.errors import BadRequestError, ConfigError, PrxError
 from prx.runtime.process import Address, daemon_pid
 
 _TIMEOUT_SECS = 330.0
@@ -223,13 +223,23 @@ def daemon() -> Iterator[Client]:
     """
     running = running_daemon()
     if running is None:
-        raise unreachable(load_config().daemon.data_dir)
+        raise unreachable(_data_dir_of_none())
     tokens = TokenStore(running.data_dir)
     secret, token = tokens.create(TOKEN_NAME, expires_in=_TOKEN_LIFE)
     try:
         yield Client(running.address, secret)
     finally:
         tokens.revoke(token.id)
+
+
+def _data_dir_of_none() -> Path:
+    try:
+        return load_config().daemon.data_dir
+    except ConfigError as error:
+        # It may be no more than a variable that is set for the daemon alone.
+        raise ConfigError(
+            f"no daemon runs with this configuration, and here none would start:\n{error}"
+        ) from error
 
 
 def unreachable(data_dir: Path) -> DaemonDownError:

@@ -148,6 +148,10 @@ def test_the_doctor_needs_only_the_secrets_of_the_channel_it_looks_at(
     assert fails(daemon, "channel", "doctor", "b") == (
         f"prx: {tmp_path / 'prx.toml'}:6: channels_config.b.secret: the environment variable B is not set\n"
     )
+    assert daemon.stop() == 0
+    told = fails(daemon, "channel", "list")
+    assert told.startswith("prx: no daemon runs with this configuration, and here none would start:\n")
+    assert told.endswith("the environment variable B is not set\n")
 
 
 def fails(daemon: DaemonProcess, *words: str) -> str:
