@@ -274,7 +274,7 @@ async def logged_in(
             if config.imap_security == "starttls":
                 await imap.start_tls(config)
         except OSError as error:
-            raise unreachable(host, port, error, tls=config.imap_security != "none") from error
+            raise unreachable(host, port, error, tls=with_tls) from error
         await imap.login(config.user or config.address, config.password.get_secret_value())
         yield imap
     finally:

@@ -38,7 +38,7 @@ class Connection:
                 if line.command == "PING":
                     self.write("PONG", line.argument(-1))
                 return line
-        except ConnectionResetError:
+        except (BrokenPipeError, ConnectionResetError):
             return None
         except ValueError as error:
             raise UnavailableError("the server sent a line without an end") from error
