@@ -7,15 +7,17 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from prx.channels.adapters.email.imap import logged_in
 from prx.channels.adapters.email.sending import check
 from prx.config.platforms.email import EmailConfig
-from prx.core.channel import FileTooLargeError, OutgoingMessage, UndeliverableError
+from prx.core.channel import AuthenticationError, FileTooLargeError, OutgoingMessage, UndeliverableError
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
+from tests.support.mail_user import text_of
 from tests.support.rehearsals.email import EmailRehearsal
 from tests.support.servers.mail import MailServer, mail_server
 
@@ -182,6 +184,37 @@ class TestEmail(AdapterContract):
                 await check(config)
         finally:
             await rehearsal.start()
+
+    async def test_a_server_that_takes_no_mail_is_noticed_by_an_answer_and_found_again(
+        self, rehearsal: EmailRehearsal, connected: Setting
+    ) -> None:
+        answer = OutgoingMessage(conversation=rehearsal.ada.address, text="here it is")
+        postfix = rehearsal.server.postfix
+        await asyncio.to_thread(postfix.kill)
+        try:
+            with pytest.raises(UnavailableError):
+                await connected.adapter.send(answer)
+            await connected.becomes("reconnecting")
+            assert f"127.0.0.1:{postfix.port} takes no connections" in (
+                connected.channels.get(NAME).error or ""
+            )
+        finally:
+            await asyncio.to_thread(postfix.start)
+        await connected.becomes("connected")
+        await connected.adapter.send(answer)
+        assert text_of(await rehearsal.ada.read()) == "here it is"
+
+    async def test_a_password_that_mail_is_not_sent_with_any_more_is_not_tried_again(
+        self, rehearsal: EmailRehearsal, connected: Setting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = connected.configured[NAME].model_copy(update={"password": SecretStr("hunter2")})
+        monkeypatch.setattr(connected.adapter, "_config", config)
+        with pytest.raises(AuthenticationError):
+            await connected.adapter.send(
+                OutgoingMessage(conversation=rehearsal.ada.address, text="here it is")
+            )
+        await connected.becomes("disconnected")
+        assert "the SMTP server refuses the login" in (connected.channels.get(NAME).error or "")
 
     async def test_an_address_that_is_none_is_undeliverable(self, connected: Setting) -> None:
         for nobody in ("nobody", "ada@elsewhere.example\r\nBcc: eve@elsewhere.example"):

@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from prx.channels.adapter import Adapter
 from prx.channels.adapters.email.imap import Imap, Mailbox, logged_in
 from prx.channels.adapters.email.reading import content, files, message_of, parsed
-from prx.channels.adapters.email.sending import check, deliver, mail_of
+from prx.channels.adapters.email.sending import UnreachedError, check, deliver, mail_of
 from prx.config.platforms.email import EmailConfig
 from prx.core.channel import (
     Attachment,
+    AuthenticationError,
     Capabilities,
     ChannelContext,
     FileTooLargeError,
@@ -51,19 +52,21 @@ class EmailAdapter(Adapter):
         self._config = config
         self._imap: Imap | None = None
         self._mailbox: Mailbox | None = None
+        self._fault: PrxError | None = None
+        """Why no mail can be sent: what cannot be answered is not connected, however well it is read."""
 
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
         async with logged_in(self._config, context.alive) as imap:
             # Second: SMTP servers that ask the IMAP server who a user is slow down where it is not there.
-            await check(self._config)
+            await self._sending(check(self._config))
             mailbox = await imap.select(self._config.mailbox)
             next_uid = _next_uid(mailbox, await context.load_cursor())
             await context.save_cursor(_cursor(mailbox, next_uid))
             self._imap, self._mailbox = imap, mailbox
             context.connected()
             try:
-                while True:
+                while self._fault is None:
                     for uid in await imap.uids(next_uid):
                         await self._take(imap, mailbox, uid, context)
                         next_uid = uid + 1
@@ -71,6 +74,7 @@ class EmailAdapter(Adapter):
                     context.alive()
                     await imap.wait(_CADENCE_SECS)
                     context.alive()
+                raise self._fault
             finally:
                 self._imap = None
 
@@ -83,7 +87,7 @@ class EmailAdapter(Adapter):
 
     async def send(self, message: OutgoingMessage) -> None:
         """See `ChannelAdapter.send`."""
-        await deliver(mail_of(message, self._config), self._config)
+        await self._sending(deliver(mail_of(message, self._config), self._config))
 
     async def fetch(self, attachment: Attachment, max_bytes: int) -> bytes:
         """See `ChannelAdapter.fetch`."""
@@ -121,6 +125,19 @@ class EmailAdapter(Adapter):
                 Finding(error.message, "look at the host, the port and the security of that server"),
             ]
         return findings
+
+    async def _sending(self, work: Awaitable[None]) -> None:
+        """Use the server that mail is sent by; where that is not to be had, this life ends, to wait for it."""
+        try:
+            await work
+        except (AuthenticationError, UnreachedError) as error:
+            if isinstance(error, UnreachedError):
+                tls = self._config.smtp_security == "tls"
+                self.server = Server(self._config.smtp_host, self._config.smtp_port, tls=tls)
+            self._fault = error
+            if self._imap is not None:
+                self._imap.interrupt()
+            raise
 
     def _connected(self) -> Imap:
         if self._imap is None:

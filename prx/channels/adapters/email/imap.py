@@ -113,6 +113,10 @@ class Imap:
         """Make a round trip."""
         await self.command("NOOP")
 
+    def interrupt(self) -> None:
+        """Have `wait` return."""
+        self._wanted.set()
+
     async def wait(self, secs: float) -> None:
         """Wait until there is something new, somebody wants a turn, or `secs` are over; then make a round trip."""
         if self._has_news:

@@ -20,6 +20,10 @@ _FIRST_PERMANENT: Final = 500
 _ADDRESS: Final = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
 
 
+class UnreachedError(UnavailableError):
+    """The server that mail is sent by cannot be reached, whatever the mail."""
+
+
 def mail_of(message: OutgoingMessage, config: EmailConfig) -> EmailMessage:
     """Return what is to be said as a message in its thread, which no program answers.
 
@@ -59,6 +63,7 @@ async def deliver(mail: EmailMessage, config: EmailConfig) -> None:
     Raises:
         UndeliverableError: it will never take it.
         AuthenticationError: it does not know user or password.
+        UnreachedError: it is not there.
         UnavailableError: it does not take it now.
     """
     server = await _server(config)
@@ -108,8 +113,10 @@ def _translated(error: Exception, config: EmailConfig) -> PrxError:
         case aiosmtplib.SMTPResponseException():
             return _refusal(error.code, f"the SMTP server answers {error.code} {error.message}")
         case aiosmtplib.SMTPConnectError() | aiosmtplib.SMTPServerDisconnected() | OSError():
-            cause = error.__cause__ or error
-            return unreachable(config.smtp_host, config.smtp_port, cause, tls=config.smtp_security == "tls")
+            cause, tls = error.__cause__ or error, config.smtp_security == "tls"
+            why = unreachable(config.smtp_host, config.smtp_port, cause, tls=tls)
+            # One that ends a connection later may do so for the sake of a single mail.
+            return UnreachedError(why.message) if isinstance(error, aiosmtplib.SMTPConnectError) else why
         case _:
             return UnavailableError(f"mail cannot be sent: {error}")
 
