@@ -23,6 +23,21 @@ async def rehearsal(certificate: Path) -> AsyncIterator[MqttRehearsal]:
 
 
 class TestMqtt(AdapterContract):
+    async def test_a_topic_that_was_another_before_is_not_answered_any_more(
+        self, rehearsal: MqttRehearsal, setting: Setting
+    ) -> None:
+        table = rehearsal.table() | {"client_id": "always-the-same"}
+        await setting.configure(table)
+        await setting.becomes("connected")
+        await rehearsal.publish("prx/in/ada", "first")
+        await setting.comes("first")
+        await setting.configure(table | {"topic_in": "prx/ask/+"})
+        await setting.becomes("connected")
+        await rehearsal.publish("prx/in/ada", "on the old topic")
+        await rehearsal.publish("prx/ask/ada", "on the new one")
+        await setting.comes("on the new one")
+        assert setting.texts == ["first", "on the new one"]
+
     async def test_a_broker_that_ends_is_told_in_plain_words(
         self, rehearsal: MqttRehearsal, connected: Setting
     ) -> None:

@@ -194,6 +194,8 @@ class MqttAdapter(Adapter):
     async def _take(self, message: Message, context: ChannelContext) -> None:
         if message.retain:
             return  # it is older than the subscription
+        if not message.topic.matches(self._config.topic_in):
+            return  # the broker keeps what an earlier configuration subscribed to
         topic = str(message.topic)
         said = _said(message.payload, self._config.payload)
         if said is None:
