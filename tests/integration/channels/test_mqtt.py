@@ -11,6 +11,7 @@ from prx.core.errors import UnavailableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.mqtt import MqttRehearsal, mqtt_rehearsal
+from tests.support.servers.mosquitto import CLOSED
 
 pytestmark = pytest.mark.slow
 __all__ = ["certificate"]
@@ -23,6 +24,15 @@ async def rehearsal(certificate: Path) -> AsyncIterator[MqttRehearsal]:
 
 
 class TestMqtt(AdapterContract):
+    async def test_an_answer_that_the_broker_does_not_let_the_bot_give_is_told_of(
+        self, rehearsal: MqttRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"topic_out": f"{CLOSED}/+"})
+        await setting.becomes("connected")
+        with pytest.raises(UndeliverableError, match="does not let the bot write closed/ada: Not authorized"):
+            await setting.adapter.send(OutgoingMessage(conversation="ada", text="psst"))
+        assert setting.channels.get(NAME).status == "connected"
+
     async def test_a_topic_that_was_another_before_is_not_answered_any_more(
         self, rehearsal: MqttRehearsal, setting: Setting
     ) -> None:

@@ -10,6 +10,8 @@ from tests.support.servers.ports import reserved_port
 from tests.support.servers.process import ServerProcess, program, server_directory
 
 PASSWORD: Final = "open sesame"  # noqa: S105  # of a broker that lives for a test
+CLOSED: Final = "closed"
+"""Topics that begin with this level are for nobody."""
 _SETTINGS: Final = """
 listener {port} 127.0.0.1
 listener {tls_port} 127.0.0.1
@@ -17,6 +19,7 @@ certfile {certificate}
 keyfile {certificate}
 allow_anonymous false
 password_file {directory}/passwords
+acl_file {directory}/acl
 persistence true
 persistence_location {directory}/
 autosave_interval 1
@@ -38,6 +41,8 @@ def mosquitto(certificate: Path, *users: str) -> Iterator[ServerProcess]:
             subprocess.run(
                 [program("mosquitto_passwd", "mosquitto"), "-b", passwords, user, PASSWORD], check=True
             )
+        rules = "".join(f"user {user}\ntopic deny {CLOSED}/#\n" for user in users)
+        (directory / "acl").write_text(f"pattern readwrite #\n{rules}")
         settings = directory / "mosquitto.conf"
         settings.write_text(
             _SETTINGS.format(port=port, tls_port=tls_port, directory=directory, certificate=certificate)

@@ -65,12 +65,16 @@ class MqttAdapter(Adapter):
         self.server = Server(config.host, config.port, tls=config.tls, hello=_ANONYMOUS_CONNECT)
         self._config = config
         self._client: Client | None = None
+        self._sending = asyncio.Lock()
+        self._denial: str | None = None
+        """What the broker said to the message that is being sent, which the library does not tell whose it is."""
 
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
         async with self._connection(self._client_id) as client:
             # What is not on disk yet is not acknowledged: the broker sends it again.
             client._client.manual_ack_set(True)  # noqa: FBT003, SLF001  # aiomqtt has no way of its own
+            self._hear_denials(client)
             await self._subscribe(client)
             self._client = client
             pinging = asyncio.create_task(self._ping(client, context))
@@ -103,10 +107,16 @@ class MqttAdapter(Adapter):
         if self._config.payload == "json":
             said = {"text": message.text, "reply_to": message.reply_to, "id": message.key}
             payload = json.dumps(said, ensure_ascii=False)
-        with _translated():
-            await self._connected().publish(
-                topic, payload.encode(), qos=self._config.qos, timeout=_ANSWER_SECS
-            )
+        async with self._sending:
+            self._denial = None
+            with _translated():
+                await self._connected().publish(
+                    topic, payload.encode(), qos=self._config.qos, timeout=_ANSWER_SECS
+                )
+            if self._denial is not None:
+                raise UndeliverableError(
+                    f"the broker does not let the bot write {topic}: {self._denial}; change its access rules"
+                )
 
     async def diagnose(self) -> Sequence[Finding]:
         """See `ChannelAdapter.diagnose`."""
@@ -173,6 +183,18 @@ class MqttAdapter(Adapter):
         properties.SessionExpiryInterval = self._config.session_expiry_secs if is_lasting else 0
         properties.ReceiveMaximum = _MAX_AT_ONCE
         return {"protocol": ProtocolVersion.V5, "clean_start": not is_lasting, "properties": properties}
+
+    def _hear_denials(self, client: Client) -> None:
+        """Note which messages the broker refuses; version 3.1.1 has no word for that."""
+        library = client._client  # noqa: SLF001  # aiomqtt takes a refusal for a confirmation
+        confirmed: Any = library.on_publish
+
+        def on_publish(paho: Any, userdata: Any, mid: int, code: Any, properties: Any) -> None:
+            if _number(code) >= _REFUSED_FROM:
+                self._denial = str(code)
+            confirmed(paho, userdata, mid, code, properties)
+
+        library.on_publish = on_publish
 
     async def _subscribe(self, client: Client) -> None:
         granted = await client.subscribe(self._config.topic_in, qos=self._config.qos)
