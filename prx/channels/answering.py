@@ -50,7 +50,11 @@ async def answer(entry: Entry, desk: Desk) -> None:
     """
     outlet = Outlet(desk.connections, desk.paces, entry.channel, entry.address.conversation)
     config = desk.config().get(entry.channel)
-    if config is not None:
+    if config is None:
+        _log.warning(
+            "a message is not answered: its channel is not configured any more", channel=entry.channel
+        )
+    else:
         reply = Reply(entry, outlet, desk.store, config)
         try:
             await reply.deliver(await _text(entry, desk, reply))

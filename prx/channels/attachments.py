@@ -1,5 +1,6 @@
 """What the agent is told of files that came with a message: what is in those that are text, and what others are."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -36,10 +37,17 @@ async def told(attachments: Sequence[Attachment], adapter: ChannelAdapter) -> st
         else:
             # What is no UTF-8 has more bytes as text than it had.
             room = max(room - len(text.encode()), 0)
-            parts.append(f"[file {_about(attachment)}]\n```\n{text}\n```")
+            parts.append(f"[file {_about(attachment)}]\n{fenced(text)}")
     if (more := len(attachments) - _MAX_FILES) > 0:
         parts.append(f"[and {more} more files, not read]")
     return "\n\n".join(parts)
+
+
+def fenced(text: str) -> str:
+    """Return a text as a code block of Markdown, whose fence is longer than any in the text: none of it gets out."""
+    longest = max(map(len, re.findall("`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 async def _read(attachment: Attachment, adapter: ChannelAdapter, room: int) -> str:
