@@ -156,12 +156,10 @@ class EmailAdapter(Adapter):
         if raw is None:
             return
         mail = await asyncio.to_thread(parsed, raw)
+        if mail is None:
+            return
         place = f"{mailbox.validity}:{uid}"
-        message = (
-            message_of(mail, place, self._config.address, self._config.require_authentication)
-            if mail is not None
-            else None
-        )
+        message = message_of(mail, place, self._config.address, self._config.require_authentication)
         if message is None:
             _log.info("a message of a program, or of nobody that is vouched for, is left alone", uid=uid)
             return
