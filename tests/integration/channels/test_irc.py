@@ -85,6 +85,14 @@ class TestIrc(AdapterContract):
         await setting.becomes("disconnected")
         assert "offers no SASL" in (setting.channels.get(NAME).error or "")
 
+    async def test_accounts_that_the_server_does_not_tell_of_are_found(
+        self, rehearsal: IrcRehearsal, setting: Setting
+    ) -> None:
+        await setting.configure(rehearsal.table() | {"enabled": False, "allowed_users": ["account:ada"]})
+        findings = await rehearsal.connect(NAME, setting.configured[NAME]).diagnose()
+        (wrong,) = [finding for finding in findings if finding.remedy is not None]
+        assert "what begins with account: in allowed_users lets nobody in" in wrong.what
+
     async def test_a_server_without_tls_says_what_to_look_at(
         self, rehearsal: IrcRehearsal, setting: Setting, monkeypatch: pytest.MonkeyPatch
     ) -> None:

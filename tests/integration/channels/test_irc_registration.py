@@ -58,7 +58,7 @@ async def registered(dialogue: Dialogue, **keys: str) -> tuple[str, list[str]]:
             {"server": "127.0.0.1", "port": port, "tls": False, "nick": "prx"} | keys
         )
         async with asyncio.timeout(PATIENCE_SECS), connected(config) as connection:
-            return await register(connection, config, config.nick), told
+            return (await register(connection, config, config.nick)).nick, told
 
 
 async def test_a_bot_logs_in_to_its_account_before_anybody_sees_it() -> None:

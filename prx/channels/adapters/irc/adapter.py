@@ -10,7 +10,7 @@ from prx.channels.adapter import Adapter
 from prx.channels.adapters.irc.connection import Connection, connected
 from prx.channels.adapters.irc.lines import Line, lowered, unformatted, written
 from prx.channels.adapters.irc.pace import Pace
-from prx.channels.adapters.irc.registration import register
+from prx.channels.adapters.irc.registration import Registered, register
 from prx.channels.addressing import addressed
 from prx.config.platforms.irc import IrcConfig
 from prx.core.channel import (
@@ -31,6 +31,8 @@ _ROOM_SIGNS: Final = ("#", "&", "+", "!")
 # No such nick, no such channel, cannot send to it, too many targets.
 _UNDELIVERED: Final = frozenset({"401", "403", "404", "407", "411", "412"})
 _NOT_JOINED: Final = frozenset({"403", "405", "407", "437", "471", "473", "474", "475", "476", "477", "489"})
+_ACCOUNT: Final = "account:"
+_NO_ACCOUNTS: Final = f"The server tells nobody's account (no account-tag): what begins with {_ACCOUNT} in allowed_users lets nobody in"
 _NICK_EVERY_SECS: Final = 60.0
 
 _log = get_logger("channel::irc")
@@ -62,7 +64,9 @@ class IrcAdapter(Adapter):
     async def run(self, context: ChannelContext) -> None:
         """See `ChannelAdapter.run`."""
         async with connected(self._config) as connection:
-            self._nick = await _registered(connection, self._config, self._config.nick)
+            self._nick, capabilities = await _registered(connection, self._config, self._config.nick)
+            if _is_in_vain(self._config, capabilities):
+                _log.warning(_NO_ACCOUNTS)
             self._connection = connection
             pinging = asyncio.create_task(self._ping(connection))
             try:
@@ -108,12 +112,16 @@ class IrcAdapter(Adapter):
         where = f"{self._config.server}:{self._config.port}"
         try:
             async with connected(self._config) as connection:
-                await _registered(connection, self._config, f"{self._config.nick}-doctor"[:20])
+                doctor = await _registered(connection, self._config, f"{self._config.nick}-doctor"[:20])
         except PermanentError as error:
             return [Finding(error.message, "set what it names right, then run this again")]
         except PrxError as error:
             return [Finding(error.message, f"make sure that {where} is the server, and that it runs")]
         findings = [Finding(f"{where} lets the bot in")]
+        if _is_in_vain(self._config, doctor.capabilities):
+            findings.append(
+                Finding(_NO_ACCOUNTS, "allow these users by their nicks, or by nick, user and host")
+            )
         if not self._config.rooms:
             findings.append(Finding("It joins no IRC channel: it answers private messages alone"))
         return findings
@@ -196,7 +204,7 @@ class IrcAdapter(Adapter):
             conversation=lowered(target if is_group else line.nick),
             sender=lowered(line.nick),
             sender_name=line.nick,
-            sender_aliases=[line.nick, line.source, *([f"account:{account}"] if account else [])],
+            sender_aliases=[line.nick, line.source, *([f"{_ACCOUNT}{account}"] if account else [])],
             text=text,
             event_id=line.tags.get("msgid"),
             is_self=self._is_me(line.nick),
@@ -206,7 +214,14 @@ class IrcAdapter(Adapter):
         )
 
 
-async def _registered(connection: Connection, config: IrcConfig, nick: str) -> str:
+def _is_in_vain(config: IrcConfig, capabilities: frozenset[str]) -> bool:
+    """Tell whether users are allowed by what the server tells of nobody."""
+    return "account-tag" not in capabilities and any(
+        user.startswith(_ACCOUNT) for user in config.allowed_users
+    )
+
+
+async def _registered(connection: Connection, config: IrcConfig, nick: str) -> Registered:
     try:
         async with asyncio.timeout(_REGISTRATION_SECS):
             return await register(connection, config, nick)

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from typing import Final
+from typing import Final, NamedTuple
 
 from prx.channels.adapters.irc.connection import Connection
 from prx.channels.adapters.irc.lines import Line
@@ -17,8 +17,16 @@ _NICK_PAUSE_SECS: Final = 0.25
 _REFUSED: Final = frozenset({"902", "904", "905", "906", "908"})
 
 
-async def register(connection: Connection, config: IrcConfig, nick: str) -> str:
-    """Register as `nick`, or a nick like it where that is taken, and return it.
+class Registered(NamedTuple):
+    """What came of a registration."""
+
+    nick: str
+    capabilities: frozenset[str]
+    """Those that the server offers."""
+
+
+async def register(connection: Connection, config: IrcConfig, nick: str) -> Registered:
+    """Register as `nick`, or a nick like it where that is taken.
 
     Raises:
         AuthenticationError: a password is wrong, or the server offers no SASL.
@@ -36,7 +44,7 @@ class _Registration:
         self._tries = 0
         self._offered: set[str] = set()
 
-    async def done(self) -> str:
+    async def done(self) -> Registered:
         send = self._connection.write
         if self._config.server_password is not None:
             send("PASS", self._config.server_password.get_secret_value())
@@ -46,7 +54,7 @@ class _Registration:
         while (line := await self._connection.read()) is not None:
             match line.command:
                 case "001":
-                    return line.argument(0)
+                    return Registered(line.argument(0), frozenset(self._offered))
                 case "CAP":
                     self._negotiate(line)
                 case "AUTHENTICATE":
