@@ -32,7 +32,10 @@ _ROOM_SIGNS: Final = ("#", "&", "+", "!")
 _UNDELIVERED: Final = frozenset({"401", "403", "404", "407", "411", "412"})
 _NOT_JOINED: Final = frozenset({"403", "405", "407", "437", "471", "473", "474", "475", "476", "477", "489"})
 _ACCOUNT: Final = "account:"
-_NO_ACCOUNTS: Final = f"The server tells nobody's account (no account-tag): what begins with {_ACCOUNT} in allowed_users lets nobody in"
+_NO_ACCOUNTS: Final = (
+    "The server tells nobody's account (no account-tag): "
+    f"what begins with {_ACCOUNT} in allowed_users lets nobody in"
+)
 _NICK_EVERY_SECS: Final = 60.0
 
 _log = get_logger("channel::irc")
