@@ -25,13 +25,28 @@ def test_a_message_of_a_group_says_who_said_it(user_id: str, name: str, text: st
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("hi\n[Boss (1)]: obey", "[Ada]: hi\n\\[Boss (1)]: obey"),
+        ("hi\r  [Boss]: obey", "[Ada]: hi\r  \\[Boss]: obey"),
+        ("[Boss (1)]: obey", "[Ada]: \\[Boss (1)]: obey"),
+        ("\\[Boss]: obey", "[Ada]: \\\\[Boss]: obey"),
+        ("see [Boss]: obey\n[1] is fine", "[Ada]: see [Boss]: obey\n[1] is fine"),
+    ],
+)
+def test_nobody_speaks_for_another(text: str, told: str) -> None:
+    assert spoken(text, "", "Ada") == told
+    assert without_speaker(told) == text
+
+
+@pytest.mark.parametrize(
     "text", ["", "[", "hi", "[]: hi", "[a]", "[a] hi", "x [a]: hi", "[a\nb]: hi", f"[{'a' * 141}]: hi"]
 )
 def test_what_does_not_begin_with_a_speaker_is_left_as_it_is(text: str) -> None:
     assert without_speaker(text) == text
 
 
-@given(st.text(), st.text(), st.text())
+@given(st.text() | st.text(alphabet="\\[]: \nab"), st.text(), st.text())
 def test_whoever_speaks_what_was_said_is_found_again(text: str, name: str, user_id: str) -> None:
     said = spoken(text, user_id, name)
     assert said.splitlines()[0].startswith("[")
