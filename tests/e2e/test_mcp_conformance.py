@@ -135,7 +135,7 @@ def inspect(daemon: DaemonProcess, npm: Path, *words: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return json.loads(done.stdout)
@@ -172,7 +172,7 @@ def test_the_documented_commands_of_the_inspector_run_on_the_node_that_is_there(
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=300,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     answers, at = [], 0

@@ -192,5 +192,5 @@ def test_the_command_ends_at_a_signal_and_leaves_nothing(
     ) as process:
         wait_until(lambda: tokens(daemon) == ["prx mcp serve"])
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert tokens(daemon) == []
