@@ -52,6 +52,40 @@ def test_a_command_stands_alone_whatever_the_subject_is() -> None:
     assert message.text == "/new"
 
 
+@pytest.mark.parametrize(
+    "author",
+    [
+        "=?utf-8?q?ada=40x.example=2C?= <eve@evil.example>",
+        '"ada@x.example" <eve@evil.example>',
+        '"ada@x.example,\\"" <eve@evil.example>',
+    ],
+)
+def test_a_name_that_looks_like_an_address_is_a_name(author: str) -> None:
+    message = read(f"From: {author}\n\nhi\n")
+    assert message is not None
+    assert (message.sender, message.conversation) == ("eve@evil.example", "eve@evil.example")
+    assert "ada@x.example" in message.sender_name
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "From: ada@x.example, eve@evil.example",
+        "From: ada@x.example<eve@evil.example>",
+        "From: <ada@x.example> <eve@evil.example>",
+        "From: ada@x.example (<eve@evil.example>)",
+        "From: eve@evil.example (ada@x.example)",
+        'From: "Ada" <ada@x.example>eve@evil.example',
+        "From: ada@x.example\nFrom: eve@evil.example",
+        "From: =?utf-8?b?YWRhQHguZXhhbXBsZSw=?= eve@evil.example",
+        "From: Ada",
+        "To: ada@x.example",
+    ],
+)
+def test_a_message_of_nobody_or_of_several_is_left_alone(headers: str) -> None:
+    assert read(f"{headers}\n\nhi\n") is None
+
+
 def test_a_message_without_an_id_is_known_by_its_place() -> None:
     message = read("From: Ada <ADA@x.example>\n\nhi\n")
     assert message is not None

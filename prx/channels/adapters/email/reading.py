@@ -28,6 +28,9 @@ _QUOTE: Final = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _SIGNATURE: Final = re.compile(r"^-- ?$", re.MULTILINE)
+_ADDRESS: Final = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
+# Names in a `From`: quoted, or encoded.
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"|=\?[^?\s]+\?[bq]\?[^?\s]*\?=', re.IGNORECASE | re.DOTALL)
 _BLOCKS: Final = re.compile(r"</(?:p|div|tr|li|h\d|blockquote)>|<br\s*/?>", re.IGNORECASE)
 _UNSHOWN: Final = re.compile(r"<(script|style|head)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^<>]*>")
@@ -69,10 +72,10 @@ def message_of(mail: Message, place: str, me: str, authority: str | None) -> Inc
         me: the bot's address.
         authority: the mail server whose `Authentication-Results` have to vouch for the sender; None asks nobody.
     """
-    addresses = [address for _, address in getaddresses([_header(mail, "From")]) if "@" in address]
-    if not addresses or is_automatic(mail) or (authority is not None and not _is_vouched(mail, authority)):
+    author = _author(mail)
+    if author is None or is_automatic(mail) or (authority is not None and not _is_vouched(mail, authority)):
         return None
-    sender = addresses[0].lower()
+    sender_name, sender = author
     if sender == me.lower():
         return None
     message_id = next(iter(_IDS.findall(_header(mail, "Message-ID"))), f"<{place}@prx.invalid>")
@@ -83,7 +86,7 @@ def message_of(mail: Message, place: str, me: str, authority: str | None) -> Inc
     return IncomingMessage(
         conversation=sender,
         sender=sender,
-        sender_name=getaddresses([_header(mail, "From")])[0][0],
+        sender_name=sender_name,
         text=_text(mail, subject, is_first=not references),
         event_id=message_id,
         message_id=Thread(message_id, references, subject).packed(),
@@ -127,6 +130,21 @@ def without_quotes(text: str) -> str:
             kept = kept[: found.start()]
     lines = [line for line in kept.split("\n") if not line.startswith(">")]
     return "\n".join(lines).strip() or text.strip()
+
+
+def _author(mail: Message) -> tuple[str, str] | None:
+    """Return name and address of who wrote a message; None where that can be read in more than one way.
+
+    Who vouches for a message may read it in the other one: nobody is to be taken for somebody who may talk.
+    """
+    values = mail.get_all("From", [])
+    if len(values) != 1 or _QUOTED.sub("", str(values[0])).count("@") != 1:
+        return None
+    # Decoded after it is parsed: an encoded name can hold what looks like an address.
+    found = [(name, address) for name, address in getaddresses([str(values[0])]) if name or address]
+    if len(found) != 1 or not _ADDRESS.fullmatch(found[0][1]):
+        return None
+    return _readable(found[0][0]), found[0][1].lower()
 
 
 def _text(mail: Message, subject: str, *, is_first: bool) -> str:
