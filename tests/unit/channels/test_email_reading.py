@@ -86,6 +86,27 @@ def test_a_message_of_nobody_or_of_several_is_left_alone(headers: str) -> None:
     assert read(f"{headers}\n\nhi\n") is None
 
 
+@pytest.mark.parametrize(
+    ("verdict", "is_heard"),
+    [
+        ("dmarc=pass", True),
+        ("spf=pass (mx: domain of a@x.example is fine) smtp.mailfrom=a@x.example; dmarc=pass (p=NONE)", True),
+        ("dkim=pass header.d=x.example;\n\tDMARC = pass header.from=x.example; spf=none", True),
+        ("dmarc=fail", False),
+        ("dmarc=passed", False),
+        ("spf=pass smtp.mailfrom=dmarc=pass@evil.example; dmarc=fail", False),
+        ('spf=pass smtp.mailfrom="a; dmarc=pass"@evil.example', False),
+        ("spf=pass (domain of a; dmarc=pass (really)) smtp.mailfrom=a@evil.example", False),
+        ("dmarc=pass header.from=evil.example; dmarc=fail header.from=x.example", False),
+        ('spf=pass smtp.mailfrom="; dmarc=pass', False),
+        ("none", False),
+    ],
+)  # fmt: skip
+def test_the_mail_server_alone_says_who_is_vouched_for(verdict: str, *, is_heard: bool) -> None:
+    raw = f"Authentication-Results: mx.x.example; {verdict}\nFrom: ada@x.example\n\nhi\n"
+    assert (read(raw, "mx.x.example") is not None) is is_heard
+
+
 def test_a_message_without_an_id_is_known_by_its_place() -> None:
     message = read("From: Ada <ADA@x.example>\n\nhi\n")
     assert message is not None
