@@ -82,7 +82,10 @@ class Inbox:
                 return await self._obey(channel, message, command)
             case "heard":
                 return await self._keep(channel, message)
-            case "ignored":
+            case "unwelcome" if message.mentioned or not message.is_group:
+                self._note_stranger(channel, message)
+                return "refused"
+            case "ignored" | "unwelcome":
                 return "refused"
 
     def welcomes(self, channel: str, sender: str, *, is_group: bool) -> bool:

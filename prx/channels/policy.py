@@ -5,8 +5,8 @@ from typing import Final, Literal
 from prx.config.channels import ChannelConfig
 from prx.core.channel import IncomingMessage
 
-Judgement = Literal["heard", "ignored", "stranger"]
-"""A `stranger` may not talk, and may ask to be let in."""
+Judgement = Literal["heard", "ignored", "stranger", "unwelcome"]
+"""A `stranger` may not talk, and may ask to be let in; who is `unwelcome` may not do that, either."""
 
 EVERYBODY: Final = "*"
 
@@ -22,13 +22,13 @@ def judge(message: IncomingMessage, config: ChannelConfig) -> Judgement:
         return "ignored"
     if policy == "open" or is_allowed(message, config):
         return "heard"
-    return "ignored" if message.is_group or message.is_bot or not config.pairing else "stranger"
+    return "unwelcome" if message.is_group or message.is_bot or not config.pairing else "stranger"
 
 
 def welcomes(sender: str, config: ChannelConfig, *, is_group: bool) -> bool:
     """Tell whether somebody may talk over a channel, or ask to be let in, before they said anything."""
     said = IncomingMessage(conversation="", sender=sender, text="", is_group=is_group, mentioned=True)
-    return judge(said, config) != "ignored"
+    return judge(said, config) in ("heard", "stranger")
 
 
 def is_allowed(message: IncomingMessage, config: ChannelConfig) -> bool:

@@ -17,6 +17,7 @@ from tests.support.agents import Model, calling, saying
 from tests.support.channel_daemon import Daemon, living
 from tests.support.channel_kit import Echo
 from tests.support.line_channel import PLAIN, TOKEN, LinePlatform, connecting_to, line_platform
+from tests.support.logs import logged
 from tests.support.waiting import eventually
 
 RICH = replace(
@@ -98,6 +99,21 @@ async def test_only_those_who_may_are_heard(daemon: Daemon, platform: LinePlatfo
     platform.say("you there!", user="ada", chat="lobby", mentioned=True)
     await said(platform, 1)
     assert asked(model) == ["[ada]: you there!"]
+
+
+async def test_the_log_names_each_once_who_spoke_to_the_bot_in_vain(
+    tmp_path: Path, daemon: Daemon, platform: LinePlatform
+) -> None:
+    with logged(tmp_path) as log:
+        await daemon.configure(token=TOKEN, allowed_users=["ada"], pairing=False)
+        platform.say("hello", user="eve")
+        platform.say("hello?", user="eve")
+        platform.say("you there!", user="bob", chat="lobby", mentioned=True)
+        platform.say("not to you", user="cleo", chat="lobby")
+        platform.say("hello", user="ada")
+        await said(platform, 1)
+    named = [event["sender"] for event in log.events("channels::inbox") if "sender" in event]
+    assert named == ["eve", "bob"]
 
 
 async def test_in_a_group_the_agent_hears_who_speaks_and_alone_with_one_it_does_not(

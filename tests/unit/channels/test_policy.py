@@ -23,7 +23,7 @@ GROUP = {"is_group": True}
     ("table", "about", "judgement"),
     [
         ({}, {}, "stranger"),
-        ({"pairing": False}, {}, "ignored"),
+        ({"pairing": False}, {}, "unwelcome"),
         (ALLOWED, {}, "heard"),
         ({"allowed_users": ("*",)}, {}, "heard"),
         ({"allowed_users": ("@ada",)}, {"sender_aliases": ("@ada",)}, "heard"),
@@ -32,7 +32,7 @@ GROUP = {"is_group": True}
         ({"dm_policy": "open"}, {}, "heard"),
         (ALLOWED | {"dm_policy": "disabled"}, {}, "ignored"),
         (ALLOWED, GROUP, "heard"),
-        ({}, GROUP, "ignored"),
+        ({}, GROUP, "unwelcome"),
         ({"group_policy": "open"}, GROUP, "heard"),
         (ALLOWED | {"group_policy": "disabled"}, GROUP, "ignored"),
         (ALLOWED | {"mention_only": True}, GROUP, "ignored"),
@@ -40,7 +40,7 @@ GROUP = {"is_group": True}
         (ALLOWED | {"mention_only": True}, {}, "heard"),
         (ALLOWED, {"is_bot": True}, "ignored"),
         (ALLOWED | {"listen_to_bots": True}, {"is_bot": True}, "heard"),
-        ({"listen_to_bots": True}, {"is_bot": True}, "ignored"),
+        ({"listen_to_bots": True}, {"is_bot": True}, "unwelcome"),
         ({"allowed_users": ("*",), "listen_to_bots": True}, {"is_bot": True, "is_self": True}, "ignored"),
     ],
 )
