@@ -148,6 +148,11 @@ def note(db: sqlite3.Connection, number: int, **facts: str | int | None) -> None
     db.execute(f"UPDATE channel_inbox SET {names} WHERE number = :number", {**facts, "number": number})  # noqa: S608  # as above
 
 
+def note_act(db: sqlite3.Connection, number: int, reply: str) -> None:
+    """Keep what is to be said to an entry where the daemon ends before there is an answer, unless there is one."""
+    db.execute("UPDATE channel_inbox SET reply = ? WHERE number = ? AND reply IS NULL", (reply, number))
+
+
 def keep_answer(db: sqlite3.Connection, number: int, text: str, files: Sequence[File]) -> None:
     """Keep what is to be said to an entry, with the files that go with it."""
     note(db, number, reply=text)

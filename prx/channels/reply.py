@@ -38,11 +38,11 @@ class Reply:
         self._draft = entry.draft
         self._drafted = ("", "")
         """What the draft says now, as far as this life knows: the text, and the same in the platform's markup."""
-        self._acted = False
 
     def shown(self, turn: Turn) -> AbstractAsyncContextManager[None]:
         """Show for the length of the block that an answer comes about."""
-        return _meanwhile(self._outlet.type_for_ever(self._entry.address.thread), self._show(turn))
+        typing = self._outlet.type_for_ever(self._entry.address.thread)
+        return _meanwhile(typing, self._note_first_act(turn), self._show(turn))
 
     async def deliver(self, text: str) -> None:
         """Say the whole of it, or what was not said yet in an earlier life; it is noted on disk how far it came.
@@ -99,16 +99,21 @@ class Reply:
                     text += str(data)
                 elif name == "tool_call":
                     text = ""
-                    await self._note_act()
             if can is not None and can.edits and self._config.stream_mode == "edits" and text.strip():
                 await self._grow(text, can)
                 await asyncio.sleep(pause)
 
-    async def _note_act(self) -> None:
-        """Have the next life not begin this turn again, should this one end in its middle: its tools may have acted."""
-        if not self._acted:
-            self._acted = True
-            await self._note(reply=_CUT_OFF)
+    async def _note_first_act(self, turn: Turn) -> None:
+        """Have the next life not begin this turn again, should this one end in its middle: its tools may have acted.
+
+        Beside what is shown, which waits for the platform.
+        """
+        seen = 0
+        while (events := await turn.feed.after(seen)) is not None:
+            seen += len(events)
+            if any(name == "tool_call" for name, _ in events):
+                await self._store.run(lambda db: inbox_table.note_act(db, self._entry.number, _CUT_OFF))
+                return
 
     async def _grow(self, text: str, can: Capabilities) -> None:
         begun = beginning(well_formed(text), can)  # so far it may end with half of a surrogate pair

@@ -525,6 +525,21 @@ async def test_a_turn_that_had_called_a_tool_is_not_had_again_by_the_next_life(
     assert len(model.asked) == 2
 
 
+async def test_that_a_tool_was_called_is_known_to_the_next_life_although_the_draft_was_not_to_grow_yet(
+    tmp_path: Path, platform: LinePlatform, model: Model
+) -> None:
+    model.script = [["let me see", *calling(("no_such_tool", "{}"))], [asyncio.Event()]]
+    async with a_life(tmp_path, platform, model, RICH) as daemon:
+        await daemon.configure(token=TOKEN, draft_update_interval_ms=60_000)
+        platform.say("act")
+        assert await said(platform, 1) == ["let me see"]
+        await eventually(lambda: len(model.asked) == 2)
+    async with a_life(tmp_path, platform, model, RICH) as daemon:
+        await daemon.configure(token=TOKEN)
+        await eventually(lambda: "had begun to act" in platform.texts[-1])
+    assert len(model.asked) == 2
+
+
 async def test_a_session_that_is_over_gives_way_to_another(
     daemon: Daemon, platform: LinePlatform, model: Model
 ) -> None:

@@ -1,5 +1,6 @@
 """What is kept of messages that wait, and of users who do: bounded, and gone in time."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +54,24 @@ async def test_lanes_and_all_of_them_together_are_bounded(
     assert took == [True, True, False, True]
     with pytest.raises(UnavailableError, match="3 messages wait"):
         await store.run(lambda db: inbox_table.put(db, entry("c"), now))
+
+
+async def test_that_a_turn_had_begun_to_act_is_told_unless_there_is_an_answer(store: Store) -> None:
+    def job(db: sqlite3.Connection) -> list[str | None]:
+        told = []
+        for lane in "ab":
+            inbox_table.put(db, entry(lane), now_utc())
+            waiting = inbox_table.first(db, "one", lane)
+            assert waiting is not None
+            if lane == "b":
+                inbox_table.keep_answer(db, waiting.number, "done", [])
+            inbox_table.note_act(db, waiting.number, "cut off")
+            waiting = inbox_table.first(db, "one", lane)
+            assert waiting is not None
+            told.append(waiting.reply)
+        return told
+
+    assert await store.run(job) == ["cut off", "done"]
 
 
 async def test_what_waited_for_a_week_is_forgotten(store: Store) -> None:
