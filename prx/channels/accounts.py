@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prx.core.channel import AccountInUseError
+from prx.core.channel_errors import AccountInUseError
 
 
 class Accounts:

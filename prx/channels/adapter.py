@@ -3,15 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from prx.core.channel import (
-    Attachment,
-    Capabilities,
-    ChannelContext,
-    Finding,
-    OutgoingMessage,
-    Server,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, Capabilities, ChannelContext, Finding, OutgoingMessage, Server
+from prx.core.channel_errors import UndeliverableError
 
 
 class Adapter(ABC):

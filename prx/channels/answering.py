@@ -12,7 +12,7 @@ from prx.channels.outlet import Outlet, whole
 from prx.channels.pacing import Paces
 from prx.channels.reply import Reply
 from prx.config.channels import ChannelConfig
-from prx.core.channel import UndeliverableError
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import ConflictError, NotFoundError, PrxError, UnavailableError
 from prx.core.message import Answer
 from prx.core.talk import SessionBook, Talk, Turn

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple, Self
 import aiohttp
 from yarl import URL
 
-from prx.core.channel import FileTooLargeError, Server
+from prx.core.channel import Server
+from prx.core.channel_errors import FileTooLargeError
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 

@@ -8,14 +8,8 @@ from typing import Any, Final
 from prx.channels.connections import Connections
 from prx.channels.malformed import understood
 from prx.channels.pacing import Paces
-from prx.core.channel import (
-    Capabilities,
-    ChannelAdapter,
-    MarkupRefusedError,
-    OutgoingMessage,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Capabilities, ChannelAdapter, OutgoingMessage
+from prx.core.channel_errors import MarkupRefusedError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from prx.runtime.backoff import Backoff
 from prx.runtime.logging import get_logger

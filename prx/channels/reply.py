@@ -13,7 +13,8 @@ from prx.channels.markup import formatted
 from prx.channels.outlet import Outlet, whole
 from prx.channels.parts import Part, beginning, not_sent, parts_of
 from prx.config.channels import ChannelConfig
-from prx.core.channel import Capabilities, OutgoingMessage, UndeliverableError
+from prx.core.channel import Capabilities, OutgoingMessage
+from prx.core.channel_errors import UndeliverableError
 from prx.core.file import File
 from prx.core.message import Approval
 from prx.core.talk import Turn

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from prx.core.channel import ThrottledError
+from prx.core.channel_errors import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, PrxError, UnavailableError
 from prx.core.ids import now_utc
 from prx.core.metric import Metric

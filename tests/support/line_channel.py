@@ -18,15 +18,17 @@ from prx.channels.adapter import Adapter
 from prx.config.channels import ChannelConfig
 from prx.core.channel import (
     Attachment,
-    AuthenticationError,
     Capabilities,
     ChannelContext,
     Connect,
-    FileTooLargeError,
     Finding,
     IncomingMessage,
-    MarkupRefusedError,
     OutgoingMessage,
+)
+from prx.core.channel_errors import (
+    AuthenticationError,
+    FileTooLargeError,
+    MarkupRefusedError,
     ThrottledError,
     UndeliverableError,
 )

@@ -5,14 +5,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, get_args
 
-from prx.core.channel import (
-    Attachment,
-    Capabilities,
-    IncomingMessage,
-    LengthUnit,
-    Markup,
-    OutgoingMessage,
-)
+from prx.core.channel import Attachment, Capabilities, IncomingMessage, LengthUnit, Markup, OutgoingMessage
 from prx.core.file import fit_media_type
 from prx.core.tool import ToolFailure
 from prx.plugins.abi.wit import (

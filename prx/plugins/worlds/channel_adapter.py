@@ -10,16 +10,18 @@ from typing import Any, Final, NoReturn
 from prx.config.channels import ChannelConfig
 from prx.config.keys import dotted
 from prx.core.channel import (
-    AccountInUseError,
     Attachment,
-    AuthenticationError,
     ChannelContext,
-    FileTooLargeError,
     Finding,
-    MarkupRefusedError,
     OutgoingMessage,
     PushedRequest,
     PushedResponse,
+)
+from prx.core.channel_errors import (
+    AccountInUseError,
+    AuthenticationError,
+    FileTooLargeError,
+    MarkupRefusedError,
     ThrottledError,
     UndeliverableError,
 )

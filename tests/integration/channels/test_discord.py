@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import (
-    Attachment,
-    FileTooLargeError,
-    OutgoingMessage,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, OutgoingMessage
+from prx.core.channel_errors import FileTooLargeError, ThrottledError, UndeliverableError
 from prx.core.file import File
 from prx.core.ids import new_id
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from prx.channels.adapters.email.imap import logged_in
 from prx.channels.adapters.email.sending import check
 from prx.config.platforms.email import EmailConfig
-from prx.core.channel import AuthenticationError, FileTooLargeError, OutgoingMessage, UndeliverableError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import AuthenticationError, FileTooLargeError, UndeliverableError
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 from tests.support.certificates import certificate

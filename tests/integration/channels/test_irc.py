@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import OutgoingMessage, UndeliverableError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import UndeliverableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting
 from tests.support.rehearsals.irc import IrcRehearsal, irc_rehearsal

@@ -10,7 +10,7 @@ import pytest
 from prx.channels.adapters.irc.connection import connected
 from prx.channels.adapters.irc.registration import register
 from prx.config.platforms.irc import IrcConfig
-from prx.core.channel import AuthenticationError
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PermanentError, UnavailableError
 from tests.support.waiting import PATIENCE_SECS
 

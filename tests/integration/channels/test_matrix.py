@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import OutgoingMessage, ThrottledError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import ThrottledError
 from prx.core.file import File
 from prx.core.ids import new_id
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up

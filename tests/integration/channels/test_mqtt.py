@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import OutgoingMessage, UndeliverableError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import UnavailableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting

@@ -15,15 +15,8 @@ from prx.channels.manager import Channels
 from prx.channels.registry import OfferedAdapters
 from prx.config.channels import ChannelConfig
 from prx.config.schema import Config
-from prx.core.channel import (
-    Attachment,
-    FileTooLargeError,
-    HttpReceiver,
-    OutgoingMessage,
-    PushedRequest,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, HttpReceiver, OutgoingMessage, PushedRequest
+from prx.core.channel_errors import FileTooLargeError, ThrottledError, UndeliverableError
 from prx.core.errors import (
     BadRequestError,
     ConflictError,

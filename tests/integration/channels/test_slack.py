@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prx.core.channel import (
-    Attachment,
-    FileTooLargeError,
-    OutgoingMessage,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, OutgoingMessage
+from prx.core.channel_errors import FileTooLargeError, ThrottledError, UndeliverableError
 from prx.core.file import File
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.slack import BOT, CHANNEL, DM, SlackServer

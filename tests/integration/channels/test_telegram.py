@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from prx.core.channel import (
-    Attachment,
-    FileTooLargeError,
-    MarkupRefusedError,
-    OutgoingMessage,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, OutgoingMessage
+from prx.core.channel_errors import FileTooLargeError, MarkupRefusedError, ThrottledError, UndeliverableError
 from prx.core.file import File
 from tests.support.channel_kit import NAME, AdapterContract, Setting, set_up
 from tests.support.platforms.server import Json

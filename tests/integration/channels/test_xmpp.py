@@ -9,7 +9,8 @@ from slixmpp.features.feature_mechanisms.stanza.failure import Failure
 
 from prx.channels.adapters.xmpp.stream import Stream
 from prx.config.platforms.xmpp import XmppConfig
-from prx.core.channel import AuthenticationError, OutgoingMessage, UndeliverableError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import AuthenticationError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from tests.support.certificates import certificate
 from tests.support.channel_kit import NAME, AdapterContract, Setting

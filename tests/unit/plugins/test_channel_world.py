@@ -11,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prx.config.channels import ChannelConfig
-from prx.core.channel import (
+from prx.core.channel import Attachment, HttpReceiver, OutgoingMessage, PushedRequest
+from prx.core.channel_errors import (
     AccountInUseError,
-    Attachment,
     AuthenticationError,
     FileTooLargeError,
-    HttpReceiver,
     MarkupRefusedError,
-    OutgoingMessage,
-    PushedRequest,
     ThrottledError,
     UndeliverableError,
 )

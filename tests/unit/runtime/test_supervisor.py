@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from prx.core.channel import ThrottledError
+from prx.core.channel_errors import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, UnavailableError
 from prx.runtime.supervisor import Supervisor
 from prx.runtime.unit_status import RestartPolicy, State

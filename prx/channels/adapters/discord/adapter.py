@@ -15,15 +15,8 @@ from prx.channels.adapters.discord.rest import RestApi
 from prx.channels.http import http_server
 from prx.channels.upholding import beating, hold_in_turn
 from prx.config.platforms.discord import DiscordConfig
-from prx.core.channel import (
-    Attachment,
-    Capabilities,
-    ChannelContext,
-    Finding,
-    OutgoingMessage,
-    ThrottledError,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, Capabilities, ChannelContext, Finding, OutgoingMessage
+from prx.core.channel_errors import ThrottledError, UndeliverableError
 from prx.core.errors import UnavailableError
 
 _NO_PREVIEWS: Final = 1 << 2

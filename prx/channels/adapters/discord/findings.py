@@ -6,7 +6,8 @@ from typing import Any, Final
 from prx.channels.adapters.discord.rest import RestApi
 from prx.config.keys import dotted
 from prx.config.platforms.discord import DiscordConfig
-from prx.core.channel import AuthenticationError, Finding
+from prx.core.channel import Finding
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PrxError
 
 _CONTENT_FLAGS: Final = 1 << 18 | 1 << 19

@@ -10,7 +10,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from prx.channels.adapters.discord.progress import Progress
 from prx.channels.adapters.discord.rest import ANSWER_SECS, INVALID_TOKEN
 from prx.channels.upholding import object_of
-from prx.core.channel import AuthenticationError, ChannelContext
+from prx.core.channel import ChannelContext
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 
 DISPATCH, RECONNECT = 0, 7

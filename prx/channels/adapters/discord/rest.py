@@ -11,7 +11,7 @@ from yarl import URL
 
 from prx import __version__
 from prx.channels.http import HttpAnswer, HttpClient, add_file, is_below, pause_secs
-from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
+from prx.core.channel_errors import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.file import File
 

@@ -10,17 +10,8 @@ from prx.channels.adapters.email.imap import Imap, Mailbox, logged_in
 from prx.channels.adapters.email.reading import content, files, message_of, parsed
 from prx.channels.adapters.email.sending import UnreachedError, check, deliver, mail_of
 from prx.config.platforms.email import EmailConfig
-from prx.core.channel import (
-    Attachment,
-    AuthenticationError,
-    Capabilities,
-    ChannelContext,
-    FileTooLargeError,
-    Finding,
-    OutgoingMessage,
-    Server,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, Capabilities, ChannelContext, Finding, OutgoingMessage, Server
+from prx.core.channel_errors import AuthenticationError, FileTooLargeError, UndeliverableError
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 from prx.runtime.logging import get_logger
 

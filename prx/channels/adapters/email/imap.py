@@ -11,7 +11,7 @@ from typing import Final
 
 from prx.channels.reach import tls_context, unreachable
 from prx.config.platforms.email import EmailConfig
-from prx.core.channel import AuthenticationError
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PermanentError, UnavailableError
 
 _CONNECT_SECS: Final = 10.0

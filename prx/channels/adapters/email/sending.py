@@ -11,7 +11,8 @@ import aiosmtplib
 from prx.channels.adapters.email.reading import Thread
 from prx.channels.reach import tls_context, unreachable
 from prx.config.platforms.email import EmailConfig
-from prx.core.channel import AuthenticationError, OutgoingMessage, UndeliverableError
+from prx.core.channel import OutgoingMessage
+from prx.core.channel_errors import AuthenticationError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 
 _SECS: Final = 20.0

@@ -13,15 +13,8 @@ from prx.channels.adapters.irc.pace import Pace
 from prx.channels.adapters.irc.registration import Registered, register
 from prx.channels.addressing import addressed
 from prx.config.platforms.irc import IrcConfig
-from prx.core.channel import (
-    Capabilities,
-    ChannelContext,
-    Finding,
-    IncomingMessage,
-    OutgoingMessage,
-    Server,
-    UndeliverableError,
-)
+from prx.core.channel import Capabilities, ChannelContext, Finding, IncomingMessage, OutgoingMessage, Server
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 from prx.runtime.logging import get_logger
 

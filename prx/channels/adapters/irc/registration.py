@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from prx.channels.adapters.irc.connection import Connection
 from prx.channels.adapters.irc.lines import Line
 from prx.config.platforms.irc import IrcConfig
-from prx.core.channel import AuthenticationError
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PermanentError, UnavailableError
 
 _WANTED: Final = frozenset({"account-tag", "message-tags", "server-time"})

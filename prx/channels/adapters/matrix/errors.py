@@ -12,7 +12,7 @@ from nio import ErrorResponse, LocalProtocolError
 from peewee import PeeweeException
 
 from prx.channels.reach import unreachable
-from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
+from prx.core.channel_errors import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 
 R = TypeVar("R")

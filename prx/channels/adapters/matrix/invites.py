@@ -7,7 +7,8 @@ from nio import AsyncClient, InviteMemberEvent, SyncResponse
 
 from prx.channels.adapters.matrix.errors import accepted
 from prx.config.platforms.matrix import JoinInvites
-from prx.core.channel import ChannelContext, ThrottledError
+from prx.core.channel import ChannelContext
+from prx.core.channel_errors import ThrottledError
 from prx.core.errors import PrxError
 from prx.runtime.logging import get_logger
 

@@ -11,7 +11,8 @@ from nio.crypto.attachments import decrypt_attachment
 from nio.exceptions import EncryptionError
 
 from prx.channels.adapters.matrix.errors import accepted
-from prx.core.channel import Attachment, FileTooLargeError, UndeliverableError
+from prx.core.channel import Attachment
+from prx.core.channel_errors import FileTooLargeError, UndeliverableError
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 

@@ -13,7 +13,7 @@ from nio import AsyncClientConfig, LoginError, WhoamiError
 from prx.channels.adapters.matrix.errors import login_refusal, refusal, translated
 from prx.channels.adapters.matrix.keys import Client, KeyStore
 from prx.config.platforms.matrix import MatrixConfig
-from prx.core.channel import AuthenticationError
+from prx.core.channel_errors import AuthenticationError
 from prx.core.private_file import PrivateFile
 
 _REQUEST_SECS: Final = 20.0

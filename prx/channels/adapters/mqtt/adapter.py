@@ -18,16 +18,8 @@ from prx.channels.adapters.mqtt.topics import topic_for, writer_of
 from prx.channels.http import json_of
 from prx.channels.reach import tls_context, unreachable
 from prx.config.platforms.mqtt import MqttConfig
-from prx.core.channel import (
-    AuthenticationError,
-    Capabilities,
-    ChannelContext,
-    Finding,
-    IncomingMessage,
-    OutgoingMessage,
-    Server,
-    UndeliverableError,
-)
+from prx.core.channel import Capabilities, ChannelContext, Finding, IncomingMessage, OutgoingMessage, Server
+from prx.core.channel_errors import AuthenticationError, UndeliverableError
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 from prx.runtime.logging import get_logger
 

@@ -16,14 +16,8 @@ from prx.channels.adapters.slack.text import escaped
 from prx.channels.http import http_server
 from prx.channels.upholding import beating, hold_in_turn, object_of
 from prx.config.platforms.slack import SlackConfig
-from prx.core.channel import (
-    Attachment,
-    Capabilities,
-    ChannelContext,
-    Finding,
-    OutgoingMessage,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, Capabilities, ChannelContext, Finding, OutgoingMessage
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import PermanentError, UnavailableError
 
 _CADENCE_SECS: Final = 6.0

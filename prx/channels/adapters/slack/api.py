@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from prx.channels.http import HttpAnswer, HttpClient, is_below, pause_secs
-from prx.core.channel import AuthenticationError, ThrottledError, UndeliverableError
+from prx.core.channel_errors import AuthenticationError, ThrottledError, UndeliverableError
 from prx.core.errors import PrxError, UnavailableError
 from prx.core.file import File
 

@@ -6,7 +6,8 @@ from typing import Final
 from prx.channels.adapters.slack.api import WebApi
 from prx.config.keys import dotted
 from prx.config.platforms.slack import SlackConfig
-from prx.core.channel import AuthenticationError, Finding
+from prx.core.channel import Finding
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PrxError
 
 _APPS: Final = "https://api.slack.com/apps"

@@ -8,7 +8,8 @@ from prx.channels.adapters.slack.api import WebApi
 from prx.channels.adapters.slack.incoming import Place, incoming
 from prx.channels.malformed import skips_malformed
 from prx.channels.marks import Marks
-from prx.core.channel import ChannelContext, IncomingMessage, ThrottledError, UndeliverableError
+from prx.core.channel import ChannelContext, IncomingMessage
+from prx.core.channel_errors import ThrottledError, UndeliverableError
 from prx.core.ids import now_utc
 from prx.runtime.logging import get_logger
 

@@ -11,14 +11,8 @@ from prx.channels.adapters.telegram.findings import find
 from prx.channels.adapters.telegram.incoming import Me, incoming
 from prx.channels.http import http_server
 from prx.config.platforms.telegram import TelegramConfig
-from prx.core.channel import (
-    Attachment,
-    Capabilities,
-    ChannelContext,
-    Finding,
-    OutgoingMessage,
-    UndeliverableError,
-)
+from prx.core.channel import Attachment, Capabilities, ChannelContext, Finding, OutgoingMessage
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import UnavailableError
 from prx.core.file import File
 

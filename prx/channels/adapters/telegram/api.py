@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from prx.channels.http import HttpAnswer, HttpClient, add_file, pause_secs
-from prx.core.channel import (
+from prx.core.channel_errors import (
     AccountInUseError,
     AuthenticationError,
     MarkupRefusedError,

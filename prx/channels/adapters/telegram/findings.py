@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from prx.channels.adapters.telegram.api import BotApi
 from prx.config.keys import dotted
 from prx.config.platforms.telegram import TelegramConfig
-from prx.core.channel import AuthenticationError, Finding
+from prx.core.channel import Finding
+from prx.core.channel_errors import AuthenticationError
 from prx.core.errors import PrxError
 
 

@@ -24,8 +24,8 @@ from prx.core.channel import (
     PushedRequest,
     PushedResponse,
     Reception,
-    UndeliverableError,
 )
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import BadRequestError, UnauthorizedError, UnavailableError
 from prx.core.webhook import SIGNED_HEADERS, is_signed
 

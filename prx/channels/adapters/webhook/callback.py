@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 from prx.config.platforms.webhook import WebhookConfig
-from prx.core.channel import ThrottledError, UndeliverableError
+from prx.core.channel_errors import ThrottledError, UndeliverableError
 from prx.core.egress.errors import EgressError
 from prx.core.egress.policy import AnyTarget
 from prx.core.egress.target import Target

@@ -15,15 +15,8 @@ from prx.channels.adapter import Adapter
 from prx.channels.adapters.xmpp.stream import Stream, logged_in
 from prx.channels.addressing import addressed
 from prx.config.platforms.xmpp import XmppConfig
-from prx.core.channel import (
-    Capabilities,
-    ChannelContext,
-    Finding,
-    IncomingMessage,
-    OutgoingMessage,
-    Server,
-    UndeliverableError,
-)
+from prx.core.channel import Capabilities, ChannelContext, Finding, IncomingMessage, OutgoingMessage, Server
+from prx.core.channel_errors import UndeliverableError
 from prx.core.errors import PermanentError, PrxError, UnavailableError
 from prx.runtime.logging import get_logger
 

@@ -11,7 +11,7 @@ from slixmpp import ClientXMPP
 
 from prx.channels.reach import tls_context, unreachable
 from prx.config.platforms.xmpp import XmppConfig
-from prx.core.channel import AccountInUseError, AuthenticationError
+from prx.core.channel_errors import AccountInUseError, AuthenticationError
 from prx.core.errors import PrxError, UnavailableError
 
 _LOGIN_SECS: Final = 20.0
