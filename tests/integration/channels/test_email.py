@@ -10,7 +10,6 @@ import pytest
 from pydantic import SecretStr
 
 from prx.channels.adapters.email.imap import logged_in
-from prx.channels.adapters.email.sending import check
 from prx.config.platforms.email import EmailConfig
 from prx.core.channel import OutgoingMessage
 from prx.core.channel_errors import AuthenticationError, FileTooLargeError, UndeliverableError
@@ -173,18 +172,6 @@ class TestEmail(AdapterContract):
         )
         await setting.comes("I am Ada")
         assert setting.texts == ["I am Ada"]
-
-    async def test_that_nobody_can_check_a_login_now_is_no_wrong_password(
-        self, rehearsal: EmailRehearsal
-    ) -> None:
-        config = EmailConfig.model_validate(rehearsal.table())
-        await check(config)
-        await rehearsal.stop()  # whom Postfix asks
-        try:
-            with pytest.raises(UnavailableError, match="454"):
-                await check(config)
-        finally:
-            await rehearsal.start()
 
     async def test_a_server_that_takes_no_mail_is_noticed_by_an_answer_and_found_again(
         self, rehearsal: EmailRehearsal, connected: Setting
