@@ -40,7 +40,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_tour_of_the_readme_shows_what_it_says(home: Path) -> None:
-    install(["check-digits", "notes", "text-tools"], home)
+    install(["check-digits", "notes", "relay", "text-tools"], home)
     shutil.copy(ROOT / "prx.toml", home)
     (home / ".venv").symlink_to(sys.prefix)
     follow(blocks((ROOT / "README.md").read_text()), home)
