@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
-from prx.channels.knocking import returned
+from prx.channels.knocking import Door
 from prx.channels.life import Life
 from prx.channels.registry import Adapters, missing_adapter
 from prx.channels.services import ChannelServices
 from prx.config.channels import ChannelConfig
-from prx.core.channel import ChannelAdapter, Server
+from prx.core.channel import ChannelAdapter
 from prx.core.errors import PermanentError, PrxError
 from prx.runtime.bus import Bus
 from prx.runtime.logging import get_logger
@@ -29,8 +29,7 @@ class Channel:
         """What its next life goes by."""
         self.adapter: ChannelAdapter | None = None
         """That of the newest life."""
-        self._server: Server | None = None
-        """As the newest life knew it that did."""
+        self._door = Door()
         self._channel = name
         self._adapters = adapters
         self._bus = bus
@@ -44,6 +43,7 @@ class Channel:
 
         def connected() -> None:
             self._services.connections.add(self._channel, adapter)
+            self._door.opened()
             started()
             log.info("connected")
             self._tell("connected")
@@ -59,14 +59,14 @@ class Channel:
         finally:
             self._services.connections.discard(self._channel)
             if self.adapter is not None and self.adapter.server is not None:
-                self._server = self.adapter.server
+                self._door.server = self.adapter.server
             if life is not None and life.is_connected:
                 log.info("disconnected")
                 self._tell("disconnected")
 
     async def recovered(self) -> None:
         """See `Recovering.recovered`."""
-        await returned(self._server)
+        await self._door.returned()
 
     def _connect(self, kind: str) -> ChannelAdapter:
         connect = self._adapters.get(kind)

@@ -11,15 +11,35 @@ _ANSWER_SECS: Final = 2.0
 _PAUSE_SECS: Final = 1.0
 
 
-async def returned(server: Server | None) -> None:
-    """Return once a server that does not answer does so again.
+class Door:
+    """That of one channel's server: whether nobody opened when it was last knocked at outlasts lives and pauses."""
 
-    Never where it answers now, so that something else is wrong, and where none is known.
-    """
-    if server is None or await answers(server):
+    def __init__(self) -> None:
+        """Know of no server."""
+        self.server: Server | None = None
+        """As the newest life knew it that did."""
+        self._was_silent = False
+
+    def opened(self) -> None:
+        """Take note that the channel was let in."""
+        self._was_silent = False
+
+    async def returned(self) -> None:
+        """Return once a server that did not answer does so again, which may be at once: a try may have been too early.
+
+        Never where it answered before, so that something else is wrong, and where no server is known.
+        """
+        while self.server is not None:
+            # A knock that the end of the pause cuts off was not answered, either.
+            was_silent, self._was_silent = self._was_silent, True
+            if await answers(self.server):
+                self._was_silent = False
+                if was_silent:
+                    return
+                break
+            # Not all daemons of a fleet at the same moment.
+            await asyncio.sleep(_PAUSE_SECS * random.uniform(0.5, 1.0))  # noqa: S311  # nothing depends on it
         await asyncio.Event().wait()
-    else:
-        await _answering(server)
 
 
 async def answers(server: Server) -> bool:
@@ -51,14 +71,6 @@ async def _speaks(server: Server) -> bool:
         return bool(await reader.read(1))
     finally:
         writer.transport.abort()
-
-
-async def _answering(server: Server) -> None:
-    while True:
-        # Not all daemons of a fleet at the same moment.
-        await asyncio.sleep(_PAUSE_SECS * random.uniform(0.5, 1.0))  # noqa: S311  # nothing depends on it
-        if await answers(server):
-            return
 
 
 def _anybody() -> ssl.SSLContext:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from prx.channels.knocking import answers, returned
+from prx.channels.knocking import Door, answers
 from prx.core.channel import Server
 from tests.support.certificates import certificate
+from tests.support.waiting import eventually
 
 __all__ = ["certificate"]
 
@@ -48,6 +49,12 @@ class Host:
             pass  # whoever knocks does not say goodbye
         finally:
             writer.close()
+
+
+def door_of(port: int) -> Door:
+    door = Door()
+    door.server = Server("127.0.0.1", port, hello=HELLO)
+    return door
 
 
 @pytest.fixture
@@ -96,7 +103,8 @@ async def test_a_server_that_does_not_speak_tls_is_there(port: int) -> None:
 async def test_the_return_of_a_server_is_noticed(port: int) -> None:
     dying = Host(words=b"")
     async with dying.listening(port):
-        waiting = asyncio.create_task(returned(Server("127.0.0.1", port, hello=HELLO)))
+        door = door_of(port)
+        waiting = asyncio.create_task(door.returned())
         await dying.visited.wait()
     host = Host()
     async with host.listening(port):
@@ -104,11 +112,28 @@ async def test_the_return_of_a_server_is_noticed(port: int) -> None:
     assert host.visits == 1
 
 
+async def test_a_server_that_was_silent_in_the_pause_before_is_back_at_the_first_knock_and_then_left_alone(
+    port: int,
+) -> None:
+    door, dying, host = door_of(port), Host(words=b""), Host()
+    async with dying.listening(port):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):  # a pause that is over before the knock could be answered
+                await door.returned()
+    async with host.listening(port):
+        await door.returned()
+        waiting = asyncio.create_task(door.returned())
+        await eventually(lambda: host.visits == 2)
+        done, _ = await asyncio.wait({waiting}, timeout=1.5)
+        waiting.cancel()
+    assert (done, host.visits) == (set(), 2)
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_where_a_server_is_there_or_not_known_there_is_no_return(port: int, is_known: bool) -> None:  # noqa: FBT001
     host = Host()
     async with host.listening(port):
-        waiting = asyncio.create_task(returned(Server("127.0.0.1", port, hello=HELLO) if is_known else None))
+        waiting = asyncio.create_task((door_of(port) if is_known else Door()).returned())
         if is_known:
             await host.visited.wait()
         # Longer than a server that was lost is let alone.
