@@ -196,6 +196,7 @@ class TestEmail(AdapterContract):
         self, rehearsal: EmailRehearsal, connected: Setting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         config = connected.configured[NAME].model_copy(update={"password": SecretStr("hunter2")})
+        # As if the password had been changed at the server: all accounts of this one have the same, for good.
         monkeypatch.setattr(connected.adapter, "_config", config)
         with pytest.raises(AuthenticationError):
             await connected.adapter.send(

@@ -176,6 +176,7 @@ async def test_a_file_that_the_platform_refuses_is_named_in_its_place(
 async def test_a_file_that_fails_again_and_again_holds_nothing_up_for_ever(
     tmp_path: Path, platform: LinePlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It is tried often before it is given up: the pauses between are only paid.
     monkeypatch.setattr("prx.channels.outlet.Backoff", lambda: Backoff(0.001, 0.001))
     async with a_life(tmp_path, platform, drawing(image())) as daemon:
         await daemon.configure(token=TOKEN)

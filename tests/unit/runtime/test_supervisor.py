@@ -1,62 +1,17 @@
 """The supervisor: what fails comes back after growing pauses, and nothing is called stopped that is not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from prx.core.channel_errors import ThrottledError
 from prx.core.errors import ConflictError, NotFoundError, PermanentError, UnavailableError
 from prx.runtime.supervisor import Supervisor
-from prx.runtime.unit_status import RestartPolicy, State
-from tests.support.waiting import eventually
+from prx.runtime.unit_status import RestartPolicy
+from tests.support.supervised import Time, Worker, fails, reached, supervisor, time
 
-
-class Time:
-    """A clock that stands until a test moves it; sleepers wake when it has passed their time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.pauses: list[float] = []
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, secs: float) -> None:
-        self.pauses.append(secs)
-        waker = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.now + secs, waker))
-        await waker
-
-    def advance(self, secs: float) -> None:
-        self.now += secs
-        for due, waker in self._sleepers:
-            if due <= self.now and not waker.done():
-                waker.set_result(None)
-
-
-class Worker:
-    """A unit that a test steers: it serves until it is told how to end."""
-
-    def __init__(self, name: str = "test.worker") -> None:
-        self.name = name
-        self.lives = 0
-        self.serving = 0
-        self.ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def run(self, started: Callable[[], None]) -> None:
-        self.lives += 1
-        self.serving += 1
-        self.ending = asyncio.get_running_loop().create_future()
-        try:
-            started()
-            await self.ending
-        finally:
-            self.serving -= 1
-
-    def fail(self, error: Exception) -> None:
-        self.ending.set_exception(error)
+__all__ = ["supervisor", "time"]
 
 
 class Stubborn(Worker):
@@ -72,45 +27,6 @@ class Stubborn(Worker):
                 self.ending = asyncio.get_running_loop().create_future()
             else:
                 return
-
-
-class Patient(Worker):
-    """Knows when what it failed for is over, because a test tells it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.asked = 0
-
-    async def recovered(self) -> None:
-        self.asked += 1
-        self.over = asyncio.get_running_loop().create_future()
-        await self.over
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def supervisor(time: Time) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(clock=time.clock, sleep=time.sleep, chance=lambda: 1.0)
-    yield supervisor
-    await supervisor.aclose()
-
-
-async def reached(supervisor: Supervisor, state: State, name: str = "test.worker") -> str | None:
-    """Wait until the unit is in `state` and return the reason."""
-    return (await supervisor.wait(name, {state}, timeout_secs=30)).reason
-
-
-async def fails(
-    supervisor: Supervisor, worker: Worker, error: Exception, then: State = "backoff"
-) -> str | None:
-    await reached(supervisor, "running", worker.name)
-    worker.fail(error)
-    return await reached(supervisor, then, worker.name)
 
 
 async def test_a_unit_runs_once_it_says_that_it_serves(supervisor: Supervisor) -> None:
@@ -133,20 +49,6 @@ async def test_a_unit_that_fails_waits_and_comes_back(supervisor: Supervisor, ti
     assert (worker.lives, worker.serving) == (2, 1)
     assert supervisor.status()[0].restarts == 1
     assert supervisor.problems() == []
-
-
-async def test_pauses_grow_while_it_fails_and_shrink_after_a_healthy_time(
-    supervisor: Supervisor, time: Time
-) -> None:
-    worker = Worker()
-    supervisor.add(worker)
-    for _ in range(3):
-        await fails(supervisor, worker, OSError())
-        time.advance(60)
-    await reached(supervisor, "running")
-    time.advance(60)
-    await fails(supervisor, worker, OSError())
-    assert time.pauses == [2, 4, 8, 2]
 
 
 async def test_a_unit_that_fails_too_often_is_failed_until_it_is_restarted(
@@ -348,74 +250,6 @@ async def test_waiting_for_a_state_has_an_end(supervisor: Supervisor) -> None:
     supervisor.add(Worker())
     with pytest.raises(UnavailableError, match=r"after 0\.01 s, not failed"):
         await supervisor.wait("test.worker", {"failed"}, timeout_secs=0.01)
-
-
-async def test_a_pause_is_cut_short_for_who_is_in_a_hurry_and_the_next_one_grows_all_the_same(
-    supervisor: Supervisor, time: Time
-) -> None:
-    worker = Worker()
-    supervisor.add(worker)
-    await fails(supervisor, worker, OSError("gone"))
-    supervisor.hurry("test.worker", least_pause_secs=60)
-    supervisor.hurry("test.nobody", least_pause_secs=0)
-    assert supervisor.status()[0].state == "backoff"
-    supervisor.hurry("test.worker", least_pause_secs=0)
-    await reached(supervisor, "running")
-    supervisor.hurry("test.worker", least_pause_secs=0)
-    assert worker.lives == 2
-    await fails(supervisor, worker, OSError("gone"))
-    assert time.pauses == [2.0, 4.0]
-
-
-async def test_who_is_in_a_hurry_twice_begins_one_life(supervisor: Supervisor) -> None:
-    worker = Worker()
-    supervisor.add(worker)
-    await fails(supervisor, worker, OSError("gone"))
-    supervisor.hurry("test.worker", least_pause_secs=0)
-    await asyncio.sleep(0)  # the pause is about to end
-    supervisor.hurry("test.worker", least_pause_secs=0)
-    await reached(supervisor, "running")
-    assert worker.lives == 2
-
-
-async def test_a_unit_that_has_recovered_does_not_wait_for_its_pause_and_the_next_one_is_the_first_again(
-    supervisor: Supervisor, time: Time
-) -> None:
-    unit = Patient()
-    supervisor.add(unit)
-    for _ in range(2):
-        await fails(supervisor, unit, OSError("gone"))
-        time.advance(60)
-    await fails(supervisor, unit, OSError("gone"))
-    await eventually(lambda: unit.asked == 3)
-    unit.over.set_result(None)
-    await fails(supervisor, unit, OSError("gone"))
-    assert (unit.lives, time.pauses) == (4, [2.0, 4.0, 8.0, 2.0])
-
-
-async def test_who_is_asked_to_wait_waits_although_it_would_be_let_in(
-    supervisor: Supervisor, time: Time
-) -> None:
-    unit = Patient()
-    supervisor.add(unit)
-    await fails(supervisor, unit, ThrottledError("slowly", retry_after_secs=30))
-    time.advance(30)
-    await reached(supervisor, "running")
-    assert (unit.asked, time.pauses) == (0, [30.0])
-
-
-async def test_a_unit_that_cannot_tell_whether_it_has_recovered_waits_for_its_pause(
-    supervisor: Supervisor, time: Time
-) -> None:
-    unit = Patient()
-    supervisor.add(unit)
-    await fails(supervisor, unit, OSError("gone"))
-    await eventually(lambda: unit.asked == 1)
-    unit.over.set_exception(OSError("no idea"))
-    await asyncio.sleep(0)
-    assert unit.lives == 1
-    time.advance(2)
-    await reached(supervisor, "running")
 
 
 async def test_a_unit_whose_owner_tells_its_problems_is_no_problem_of_the_supervisor_s(
